@@ -1,0 +1,34 @@
+"""Importing xaikit is quick and brings nothing heavy."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {
+    *("torch", "captum", "tensorflow", "keras", "shap", "lime", "numba", "onnxruntime"),
+    *("plotly", "matplotlib", "dash", "flask", "jinja2", "rich", "click", "tqdm", "PIL"),
+    *("skimage", "scipy", "sklearn", "pandas", "dask", "xaikit_torch", "xaikit_keras", "xaikit_app"),
+}
+CHILD = """
+import json, sys, time
+start = time.perf_counter()
+import xaikit
+print(json.dumps([time.perf_counter() - start, sorted({name.partition(".")[0] for name in sys.modules})]))
+"""
+
+
+@pytest.fixture(scope="module")
+def imports() -> list[tuple[float, set[str]]]:
+    runs = [subprocess.run([sys.executable, "-c", CHILD], capture_output=True, check=True) for _ in range(5)]
+    return [(seconds, set(names)) for seconds, names in (json.loads(run.stdout) for run in runs)]
+
+
+def test_import_brings_nothing_heavy(imports: list[tuple[float, set[str]]]) -> None:
+    assert imports[0][1] & HEAVY == set()
+
+
+def test_import_takes_under_a_third_of_a_second(imports: list[tuple[float, set[str]]]) -> None:
+    # The quickest of five: the others measure what else the machine was doing.
+    assert min(seconds for seconds, _ in imports) < 0.3
