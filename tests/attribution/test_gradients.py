@@ -1,0 +1,115 @@
+"""Gradient methods against answers on paper."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from tests.analytic import Analytic, golden
+from xaikit.attribution import explain
+from xaikit.errors import NotSupported, ParameterError, TargetError, UnknownName
+from xaikit.inputs import Array, Margin
+from xaikit.wrapping import wrap
+
+W = np.array([[1.0, -2.0], [3.0, 0.5], [-1.0, 4.0]])
+X = np.array([[1.0, 2.0, 3.0], [-1.0, 0.5, 2.0]], np.float32)
+GRADIENT = ["saliency", "gradient-x-input", "smooth-grad", "integrated-gradients"]
+
+
+def linear() -> Analytic:
+    return Analytic(W, (5.0, -5.0))
+
+
+@pytest.mark.parametrize(("method", "expected"), [("saliency", W[:, 1] + 0 * X), ("gradient-x-input", W[:, 1] * X)])
+def test_a_linear_score_has_its_weights(method, expected):
+    assert_allclose(explain(linear(), X, method, target=1).values, expected, rtol=1e-6)
+
+
+def test_smooth_grad_of_a_linear_score_is_its_weights_for_any_noise():
+    result = explain(linear(), X, "smooth-grad", target=0, noise=3.0, samples=7)
+    assert_allclose(result.values, W[:, 0] + 0 * X, rtol=1e-6)
+
+
+def test_smooth_grad_without_noise_is_saliency():
+    net = golden()
+    x = [[20.0, 50.0, 30.0]]
+    smooth = explain(net, x, "smooth-grad", target=0, noise=0.0, samples=1)
+    assert_allclose(smooth.values, explain(net, x, "saliency", target=0).values)
+
+
+def test_smooth_grad_depends_on_the_seed_alone():
+    net, x = Analytic(np.ones((3, 1)), -0.1, [[1.0]]), [[0.1, 0.1, -0.1]]
+    one, same, other = (explain(net, x, "smooth-grad", seed=s, noise=1.0).values for s in (1, 1, 2))
+    assert_allclose(one, same)
+    assert np.abs(one - other).max() > 0
+
+
+def test_integrated_gradients_of_a_linear_score_is_weights_times_the_way_from_the_baseline():
+    result = explain(linear(), X, "integrated-gradients", target=0, baseline=0.5, steps=1)
+    assert_allclose(result.values, W[:, 0] * (X - 0.5), rtol=1e-5)
+    assert_allclose(result.quality["completeness_gap"], 0, atol=1e-5)
+    assert result.status == "ok"
+
+
+def test_integrated_gradients_sum_to_the_rise_from_the_baseline():
+    """One of the four hidden units has its kink on the way, at α = 0.1; 200 nodes miss it by at most 1/200 of 100."""
+    result = explain(golden(), [[20.0, 50.0, 30.0]], "integrated-gradients", target=0, steps=200)
+    assert_allclose(result.values.sum(), 390, atol=0.5)
+    assert_allclose(result.values[0], 390 * np.array([0.2, 0.5, 0.3]), atol=0.5)
+
+
+def test_too_few_steps_are_seen_in_the_status():
+    result = explain(golden(), [[10.0, 10.0, 10.0]], "integrated-gradients", target=0, steps=1)
+    assert result.status == "fail"
+    assert "completeness gap" in result.status.reasons[0]
+
+
+def test_several_baselines_are_averaged():
+    starts = [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]
+    both = explain(linear(), X, "integrated-gradients", target=0, baseline=np.array(starts)).values
+    each = [explain(linear(), X, "integrated-gradients", target=0, baseline=np.array(s)).values for s in starts]
+    assert_allclose(both, np.mean(each, axis=0), rtol=1e-6, atol=1e-6)
+
+
+def test_a_margin_is_the_difference_of_two_scores():
+    a, b, both = (explain(linear(), X, "saliency", target=t).values for t in (0, 1, Margin(0, 1)))
+    assert_allclose(both, a - b, rtol=1e-6)
+
+
+@pytest.mark.parametrize("method", GRADIENT)
+def test_a_batch_equals_its_rows(method):
+    net = golden()
+    batch = explain(net, X, method, target=0, seed=3)
+    for i, row in enumerate(X):
+        assert_allclose(explain(net, row, method, target=0, seed=3).values[0], batch.values[i], rtol=1e-6)
+
+
+def test_targets_may_differ_from_sample_to_sample():
+    result = explain(linear(), X, "saliency", target=[0, 1])
+    assert_allclose(result.values, W.T, rtol=1e-6)
+    assert result.target == (0, 1)
+
+
+def test_calls_are_counted():
+    net = golden()
+    result = explain(net, X, "integrated-gradients", target=0, steps=10)
+    assert result.origin.model_calls == net.rows + net.pulled
+
+
+def test_a_model_that_can_only_run_is_told_what_can_serve_it():
+    model = wrap(lambda a: a.sum(1), inputs=Array((3,)))
+    with pytest.raises(NotSupported, match="has no gradients; use .*occlusion"):
+        explain(model, X, "saliency")
+
+
+def test_grad_cam_refuses_a_model_without_maps():
+    with pytest.raises(NotSupported, match="no layer with channels over space"):
+        explain(linear(), X, "grad-cam", target=0)
+
+
+def test_unknown_names_suggest_the_nearest():
+    with pytest.raises(UnknownName, match="did you mean 'saliency'"):
+        explain(linear(), X, "salience", target=0)
+    with pytest.raises(ParameterError, match="no parameter 'step'; did you mean 'steps'"):
+        explain(linear(), X, "integrated-gradients", target=0, step=3)
+    with pytest.raises(TargetError, match="choose one as target: 0, 1"):
+        explain(linear(), X, "saliency")

@@ -1,0 +1,102 @@
+"""Arrays with named axes: the shapes that travel between the layers of xaikit, and arithmetic on them."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Tensors = Array | Mapping[str, Array]
+"""One array, or one per named input or output of a network."""
+
+SPACE = ("time", "depth", "height", "width")
+"""Axis names along which a layer has places; the others are "sample", "channel", "token", "column" or free."""
+
+
+def each(function: Callable[..., Array], first: Tensors, *others: Tensors) -> Tensors:
+    """Apply a function of arrays to one array, or name by name to mappings with the same names."""
+    if isinstance(first, Mapping):
+        return {name: function(first[name], *(_named(other, name) for other in others)) for name in first}
+    return function(first, *others)
+
+
+def _named(value: Tensors, name: str) -> Any:
+    return value[name] if isinstance(value, Mapping) else value
+
+
+def leaves(x: Tensors) -> Iterator[tuple[str, Array]]:
+    """Yield (name, array) of each part of `x`; a single array has the name ""."""
+    if isinstance(x, Mapping):
+        yield from x.items()
+    else:
+        yield "", x
+
+
+def length(x: Tensors) -> int:
+    """Count the samples: the length of the leading axis, equal for all parts."""
+    return len(next(iter(leaves(x)))[1])
+
+
+def rows(x: Tensors, index: Any) -> Tensors:
+    """Select along the leading sample axis, in every part."""
+    return each(lambda a: a[index], x)
+
+
+def concatenate(parts: list[Tensors]) -> Tensors:
+    """Join along the leading sample axis, name by name; the parts have the same names."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    if isinstance(first, Mapping):
+        return {name: np.concatenate([_named(p, name) for p in parts]) for name in first}
+    return np.concatenate([np.asarray(p) for p in parts])
+
+
+def chunks(count: int, size: int) -> Iterator[slice]:
+    """Cut `count` rows into slices of at most `size` rows."""
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
+
+
+def per_sample(values: Array, like: Array) -> Array:
+    """Shape one number per sample so that it broadcasts over `like` (sample, ...)."""
+    return np.asarray(values).reshape(-1, *(1,) * (like.ndim - 1))
+
+
+def total(x: Tensors) -> Array:
+    """Sum everything but the leading sample axis, over all parts, in float64: (sample,)."""
+    return np.sum([a.reshape(len(a), -1).sum(1, dtype=np.float64) for _, a in leaves(x)], axis=0)
+
+
+def upsample(maps: Array, shape: tuple[int, ...]) -> Array:
+    """Resize maps (sample, *space) to (sample, *shape) by linear interpolation between cell centres.
+
+    Cell i of n covers [i/n, (i+1)/n) of its axis, so its centre lies at (i + 0.5)/n; places beyond the outer
+    centres take the outer value. It is what torch and Keras call bilinear without aligned corners.
+    """
+    for axis, size in enumerate(shape, start=1):
+        maps = _resize_axis(maps, axis, size)
+    return maps
+
+
+def _resize_axis(maps: Array, axis: int, size: int) -> Array:
+    cells = maps.shape[axis]
+    if cells == size:
+        return maps
+    place = np.clip((np.arange(size) + 0.5) * cells / size - 0.5, 0, cells - 1)
+    below = np.floor(place).astype(int)
+    above = np.minimum(below + 1, cells - 1)
+    weight = (place - below).reshape(-1, *(1,) * (maps.ndim - axis - 1)).astype(maps.dtype)
+    return np.take(maps, below, axis) * (1 - weight) + np.take(maps, above, axis) * weight
+
+
+def agreement(a: Tensors, b: Tensors) -> Array:
+    """Give max|a - b| / max|a| for each sample: the measure by which two results are called equal."""
+    difference = _largest(each(lambda u, v: np.asarray(u, np.float64) - v, a, b))
+    scale = _largest(a)
+    return np.divide(difference, scale, out=np.where(difference > 0, np.inf, 0.0), where=scale > 0)
+
+
+def _largest(x: Tensors) -> Array:
+    return np.max([np.abs(a.reshape(len(a), -1)).max(1) for _, a in leaves(x)], axis=0).astype(np.float64)

@@ -1,0 +1,200 @@
+"""`explain`: from a model, samples and the name of a method to an Attribution with its evidence."""
+
+import hashlib
+import platform
+import time
+from collections.abc import Mapping
+from functools import cache
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+
+from xaikit.arrays import Array, Tensors, each, leaves, length, rows
+from xaikit.attribution._method import Map, Method, Task, methods
+from xaikit.errors import InputError, NotSupported, ParameterError, UsageError
+from xaikit.inputs import Table, resolve
+from xaikit.model import Model
+from xaikit.progress import Progress, bar
+from xaikit.results import Attribution, Attributions, Origin, judge
+
+SCORES = ("output", "logit", "probability")
+
+
+def explain(
+    model: Model,
+    x: Any,
+    method: str,
+    target: Any = None,
+    *,
+    seed: int = 0,
+    score: str | None = None,
+    progress: Progress | bool | None = None,
+    max_calls: int | None = None,
+    **parameters: Any,
+) -> Any:
+    """Explain one score of a model for samples `x` by the method of that name, and give an Attribution.
+
+    `x` is what a person has (a path, a picture, an array in display units, a string, a row) or a list or batch of
+    these. `target` is a class index or name, xk.Margin, xk.At, xk.Region, xk.ReconstructionError, or a list with one
+    per sample; None is the predicted class or the only output. `score` is "logit", "probability" or "output"
+    (None: what the method explains by default). `progress` is a function of (done, total), True, False, or None for a
+    bar when the work is long; `max_calls` bounds the model calls of perturbation methods for each sample.
+    `parameters` are the method's own (`xk.methods[name].parameters()`). A model with several inputs gives
+    Attributions, one Attribution per input.
+
+    Raises UnknownName, ParameterError, TargetError, InputError, and NotSupported if the model cannot serve the method.
+    """
+    cls = methods[method]
+    explainer = cls.make(parameters)
+    require_model(model, method, cls)
+    start = time.perf_counter()
+    encoded, display = prepare(model, x)
+    prediction = model.run(encoded).output
+    scores = resolve(target, model.outputs, prediction, score_kind(model, cls, score))
+    with bar(progress, method) as shown:
+        task = Task(model, encoded, model.inputs, display, scores, prediction, seed, shown, max_calls)
+        found = explainer(task)
+    task.calls["model_calls"] += length(encoded)
+    return _results(task, found, method, explainer, time.perf_counter() - start)
+
+
+def require_model(model: Any, method: str, cls: type[Method]) -> None:
+    """Raise NotSupported, naming methods that do, unless the model can do what the method needs."""
+    if not (hasattr(type(model), "run") and hasattr(model, "can")):
+        raise UsageError(f"explain takes a wrapped model: xk.wrap(net, inputs=...), not {type(model).__name__}")
+    lacking = sorted(cls.needs - model.can)
+    if lacking:
+        able = [name for name, other in methods.items() if other.needs <= model.can]
+        why = "has no gradients" if "pull" in lacking else f"cannot {', '.join(lacking)}"
+        raise NotSupported(
+            f"{method} cannot explain {model.name}: a {model.framework} model {why}; use {', '.join(able)}"
+        )
+
+
+def prepare(model: Model, x: Any) -> tuple[Tensors, Any]:
+    """Encode what a person gives by the model's input spec; give the batch and what a person sees."""
+    spec = model.inputs
+    if not isinstance(spec, Mapping):
+        return spec.prepare(x)
+    if not isinstance(x, Mapping):
+        raise InputError(f"{model.name} has several inputs: give a mapping with {', '.join(spec)}")
+    missing, extra = [n for n in spec if n not in x], [n for n in x if n not in spec]
+    if missing or extra:
+        raise InputError(f"the inputs must be {', '.join(spec)}, not {', '.join(map(str, x))}")
+    both = {n: s.prepare(x[n]) for n, s in spec.items()}
+    counts = {n: len(encoded) for n, (encoded, _) in both.items()}
+    if len(set(counts.values())) > 1:
+        raise InputError(f"the inputs have different numbers of samples: {counts}")
+    return {n: b[0] for n, b in both.items()}, {n: b[1] for n, b in both.items()}
+
+
+def score_kind(model: Model, cls: type[Method], asked: str | None) -> Any:
+    """Decide in which form the output is explained: as asked, else the method's own where there are classes."""
+    if asked is not None and asked not in SCORES:
+        raise ParameterError(f"score must be one of {', '.join(SCORES)}, not {asked!r}")
+    specs = model.outputs.values() if isinstance(model.outputs, Mapping) else [model.outputs]
+    classes = any(s.kind in ("Classes", "Masks") for s in specs)
+    return (asked or cls.score) if classes else (asked or "output")
+
+
+def _results(task: Task, found: Map, method: str, explainer: Method, seconds: float) -> Attribution | Attributions:
+    if not isinstance(task.x, Mapping):
+        return _attribution(task, found, _origin(task, found, method, explainer, seconds), None)
+    origin = _origin(task, found, method, explainer, seconds)
+    return Attributions({name: _attribution(task, found, origin, name) for name in task.x})
+
+
+def _attribution(task: Task, found: Map, origin: Origin, name: str | None) -> Attribution:
+    def own(value: Any) -> Any:
+        return value[name] if name is not None and isinstance(value, Mapping) else value
+
+    spec = own(task.spec)
+    values, axes = np.asarray(own(found.values)), own(found.axes) or spec.axes
+    if isinstance(spec, Table) and values.shape[1:] == spec.shape:
+        values, axes = _by_column(values, spec), ("column",)
+    axes = axes or tuple(f"axis {i}" for i in range(values.ndim - 1))
+    quality = {k: np.asarray(v, np.float64) for k, v in found.quality.items()}
+    calls = np.full(len(task), task.calls["model_calls"] / len(task))
+    quality = {**quality, "score": task.scores.value(_scored(task), task.x), "model_calls": calls}
+    return Attribution(
+        values=values,
+        axes=("sample", *axes),
+        parts=own(found.parts),
+        part_values=own(found.part_values),
+        x=own(task.x),
+        display=own(task.display),
+        input_spec=spec,
+        output_spec=task.model.outputs,
+        prediction=task.prediction,
+        target=tuple(s.target for s in task.scores.each),
+        quality=quality,
+        status=judge(quality, values),
+        origin=origin,
+        target_labels=tuple(s.label for s in task.scores.each),
+        layer=found.layer,
+    )
+
+
+def _scored(task: Task) -> Tensors:
+    """Give the output in the form of the scores; the prediction is raw."""
+    return task.prediction if task.scores.kind == "output" else task.model.run(task.x, score=task.scores.kind).output
+
+
+def _by_column(values: Array, spec: Table) -> Array:
+    """Sum the values of a column's dummies: (sample, column)."""
+    starts = np.cumsum([0, *(c.width for c in spec.columns.values())])[:-1]
+    return np.add.reduceat(values, starts, axis=1)
+
+
+def _origin(task: Task, found: Map, method: str, explainer: Method, seconds: float) -> Origin:
+    model = task.model
+    used = {n: getattr(explainer, n) for n in explainer.parameters()}
+    if found.layer is not None and "layer" in used:
+        used["layer"] = found.layer
+    return Origin(
+        method=method,
+        parameters=used,
+        score=task.scores.kind,
+        model=model.name,
+        framework=model.framework,
+        fingerprint=fingerprint(model),
+        weights_id=model.weights_id,
+        input_hash=tuple(input_hash(rows(task.x, slice(i, i + 1))) for i in range(len(task))),
+        seed=task.seed,
+        versions=versions(model.framework),
+        device=model.device,
+        seconds=seconds,
+        model_calls=task.calls["model_calls"],
+        notes=dict(found.notes),
+    )
+
+
+def fingerprint(model: Model) -> str | None:
+    """Give the model's fingerprint, or None for a callable without a version."""
+    try:
+        return model.fingerprint()
+    except NotSupported:
+        return None
+
+
+def input_hash(x: Tensors) -> str:
+    """SHA-256 over the names, shapes, types and bytes of one encoded sample."""
+    digest = hashlib.sha256()
+    for name, a in leaves(each(np.ascontiguousarray, x)):
+        digest.update(f"{name}\0{a.shape[1:]}\0{a.dtype.str}\0".encode())
+        digest.update(a.tobytes())
+    return digest.hexdigest()
+
+
+@cache
+def versions(framework: str) -> dict[str, str]:
+    """Give the versions of xaikit, Python, NumPy and the framework's packages."""
+    packages = {"torch": ("torch",), "keras": ("keras", "tensorflow", "tensorflow-cpu")}.get(framework, ())
+    found = {"python": platform.python_version(), "numpy": np.__version__}
+    for package in ("xaikit", *packages):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,163 @@
+"""What a method is given, and what it gives back."""
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, cast
+
+import numpy as np
+
+from xaikit.arrays import Array, Tensors, each, length, rows
+from xaikit.errors import ParameterError, nearest
+from xaikit.inputs import Scores
+from xaikit.model import Model, Pull, Run
+from xaikit.perturb.baseline import baselines
+from xaikit.progress import Progress
+from xaikit.registry import Registry
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a method: its name, type as text, default and meaning."""
+
+    name: str
+    type: str
+    default: Any
+    help: str
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What is to be explained: a batch of encoded samples with one score each, and the model to ask.
+
+    `x` (sample, *shape), channels last; `spec` and `display` as in Attribution; `prediction` the raw output.
+    Model calls are counted: one for each sample of a forward pass or of a pull.
+    """
+
+    model: Model
+    x: Tensors
+    spec: Any
+    display: Any
+    scores: Scores
+    prediction: Tensors
+    seed: int
+    progress: Progress = lambda done, total: None
+    max_calls: int | None = None
+    calls: dict[str, int] = field(default_factory=lambda: {"model_calls": 0})
+
+    def __len__(self) -> int:
+        return length(self.x)
+
+    def rng(self) -> np.random.Generator:
+        """A random stream that starts anew from the seed; take one for every sample."""
+        return np.random.default_rng(self.seed)
+
+    def run(self, x: Tensors, **how: Any) -> Run:
+        """Run the model in the form of the scores, and count."""
+        self._count(x)
+        return self.model.run(x, score=self.scores.kind, **how)
+
+    def value(self, x: Tensors, index: Array | None = None) -> Array:
+        """Give the explained scalar of every row: (row,); `index` says to which sample a row belongs."""
+        return self.scores.value(self.run(x).output, x, index)
+
+    def pull(self, x: Tensors, index: Array | None = None, *, wrt: str | None = None) -> Pull:
+        """Pull the explained scalar back to the input, or to the layer `wrt`, row by row.
+
+        The gradient is total: for a reconstruction error it includes the input's direct part.
+        """
+        self._count(x)
+        if self.scores.linear:
+            like = rows(self.prediction, np.zeros(length(x), int))
+            return self.model.pull(x, self.scores.seed(like, x, index), wrt=wrt, score=self.scores.kind)
+        output = self.run(x).output
+        pulled = self.model.pull(x, self.scores.seed(output, x, index), wrt=wrt, score=self.scores.kind)
+        direct = self.scores.direct(output, x, index)
+        if wrt is not None or direct is None:
+            return pulled
+        return dataclasses.replace(pulled, gradient=each(np.add, pulled.gradient, direct))
+
+    def baselines(self, value: Any) -> Tensors:
+        """Give the encoded baselines of every sample: (sample, baseline, *shape)."""
+        return baselines(value, self.spec, self.x)
+
+    def _count(self, x: Tensors) -> None:
+        self.calls["model_calls"] += length(x)
+
+
+@dataclass(frozen=True, eq=False)
+class Map:
+    """What a method found: `values` (sample, *space), for each input when there are several.
+
+    `axes` names the axes after the sample axis (None: those of the input spec); `parts`, `part_values` and `quality`
+    as in Attribution; `layer` is the layer that was looked at; `notes` are choices worth recording.
+    """
+
+    values: Tensors
+    axes: tuple[str, ...] | None = None
+    parts: Any = None
+    part_values: Any = None
+    quality: Mapping[str, Array] = field(default_factory=dict)
+    layer: str | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Method(ABC):
+    """A way to explain a score. A method is a frozen dataclass whose fields are its parameters.
+
+    `needs` names what the model must be able to do; `score` is the form of the output that is explained where the
+    model gives class scores: "logit" or "probability".
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"run"})
+    score: ClassVar[str] = "probability"
+    stochastic: ClassVar[bool] = False
+
+    @abstractmethod
+    def __call__(self, task: Task) -> Map:
+        """Explain the task's scores."""
+
+    @classmethod
+    def parameters(cls) -> dict[str, Parameter]:
+        """Describe the parameters by name, in order: what a form or a command line needs."""
+        fields = dataclasses.fields(cast(Any, cls))
+        return {f.name: Parameter(f.name, _type_text(f.type), f.default, f.metadata.get("help", "")) for f in fields}
+
+    @classmethod
+    def make(cls, parameters: Mapping[str, Any]) -> "Method":
+        """Build the method from keyword parameters. Raises ParameterError with the nearest name."""
+        known = cls.parameters()
+        for name in parameters:
+            if name not in known:
+                raise ParameterError(f"{_title(cls)} has no parameter {name!r}{nearest(name, known)}")
+        return cls(**parameters)
+
+
+methods: Registry[type[Method]] = Registry("method", "xaikit.attribution")
+
+
+def parameter(default: Any, help: str) -> Any:
+    """Declare a parameter of a method with its default and its meaning."""
+    return field(default=default, metadata={"help": help})
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise ParameterError unless the condition holds."""
+    if not condition:
+        raise ParameterError(message)
+
+
+def _type_text(annotation: Any) -> str:
+    return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+
+
+def _title(cls: type[Any]) -> str:
+    found: Callable[[], str | None] = lambda: next((n for n, m in methods.items() if m is cls), None)  # noqa: E731
+    return found() or cls.__name__
+
+
+def repeated(x: Tensors, times: int) -> tuple[Tensors, Array]:
+    """Repeat every sample `times` times, sample-major, and give the sample of each row."""
+    index = np.repeat(np.arange(length(x)), times)
+    return rows(x, index), index

@@ -1,0 +1,100 @@
+"""Grad-CAM: where the channels of a layer that speak for the score are active."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from xaikit.arrays import SPACE, Array, upsample
+from xaikit.attribution._method import Map, Method, Task, methods, parameter
+from xaikit.errors import NotSupported, UnknownName
+from xaikit.graph import Layer
+from xaikit.model import Model
+
+NOT_FEATURES = (
+    "pool",
+    "dropout",
+    "pad",
+    "crop",
+    "flatten",
+    "reshape",
+    "permute",
+    "softmax",
+    "sigmoid",
+    "input",
+    "upsample",
+)
+
+
+@methods("grad-cam")
+@dataclass(frozen=True, kw_only=True)
+class GradCam(Method):
+    """Σ_k α_k A_k over the channels k of a layer, α_k the mean over space of d score / d A_k; ReLU by default.
+
+    Values (sample, *space) have no channel axis. With `upsample` the map is brought to the input's size by linear
+    interpolation, without it keeps the layer's own grid. `layer=None` takes the last layer with more than one place
+    that is no pooling, and the choice is recorded. Source: Selvaraju et al., "Grad-CAM" (2017), section 3,
+    equations 1 and 2.
+    """
+
+    needs: ClassVar = frozenset({"pull"})
+    score: ClassVar = "logit"
+
+    layer: str | None = parameter(None, "the layer to look at; None = the last one with places")
+    relu: bool = parameter(True, "keep only what speaks for the score")
+    upsample: bool = parameter(True, "bring the map to the size of the input")
+
+    def __call__(self, task: Task) -> Map:
+        layer = choose_layer(task.model, self.layer)
+        pulled = task.pull(task.x, wrt=layer.name)
+        cam = _cam(np.asarray(pulled.source, np.float64), np.asarray(pulled.gradient, np.float64), layer)
+        cam = np.maximum(cam, 0) if self.relu else cam
+        axes = tuple(layer.axes[i] for i in layer.space)
+        size = input_space(task.spec, axes)
+        if self.upsample and size is not None:
+            cam = upsample(cam, size)
+        return Map(cam.astype(np.float32), axes=axes, layer=layer.name)
+
+
+def _cam(activation: Array, gradient: Array, layer: Layer) -> Array:
+    alpha = gradient.mean(layer.space, keepdims=True)
+    return np.asarray((alpha * activation).sum(layer.channel))
+
+
+def choose_layer(model: Model, name: str | None) -> Layer:
+    """Give the layer of that name, or the last one whose channels form a map. Raises NotSupported if there is none."""
+    if name is not None:
+        if name not in model.layers:
+            raise UnknownName(f"layer of {model.name}", name, model.layers)
+        if not _has_map(model.layers[name]):
+            raise NotSupported(
+                f"layer {name!r} has axes {model.layers[name].axes}: Grad-CAM needs channels over space or time"
+            )
+        return model.layers[name]
+    found = [layer for layer in model.layers.values() if _is_feature_map(layer)]
+    if not found:
+        raise NotSupported(
+            f"{model.name} has no layer with channels over space or time, which Grad-CAM needs; "
+            "use integrated-gradients, occlusion, lime or kernel-shap"
+        )
+    return found[-1]
+
+
+def _has_map(layer: Layer) -> bool:
+    return bool(layer.space) and layer.channel is not None
+
+
+def _is_feature_map(layer: Layer) -> bool:
+    if not _has_map(layer) or any(word in layer.kind for word in NOT_FEATURES):
+        return False
+    places = [layer.shape[i - 1] for i in layer.space]
+    return any(n is None or n > 1 for n in places)
+
+
+def input_space(spec: Any, axes: tuple[str, ...]) -> tuple[int, ...] | None:
+    """Give the input's size along a layer's spatial axes, if the input has just these."""
+    if isinstance(spec, Mapping) or not getattr(spec, "axes", ()):
+        return None
+    own = {axis: size for axis, size in zip(spec.axes, spec.shape, strict=True) if axis in SPACE}
+    return tuple(own[a] for a in axes) if set(own) == set(axes) else None

@@ -1,0 +1,65 @@
+"""The layer graph of a network, and the geometry of each layer: plain data, read off by an adapter."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from xaikit.arrays import SPACE
+
+GeometryKind = Literal["window", "transposed", "pointwise", "global", "upsample", "unknown"]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How the places of a layer's output look at the places of its input, one entry per spatial axis.
+
+    `kind`: "window" (convolution, pooling), "transposed", "upsample" (stride is the factor), "pointwise" (a place
+    sees the same place), "global" (every place sees all), "unknown" (an upper bound: all). `padding` is
+    (before, after) in input places.
+    """
+
+    kind: GeometryKind
+    size: tuple[int, ...] = ()
+    stride: tuple[int, ...] = ()
+    padding: tuple[tuple[int, int], ...] = ()
+    dilation: tuple[int, ...] = ()
+
+    def output_size(self, places: tuple[int, ...]) -> tuple[int, ...]:
+        """Count the output places of a window layer: floor((n + p - d(k-1) - 1)/s) + 1 on each axis."""
+        if self.kind != "window":
+            raise ValueError(f"output_size is defined for windows, not for {self.kind!r}")
+        return tuple(
+            (n + sum(p) - d * (k - 1) - 1) // s + 1
+            for n, k, s, p, d in zip(places, self.size, self.stride, self.padding, self.dilation, strict=True)
+        )
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One call in the network, in call order.
+
+    `name` is the framework's own ("features.0", "backbone/block5_conv2"), with ":1" for the second call of the same
+    layer; `kind` a lower-case word ("conv", "dense", "relu", "max_pool", "lstm", "add", ...). `axes` names the axes
+    of what `Model.run(at=[name])` gives, `shape` their lengths without the sample axis (None = varies);
+    `parents` are names of layers or of inputs ("input" when there is one). `parameters` counts the numbers it owns.
+    """
+
+    name: str
+    kind: str
+    axes: tuple[str, ...]
+    shape: tuple[int | None, ...]
+    parents: tuple[str, ...] = ()
+    geometry: Geometry | None = None
+    parameters: int = 0
+    trainable: int = 0
+    config: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def space(self) -> tuple[int, ...]:
+        """The positions, among the array's axes, of the spatial ones."""
+        return tuple(i for i, axis in enumerate(self.axes) if axis in SPACE)
+
+    @property
+    def channel(self) -> int | None:
+        """The position of the channel axis, if there is one."""
+        return self.axes.index("channel") if "channel" in self.axes else None

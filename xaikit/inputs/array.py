@@ -1,0 +1,99 @@
+"""Arrays that need no translation, and series of measurements."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from xaikit.arrays import Array as Values
+from xaikit.errors import InputError, ParameterError
+from xaikit.inputs._spec import InputSpec, finite, frozen, numeric, split
+
+
+@dataclass(frozen=True)
+class Array(InputSpec):
+    """Arrays of `shape` given to the network as they are; `axes` may name their axes.
+
+    Integer arrays stay integers (token ids); everything else becomes float32.
+    """
+
+    kind: ClassVar[str] = "Array"
+
+    shape: tuple[int, ...]
+    axes: tuple[str, ...] | None = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        shape = (self.shape,) if isinstance(self.shape, int) else tuple(int(n) for n in self.shape)
+        object.__setattr__(self, "shape", shape)
+        axes = tuple(f"axis {i}" for i in range(len(shape))) if self.axes is None else tuple(self.axes)
+        if len(axes) != len(shape):
+            raise ParameterError(f"Array has {len(shape)} axes {shape} but {len(axes)} names {axes}")
+        object.__setattr__(self, "axes", axes)
+
+    def samples(self, x: Any) -> list[Any]:
+        return split(x, len(self.shape), "the array", self.shape)
+
+    def display(self, sample: Any) -> Values:
+        array = finite(numeric(sample, "the array"), "the array")
+        if array.shape != self.shape:
+            raise InputError(f"the array has shape {array.shape}, expected {self.shape} for one sample")
+        return array
+
+    def to_network(self, display: Any) -> Values:
+        array = np.asarray(display)
+        return array if array.dtype.kind in "iu" else array.astype(np.float32)
+
+    def decode(self, encoded: Values) -> Values:
+        return np.asarray(encoded)
+
+
+@dataclass(frozen=True)
+class Series(InputSpec):
+    """Series of `steps` × `channels` in their own units, given to the network as (v - mean)/std.
+
+    `rate` is in samples per second, for the time axis of figures. `mean` and `std` are numbers or one per channel.
+    A series of one channel may lack its channel axis.
+    """
+
+    kind: ClassVar[str] = "Series"
+
+    steps: int
+    channels: int = 1
+    rate: float | None = None
+    mean: float | tuple[float, ...] = 0.0
+    std: float | tuple[float, ...] = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("mean", "std"):
+            object.__setattr__(self, name, frozen(getattr(self, name)))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.steps, self.channels)
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        return ("time", "channel")
+
+    def samples(self, x: Any) -> list[Any]:
+        if isinstance(x, list) and x and np.isscalar(x[0]):
+            x = np.asarray(x)
+        if isinstance(x, list):
+            return x
+        array = numeric(x, "the series")
+        if self.channels == 1 and (array.ndim == 1 or (array.ndim == 2 and array.shape[-1] != 1)):
+            array = array[..., None]
+        return split(array, 2, "the series", self.shape)
+
+    def display(self, sample: Any) -> Values:
+        array = finite(numeric(sample, "the series"), "the series")
+        array = array[:, None] if array.ndim == 1 and self.channels == 1 else array
+        if array.shape != self.shape:
+            raise InputError(f"the series has shape {array.shape}, expected {self.shape} (time, channel)")
+        return array
+
+    def to_network(self, display: Any) -> Values:
+        return ((np.asarray(display, np.float64) - np.asarray(self.mean)) / np.asarray(self.std)).astype(np.float32)
+
+    def decode(self, encoded: Values) -> Values:
+        return np.asarray(encoded, np.float64) * np.asarray(self.std) + np.asarray(self.mean)

@@ -1,0 +1,203 @@
+"""Images: from a path, a PIL picture or an array in display units to the network's numbers."""
+
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from xaikit.arrays import Array
+from xaikit.errors import InputError, ParameterError
+from xaikit.inputs._spec import InputSpec, finite, frozen, numeric
+
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+
+@dataclass(frozen=True)
+class Image(InputSpec):
+    """Pictures of `height` × `width` × `channels`, given to the network as (v·scale - mean)/std.
+
+    Display units are those of `v`: 0..255 for the default scale of 1/255. `mean` and `std` are numbers or one per
+    channel, in the network's channel `order` ("rgb" or "bgr"). A picture of another size is brought to this one by
+    `fit`: "stretch" it, "crop" the centre of the scaled picture, or "pad" it with black; `interpolation` is
+    "nearest", "bilinear", "bicubic" or "lanczos" with Pillow's antialiasing.
+    """
+
+    kind: ClassVar[str] = "Image"
+    zero_baseline: ClassVar[bool] = False
+
+    height: int
+    width: int
+    channels: int = 3
+    scale: float = 1 / 255
+    mean: float | tuple[float, ...] = 0.0
+    std: float | tuple[float, ...] = 1.0
+    order: Literal["rgb", "bgr"] = "rgb"
+    fit: Literal["stretch", "crop", "pad"] = "stretch"
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
+
+    def __post_init__(self) -> None:
+        for name in ("mean", "std"):
+            object.__setattr__(self, name, frozen(getattr(self, name)))
+            value = getattr(self, name)
+            if isinstance(value, tuple) and len(value) != self.channels:
+                raise ParameterError(f"Image {name} has {len(value)} entries for {self.channels} channels")
+        for name, allowed in (
+            ("order", ("rgb", "bgr")),
+            ("fit", ("stretch", "crop", "pad")),
+            ("interpolation", ("nearest", "bilinear", "bicubic", "lanczos")),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ParameterError(f"Image {name} must be one of {', '.join(allowed)}, not {getattr(self, name)!r}")
+        if min(self.height, self.width, self.channels) < 1:
+            raise ParameterError(f"an Image of {self.height}×{self.width}×{self.channels} has no pixels")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.height, self.width, self.channels)
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        return ("height", "width", "channel")
+
+    def samples(self, x: Any) -> list[Any]:
+        if isinstance(x, list):
+            return x
+        if isinstance(x, str | os.PathLike) or _is_picture(x):
+            return [x]
+        array = numeric(x, "the image")
+        single = array.ndim == 2 and self.channels == 1
+        lacks_channel = self.channels == 1 and array.ndim == 3 and array.shape[-1] != 1
+        if single or (array.ndim == 3 and not lacks_channel):
+            return [array]
+        if array.ndim == 4 or lacks_channel:
+            return list(array)
+        raise InputError(
+            f"the image has shape {array.shape}; one image is {self.shape} (height, width, channel), "
+            f"a batch {('n', *self.shape)}"
+        )
+
+    def display(self, sample: Any) -> Array:
+        """Give one image (height, width, channel) in display units, fitted; an array of this size is not touched."""
+        if isinstance(sample, str | os.PathLike):
+            sample = read_picture(Path(sample))
+        if _is_picture(sample):
+            return self._from_picture(sample)
+        array = finite(numeric(sample, "the image"), "the image")
+        if array.ndim == 2 and self.channels == 1:
+            array = array[:, :, None]
+        self._check(array)
+        return array if array.shape == self.shape else self._fit(array)
+
+    def _check(self, array: Array) -> None:
+        if array.ndim != 3 or array.shape[-1] != self.channels:
+            hint = ""
+            if array.ndim == 3 and array.shape[0] == self.channels:
+                hint = "; it looks channels-first: use np.moveaxis(x, 0, -1)"
+            elif array.ndim == 3 and array.shape[-1] == 4 and self.channels == 3:
+                hint = "; drop the alpha channel: x[..., :3]"
+            raise InputError(f"the image has shape {array.shape}, expected {self.shape} (height, width, channel){hint}")
+        if 0 in array.shape:
+            raise InputError(f"the image has shape {array.shape}: it is empty")
+        if array.dtype.kind == "f" and self.scale < 0.1 and 0 < np.abs(array).max() <= 1:
+            raise InputError(
+                f"the image holds floats in {array.min():.3g}..{array.max():.3g}, but this model takes display units "
+                f"0..255 (scale={self.scale:.6g}); give x * 255, or the spec Image(..., scale=1)"
+            )
+
+    def _from_picture(self, picture: Any) -> Array:
+        from PIL import Image as Pillow
+        from PIL import ImageOps
+
+        if self.channels not in MODES:
+            raise InputError(f"a picture file cannot fill {self.channels} channels; give an array {self.shape}")
+        try:
+            picture = ImageOps.exif_transpose(picture).convert(MODES[self.channels])
+        except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
+            raise InputError(f"the picture cannot be decoded: {error}") from None
+        array = np.asarray(picture)
+        array = array[:, :, None] if array.ndim == 2 else array
+        return array if array.shape == self.shape else self._fit(array)
+
+    def _fit(self, array: Array) -> Array:
+        height, width = array.shape[:2]
+        if self.fit == "stretch":
+            return self._resize(array, self.height, self.width)
+        choose = max if self.fit == "crop" else min
+        factor = choose(self.height / height, self.width / width)
+        scaled = self._resize(array, max(1, round(height * factor)), max(1, round(width * factor)))
+        return _centre(scaled, self.height, self.width)
+
+    def _resize(self, array: Array, height: int, width: int) -> Array:
+        from PIL import Image as Pillow
+
+        method = Pillow.Resampling[self.interpolation.upper()]
+        if array.dtype == np.uint8 and self.channels in MODES:
+            flat = array[:, :, 0] if self.channels == 1 else array
+            resized = np.asarray(Pillow.fromarray(flat).resize((width, height), method))
+            return resized.reshape(height, width, self.channels)
+        planes = np.asarray(array, np.float32)
+        return np.stack(
+            [
+                np.asarray(Pillow.fromarray(planes[:, :, c]).resize((width, height), method))
+                for c in range(self.channels)
+            ],
+            axis=-1,
+        )
+
+    def to_network(self, display: Any) -> Array:
+        values = np.asarray(display, np.float64)
+        if self.order == "bgr":
+            values = values[..., ::-1]
+        return np.asarray((values * self.scale - np.asarray(self.mean)) / np.asarray(self.std), np.float32)
+
+    def decode(self, encoded: Array) -> Array:
+        own = np.asarray(encoded, np.float64) * np.asarray(self.std) + np.asarray(self.mean)
+        values = np.asarray(own / self.scale)
+        return values[..., ::-1] if self.order == "bgr" else values
+
+
+def read_picture(path: Path) -> Any:
+    """Open and fully decode a picture file; raise InputError if it is missing, corrupt or suspiciously large."""
+    from PIL import Image as Pillow
+    from PIL import UnidentifiedImageError
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Pillow.DecompressionBombWarning)
+            with Pillow.open(path) as picture:
+                picture.load()
+                return picture.copy() if picture.getexif() == {} else picture
+    except FileNotFoundError:
+        raise InputError(f"there is no file {path}") from None
+    except IsADirectoryError:
+        raise InputError(f"{path} is a folder; give the pictures in it one by one or as a list") from None
+    except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning):
+        raise InputError(f"{path} has more than {Pillow.MAX_IMAGE_PIXELS:,} pixels; scale it down first") from None
+    except UnidentifiedImageError:
+        raise InputError(f"{path} is not a picture that Pillow can read, or it is corrupt") from None
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise InputError(f"{path} cannot be read as a picture: {error}") from None
+
+
+def _is_picture(x: Any) -> bool:
+    return any(c.__module__.startswith("PIL.") for c in type(x).__mro__)
+
+
+def _centre(array: Array, height: int, width: int) -> Array:
+    """Cut or pad with zeros around the centre, to height × width."""
+    out = np.zeros((height, width, array.shape[2]), array.dtype)
+    (source_y, target_y), (source_x, target_x) = (
+        _overlap(array.shape[0], height),
+        _overlap(array.shape[1], width),
+    )
+    out[target_y, target_x] = array[source_y, source_x]
+    return out
+
+
+def _overlap(have: int, want: int) -> tuple[slice, slice]:
+    shared = min(have, want)
+    source, target = (have - shared) // 2, (want - shared) // 2
+    return slice(source, source + shared), slice(target, target + shared)

@@ -1,0 +1,514 @@
+"""The adapter protocol: two primitives, `run` and `pull`, on NumPy arrays with channels last, and a description.
+
+An adapter derives from `Network` and supplies what only its framework can do; layout, chunks, checks of shapes and
+output forms, and the lock are here, once for all frameworks.
+"""
+
+import hashlib
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+
+from xaikit.arrays import Array, Tensors, chunks, concatenate, each, leaves, length, rows
+from xaikit.errors import InputError, ModelError, NotSupported, UnknownName
+from xaikit.graph import Layer
+from xaikit.inputs import Array as ArraySpec
+from xaikit.inputs import Classes, InputSpec, Masks, Raw, Reconstruction, ScoreKind, Values
+
+Seed = Tensors | Callable[[Any], Tensors]
+Layout = Literal["as-given", "channels-last", "channels-first", "time-first"]
+Rule = Literal["guided", "deconvnet"]
+
+BATCH_BYTES = 20 * 2**20
+"""What the largest layer of one chunk may hold: near the fastest batch for small and large networks on a CPU."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What a forward pass gives: the output, and activations (sample, *layer axes) at the layers asked for."""
+
+    output: Tensors
+    activations: Mapping[str, Array] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Pull:
+    """A vector-Jacobian product: the `value` of the layer pulled from, the `source` value pulled to, the `gradient`.
+
+    `gradient` is shaped like `source`: the sum over the value's entries of seed · d value / d source, sample by sample.
+    """
+
+    value: Tensors
+    source: Tensors
+    gradient: Tensors
+
+
+class Model(Protocol):
+    """A trained network: NumPy in, NumPy out."""
+
+    name: str
+    weights_id: str | None
+
+    @property
+    def framework(self) -> str: ...
+    @property
+    def device(self) -> str: ...
+    @property
+    def can(self) -> frozenset[str]: ...
+    @property
+    def inputs(self) -> Any: ...
+    @property
+    def outputs(self) -> Any: ...
+    @property
+    def layers(self) -> Mapping[str, Layer]: ...
+    @property
+    def batch_size(self) -> int: ...
+    def run(
+        self,
+        x: Tensors,
+        at: Sequence[str] = (),
+        patch: Mapping[str, Array] = {},
+        *,
+        score: ScoreKind = "output",
+    ) -> Run: ...
+    def pull(
+        self,
+        x: Tensors,
+        seed: Seed,
+        *,
+        of: str | None = None,
+        wrt: str | None = None,
+        patch: Mapping[str, Array] = {},
+        rule: Rule | None = None,
+        score: ScoreKind = "output",
+    ) -> Pull: ...
+    def native(self, name: str, x: Tensors, target: Any, **parameters: Any) -> Array: ...
+    def fast(self, kind: str = "auto") -> "Model": ...
+    def weights(self, layer: str) -> Mapping[str, Array]: ...
+    def with_weights(self, weights: Mapping[str, Array]) -> "Model": ...
+    def fingerprint(self) -> str: ...
+
+
+class Network(ABC):
+    """A network behind the protocol. `layout` and the output form are found here; the adapter computes.
+
+    Arrays that cross the public side follow the input spec: (sample, *space or time, channel). When the network takes
+    another layout, its input, gradients, activations and per-place outputs are moved. Without a spec nothing is moved.
+    """
+
+    framework: ClassVar[str]
+    can: frozenset[str] = frozenset({"run"})
+
+    def __init__(
+        self,
+        net: Any,
+        *,
+        inputs: Any = None,
+        outputs: Any = None,
+        name: str | None = None,
+        layout: Layout | None = None,
+        version: str | None = None,
+        weights_id: str | None = None,
+    ) -> None:
+        self.net = net
+        self.name = name or type(net).__name__
+        self.version = version
+        self.weights_id = weights_id
+        self._inputs = inputs
+        self._asked_outputs = outputs
+        self._outputs: Any = None
+        self._asked_layout = layout
+        self._lock = threading.RLock()
+        self._found_layout: Layout | None = None
+
+    # --- what an adapter supplies ---------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def device(self) -> str:
+        """Where the network's weights are: "cpu", "cuda:0", ..."""
+
+    @abstractmethod
+    def _forward(self, x: Tensors, at: tuple[str, ...], patch: Mapping[str, Array], score: ScoreKind) -> Run:
+        """Run one chunk. `x` is in the network's own layout; patches and activations are as `layers[...].axes` says."""
+
+    def _backward(
+        self,
+        x: Tensors,
+        seed: Seed,
+        of: str | None,
+        wrt: str | None,
+        patch: Mapping[str, Array],
+        rule: Rule | None,
+        score: ScoreKind,
+    ) -> Pull:
+        """Pull one chunk back. Input, output, seed and gradient at the network's input are in its own layout."""
+        raise NotSupported(f"{self.name} is a {self.framework} model that can only run: it has no gradients")
+
+    def _read_layers(self) -> Mapping[str, Layer]:
+        """List the layers in call order; may run the network on one sample."""
+        return {}
+
+    def _natural_inputs(self) -> Any:
+        """Give the spec that the network itself declares, or Raw()."""
+        return Raw()
+
+    def _find_layout(self) -> Layout:
+        """Find what the network takes from the first layer that consumes the input; raise ModelError if undecidable."""
+        return "as-given"
+
+    def _ends_in(self, output: str | None) -> Literal["softmax", "sigmoid"] | None:
+        """Say which function the named output (None: the only one) ends in, once the network has been run."""
+        return None
+
+    def _knows_its_end(self) -> bool:
+        """Whether `_ends_in` reads the network; a callable's end can only be guessed from its numbers."""
+        return True
+
+    def weights(self, layer: str) -> Mapping[str, Array]:
+        """Give the named weights that a layer owns, as the framework stores them."""
+        raise NotSupported(f"{self.name} is a {self.framework} model: its weights cannot be read")
+
+    def with_weights(self, weights: Mapping[str, Array]) -> Model:
+        """Give a copy with some weights ("layer/weight") replaced."""
+        raise NotSupported(f"{self.name} is a {self.framework} model: its weights cannot be replaced")
+
+    def fingerprint(self) -> str:
+        """SHA-256 over layer names, shapes, dtypes and weight bytes in canonical order, as hexadecimal digits."""
+        raise NotSupported(f"{self.name} has no fingerprint; give wrap(version=...) to name its version yourself")
+
+    def native(self, name: str, x: Tensors, target: Any, **parameters: Any) -> Array:
+        """Run a method of the adapter's own library."""
+        raise NotSupported(f"{self.framework} models have no native method {name!r}")
+
+    def fast(self, kind: str = "auto") -> Model:
+        """Give an accelerated copy that can only run."""
+        raise NotSupported(f"{self.framework} models have no accelerated copy of kind {kind!r}")
+
+    # --- the public side ------------------------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r} on {self.device}>"
+
+    @property
+    def inputs(self) -> Any:
+        """The input spec, or a mapping from input name to spec."""
+        if self._inputs is None:
+            self._inputs = self._natural_inputs()
+        return self._inputs
+
+    @property
+    def outputs(self) -> Any:
+        """The output spec with its form known, or a mapping of specs; runs the network once if it has not run."""
+        if self._outputs is None:
+            self.run(self._blank())
+        return self._outputs
+
+    @property
+    def layers(self) -> Mapping[str, Layer]:
+        """The layers in call order, by name."""
+        with self._lock:
+            return self._read_layers()
+
+    @property
+    def layout(self) -> Layout:
+        """What the network takes: as given, channels last, channels first, or time first."""
+        if self._found_layout is None:
+            self._found_layout = self._decide_layout()
+        return self._found_layout
+
+    @property
+    def batch_size(self) -> int:
+        """How many samples one chunk has: a power of two by the size of the largest layer."""
+        largest = max((_bytes(layer.shape) for layer in self.layers.values()), default=4096)
+        return int(2 ** np.clip(np.round(np.log2(BATCH_BYTES / max(largest, 1))), 0, 12))
+
+    def run(
+        self,
+        x: Tensors,
+        at: Sequence[str] = (),
+        patch: Mapping[str, Array] = {},
+        *,
+        score: ScoreKind = "output",
+    ) -> Run:
+        """Run the network on a batch (sample, ...), in chunks, in inference mode.
+
+        `at` names layers whose activations are returned too; `patch` replaces the values of layers (sample or 1, ...);
+        `score` is the raw "output", the "logit" before a final softmax or sigmoid, or the "probability".
+        Raises UnknownName for a layer, InputError for a wrong shape.
+        """
+        with self._lock:
+            self._check(x, at, patch)
+            parts = [
+                self._forward(self._inwards(rows(x, s)), tuple(at), _patch_rows(patch, s), score)
+                for s in chunks(length(x), self.batch_size)
+            ]
+            output = self._outwards(concatenate([p.output for p in parts]))
+            self._settle_outputs(output, score)
+            activations = {n: np.concatenate([p.activations[n] for p in parts]) for n in at}
+            return Run(each(_float32, output), activations)
+
+    def pull(
+        self,
+        x: Tensors,
+        seed: Seed,
+        *,
+        of: str | None = None,
+        wrt: str | None = None,
+        patch: Mapping[str, Array] = {},
+        rule: Rule | None = None,
+        score: ScoreKind = "output",
+    ) -> Pull:
+        """Give seed · d value(of) / d source(wrt) for each sample: a vector-Jacobian product.
+
+        `seed` is the cotangent, shaped like the value, or a function from the value of one chunk to it (it must treat
+        all rows alike). `of=None` is the output in the form `score`; `wrt=None` the input.
+        """
+        if rule is not None and f"rule:{rule}" not in self.can:
+            raise NotSupported(f"{self.name} ({self.framework}) has no backward rule {rule!r}")
+        with self._lock:
+            self._check(x, [n for n in (of, wrt) if n], patch)
+            step = max(1, self.batch_size // 2)
+            parts = [self._pull_chunk(x, seed, s, of, wrt, patch, rule, score) for s in chunks(length(x), step)]
+            return Pull(
+                *(each(_float32, concatenate([getattr(p, f) for p in parts])) for f in ("value", "source", "gradient"))
+            )
+
+    def _pull_chunk(
+        self, x: Tensors, seed: Seed, s: slice, of: Any, wrt: Any, patch: Any, rule: Any, score: ScoreKind
+    ) -> Pull:
+        if callable(seed):
+            asked = seed
+
+            def own(value: Any) -> Tensors:
+                given = asked(value if of else self._outwards(value))
+                return given if of else self._outwards(given, back=True)
+
+            chunk_seed: Seed = own
+        else:
+            part = rows(seed, s)
+            chunk_seed = part if of else self._outwards(part, back=True)
+        p = self._backward(self._inwards(rows(x, s)), chunk_seed, of, wrt, _patch_rows(patch, s), rule, score)
+        source, gradient = (
+            (p.source, p.gradient)
+            if wrt
+            else (self._inwards(p.source, back=True), self._inwards(p.gradient, back=True))
+        )
+        return Pull(p.value if of else self._outwards(p.value), source, gradient)
+
+    # --- layout ---------------------------------------------------------------------------------------------------
+
+    def _decide_layout(self) -> Layout:
+        if self._asked_layout is not None:
+            return self._asked_layout
+        specs = self.inputs.values() if isinstance(self.inputs, Mapping) else [self.inputs]
+        return self._find_layout() if any(_has_places(s) for s in specs) else "as-given"
+
+    @property
+    def moved(self) -> bool:
+        """Whether the network's own axes differ from the public ones."""
+        return self.layout in ("channels-first", "time-first")
+
+    def _inwards(self, x: Tensors, back: bool = False) -> Tensors:
+        """Move a batch from the public layout into the network's own, or back."""
+        if not self.moved:
+            return x
+        if isinstance(x, Mapping):
+            return {n: self._move(a, back) if self._moves(self._spec_of(n)) else a for n, a in x.items()}
+        return self._move(x, back) if self._moves(self.inputs) else x
+
+    def _outwards(self, y: Tensors, back: bool = False) -> Tensors:
+        """Move an output that has places from the network's own layout to the public one, or back."""
+        if not self.moved:
+            return y
+        return each(lambda a: self._move(a, not back) if a.ndim >= 3 else a, y)
+
+    def _move(self, a: Array, back: bool) -> Array:
+        if self.layout == "time-first":
+            return np.swapaxes(a, 0, 1)
+        return np.moveaxis(a, 1, -1) if back else np.moveaxis(a, -1, 1)
+
+    def _moves(self, spec: Any) -> bool:
+        return _has_places(spec) or (
+            self._asked_layout is not None and isinstance(spec, ArraySpec) and len(spec.shape) > 1
+        )
+
+    def _spec_of(self, name: str) -> Any:
+        return self.inputs.get(name) if isinstance(self.inputs, Mapping) else self.inputs
+
+    # --- checks ---------------------------------------------------------------------------------------------------
+
+    def _check(self, x: Tensors, at: Iterable[str], patch: Mapping[str, Array]) -> None:
+        if length(x) == 0:
+            raise InputError("there is no sample to work on: the batch is empty")
+        self._check_shapes(x)
+        asked = [*at, *patch]
+        if asked:
+            known = self.layers
+            for name in asked:
+                if name not in known:
+                    raise UnknownName(f"layer of {self.name}", name, known)
+
+    def _check_shapes(self, x: Tensors) -> None:
+        if isinstance(self.inputs, Mapping) != isinstance(x, Mapping):
+            wanted = f"a mapping with {list(self.inputs)}" if isinstance(self.inputs, Mapping) else "one array"
+            raise InputError(f"{self.name} takes {wanted}")
+        for name, a in leaves(x):
+            spec = self._spec_of(name)
+            if spec is None:
+                raise UnknownName(f"input of {self.name}", name, self.inputs)
+            if not isinstance(spec, Raw) and tuple(a.shape[1:]) != tuple(spec.shape):
+                raise InputError(f"{self.name} takes {('sample', *spec.shape)}, not an array of shape {a.shape}")
+
+    def _blank(self) -> Tensors:
+        """Give one sample of zeros in the public layout."""
+        if isinstance(self.inputs, Mapping):
+            return {n: _zeros(s) for n, s in self.inputs.items()}
+        return _zeros(self.inputs)
+
+    # --- outputs --------------------------------------------------------------------------------------------------
+
+    def _settle_outputs(self, output: Tensors, score: ScoreKind) -> None:
+        """On the first call, find and check the output specs."""
+        if self._outputs is not None:
+            return
+        if score != "output":
+            raw = self.run(self._blank()) if not isinstance(self.inputs, Raw) else None
+            if raw is None:
+                raise ModelError(f"run {self.name} once with score='output' before asking for its {score}")
+            return
+        asked = self._asked_outputs
+        if isinstance(output, Mapping):
+            asked = asked or {}
+            unknown = [n for n in asked if n not in output]
+            if unknown:
+                raise UnknownName(f"output of {self.name}", unknown[0], output)
+            self._outputs = {n: self._settle(asked.get(n), np.asarray(a), n) for n, a in output.items()}
+        else:
+            self._outputs = self._settle(asked, np.asarray(output), None)
+
+    def _settle(self, spec: Any, output: Array, name: str | None) -> Any:
+        width = output.shape[-1] if output.ndim > 1 else 1
+        end = self._ends_in(name)
+        if spec is None:
+            names = tuple(range(width))
+            return Classes(names, "softmax") if end == "softmax" and width > 1 else Values(names)
+        if isinstance(spec, Reconstruction):
+            return spec
+        if len(spec.names) != width and not (isinstance(spec, Classes) and spec.binary(width)):
+            raise ModelError(f"{self.name} gives {width} numbers, but its outputs name {len(spec.names)}: {spec.names}")
+        if not isinstance(spec, Classes) or isinstance(spec, Masks):
+            return spec
+        form = spec.form or (end or "logits" if self._knows_its_end() else _guess_form(output))
+        if form != "logits" and not _are_probabilities(output, form):
+            raise ModelError(
+                f"{self.name} is said to give {form} probabilities, but its outputs lie in "
+                f"{output.min():.3g}..{output.max():.3g}: use Classes(names, form='logits')"
+            )
+        return replace(spec, form=form)
+
+
+class CallableModel(Network):
+    """A plain function from a batch (sample, ...) to outputs (sample, ...), which can only run."""
+
+    framework = "callable"
+
+    def __init__(self, net: Callable[[Any], Any], **described: Any) -> None:
+        named = described.pop("name", None) or getattr(net, "__name__", type(net).__name__)
+        super().__init__(net, name=str(named), **described)
+
+    @property
+    def device(self) -> str:
+        return "callable"
+
+    @property
+    def batch_size(self) -> int:
+        """The rows of one call; bounded by memory, since nothing is known of the function's inside."""
+        spec = self.inputs
+        size = 4096 if isinstance(spec, Raw | Mapping) else _bytes(spec.shape)
+        return int(np.clip(BATCH_BYTES // max(size, 1), 1, 4096))
+
+    def _knows_its_end(self) -> bool:
+        return False
+
+    def _forward(self, x: Tensors, at: tuple[str, ...], patch: Mapping[str, Array], score: ScoreKind) -> Run:
+        output = self.net(x)
+        output = each(lambda a: _columns(np.asarray(a), length(x), self.name), output)
+        return Run(self._in_form(output, score))
+
+    def _in_form(self, output: Tensors, score: ScoreKind) -> Tensors:
+        if score == "output" or self._outputs is None:
+            return output
+        if isinstance(output, Mapping):
+            return {n: _convert(a, self.outputs[n], score) for n, a in output.items()}
+        return _convert(output, self.outputs, score)
+
+    def fingerprint(self) -> str:
+        if self.version is None:
+            raise NotSupported(
+                f"the callable {self.name!r} has no fingerprint; name its version: wrap(f, version='1.2')"
+            )
+        return hashlib.sha256(f"{self.name}\0{self.version}".encode()).hexdigest()
+
+
+def _columns(output: Array, count: int, name: str) -> Array:
+    if output.dtype.kind not in "biuf" or output.ndim == 0 or len(output) != count:
+        raise ModelError(f"the callable {name!r} gave {output.dtype} of shape {output.shape} for {count} samples")
+    return output[:, None] if output.ndim == 1 else output
+
+
+def _convert(output: Array, spec: Any, score: ScoreKind) -> Array:
+    """Turn a callable's outputs into probabilities, or probabilities of independent sigmoids into logits."""
+    if not isinstance(spec, Classes) or (score == "logit") == (spec.form == "logits"):
+        return output
+    if score == "probability":
+        full = spec.probabilities(output)
+        return full[:, 1:] if spec.binary(output.shape[-1]) else full
+    raise NotSupported("the logit behind a callable's probabilities is not known: use score='probability'")
+
+
+def canonical_hash(weights: Mapping[str, Array], *labels: str) -> str:
+    """SHA-256 over names, shapes, dtypes and little-endian bytes of weights in the order of their names."""
+    digest = hashlib.sha256("\0".join(labels).encode())
+    for name in sorted(weights):
+        a = np.ascontiguousarray(weights[name])
+        a = a.astype(a.dtype.newbyteorder("<"), copy=False)
+        digest.update(f"{name}\0{a.shape}\0{a.dtype.str}\0".encode())
+        digest.update(a.tobytes())
+    return digest.hexdigest()
+
+
+def _float32(a: Array) -> Array:
+    return np.asarray(a) if np.asarray(a).dtype == np.float32 else np.asarray(a).astype(np.float32)
+
+
+def _has_places(spec: Any) -> bool:
+    return isinstance(spec, InputSpec) and spec.kind in ("Image", "Series")
+
+
+def _patch_rows(patch: Mapping[str, Array], s: slice) -> Mapping[str, Array]:
+    return {n: a if len(a) == 1 else a[s] for n, a in patch.items()}
+
+
+def _bytes(shape: Sequence[int | None]) -> int:
+    return 4 * int(np.prod([n or 1 for n in shape], dtype=np.int64))
+
+
+def _zeros(spec: InputSpec) -> Array:
+    dtype = np.int64 if spec.kind == "Text" else np.float32
+    return np.zeros((1, *spec.shape), dtype)
+
+
+def _are_probabilities(output: Array, form: str) -> bool:
+    inside = bool(np.all((output >= -1e-5) & (output <= 1 + 1e-5)))
+    return inside and (form != "softmax" or bool(np.all(np.abs(output.sum(-1) - 1) < 1e-3)))
+
+
+def _guess_form(output: Array) -> Literal["softmax", "sigmoid", "logits"]:
+    if output.shape[-1] > 1 and _are_probabilities(output, "softmax"):
+        return "softmax"
+    return "sigmoid" if output.shape[-1] == 1 and _are_probabilities(output, "sigmoid") else "logits"

@@ -1,0 +1,181 @@
+"""What a calculation gives: frozen, labelled, in raw units, with its origin and the evidence for it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from xaikit.arrays import Array
+from xaikit.errors import UnknownName
+
+GAP_FAIL, GAP_WARN = 0.05, 0.01
+R2_FAIL, R2_WARN = 0.2, 0.5
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How a result came about, in full: enough to make it again."""
+
+    method: str
+    parameters: Mapping[str, Any]
+    score: str
+    model: str
+    framework: str
+    fingerprint: str | None
+    weights_id: str | None
+    input_hash: tuple[str, ...]
+    seed: int
+    versions: Mapping[str, str]
+    device: str
+    seconds: float
+    model_calls: int
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Status(str):
+    """A verdict on a result, "ok", "warn" or "fail": a string with the `reasons` in words."""
+
+    reasons: tuple[str, ...]
+
+    def __new__(cls, level: str, reasons: tuple[str, ...] = ()) -> "Status":
+        """Make a status of one of the three levels."""
+        if level not in ("ok", "warn", "fail"):
+            raise ValueError(f"a status is ok, warn or fail, not {level!r}")
+        status = super().__new__(cls, level)
+        status.reasons = tuple(reasons)
+        return status
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Status, (str(self), self.reasons)
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """What every part of an input contributed to one score, for each sample.
+
+    `values` (sample, *space) with `axes` names is what is drawn; raw and signed. Methods over parts (superpixels,
+    columns) also give `part_values` (sample, part), NaN where a sample has fewer parts, and `parts`
+    (sample, *space), the integer label of each place: completeness refers to `part_values`. `x` is the encoded
+    input (sample, ...), `display` what a person sees, `prediction` the network's raw output (sample, ...),
+    `target` the explained entry of each sample (an index, or xk.Margin, xk.At, ...), `quality` numbers per sample.
+    """
+
+    values: Array
+    axes: tuple[str, ...]
+    parts: Array | None
+    part_values: Array | None
+    x: Array
+    display: Any
+    input_spec: Any
+    output_spec: Any
+    prediction: Any
+    target: tuple[Any, ...]
+    quality: Mapping[str, Array]
+    status: Status
+    origin: Origin
+    target_labels: tuple[str, ...] = ()
+    layer: str | None = None
+
+    def __len__(self) -> int:
+        """Count the samples."""
+        return len(self.values)
+
+    def __getitem__(self, i: int) -> "Attribution":
+        """Give sample `i` alone, still with a leading sample axis of one."""
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"sample {i} of {len(self)}")
+        s = slice(i, i + 1) if i != -1 else slice(i, None)
+        return replace(
+            self,
+            values=self.values[s],
+            parts=None if self.parts is None else self.parts[s],
+            part_values=None if self.part_values is None else self.part_values[s],
+            x=self.x[s],
+            display=self.display[s],
+            prediction=_cut(self.prediction, s),
+            target=self.target[s],
+            quality={k: v[s] for k, v in self.quality.items()},
+            status=judge({k: v[s] for k, v in self.quality.items()}, self.values[s]),
+            origin=replace(self.origin, input_hash=self.origin.input_hash[s]),
+            target_labels=self.target_labels[s],
+        )
+
+    def __iter__(self) -> Iterator["Attribution"]:
+        """Give the samples one by one."""
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        what = ", ".join(self.target_labels[:3]) + (", ..." if len(self.target_labels) > 3 else "")
+        shape = dict(zip(self.axes, self.values.shape, strict=True))
+        return f"<Attribution {self.origin.method} of {what} {shape}: {self.status}>"
+
+
+class Attributions(Mapping[str, Attribution]):
+    """One Attribution per input of a network with several inputs."""
+
+    def __init__(self, each: Mapping[str, Attribution]) -> None:
+        self._each = dict(each)
+
+    def __getitem__(self, name: str) -> Attribution:
+        if name not in self._each:
+            raise UnknownName("input", name, self._each)
+        return self._each[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._each)
+
+    def __len__(self) -> int:
+        return len(self._each)
+
+    def __repr__(self) -> str:
+        return f"<Attributions of {', '.join(self._each)}>"
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Several methods on the same samples: the results by method, and how far they agree.
+
+    `agreement` (method, method) is the mean Spearman rank correlation of the maps over samples, in -1..1.
+    """
+
+    results: Mapping[str, Attribution]
+    methods: tuple[str, ...]
+    agreement: Array
+
+    def __getitem__(self, method: str) -> Attribution:
+        """Give the result of one method."""
+        if method not in self.results:
+            raise UnknownName("compared method", method, self.results)
+        return self.results[method]
+
+
+def judge(quality: Mapping[str, Array], values: Array) -> Status:
+    """Turn free evidence into a verdict; the worst sample decides.
+
+    Fail: a value that is not finite, a completeness gap over 5 % of |f(x) - f(baseline)|, or R² < 0.2.
+    Warn: a gap over 1 %, R² < 0.5, a map of zeros, or an evaluation that was cut short.
+    """
+    fails, warns = [], []
+    if not np.isfinite(values).all():
+        fails.append("the map holds values that are not finite")
+    elif values.size and np.any(np.abs(values).reshape(len(values), -1).max(1) == 0):
+        warns.append("the map is zero everywhere: the score does not react to the input")
+    gap = _worst(quality, "completeness_gap_relative", np.max)
+    if gap is not None and not gap <= GAP_WARN:
+        (fails if not gap <= GAP_FAIL else warns).append(f"completeness gap {gap:.1%} of f(x) - f(baseline)")
+    r2 = _worst(quality, "surrogate_r2", np.min)
+    if r2 is not None and not r2 >= R2_WARN:
+        (fails if not r2 >= R2_FAIL else warns).append(f"the surrogate explains R² = {r2:.2f} of the model's changes")
+    complete = _worst(quality, "complete", np.min)
+    if complete is not None and complete < 1:
+        warns.append(f"stopped early: {complete:.0%} of the model calls were made")
+    return Status("fail" if fails else "warn" if warns else "ok", (*fails, *warns))
+
+
+def _worst(quality: Mapping[str, Array], key: str, choose: Any) -> float | None:
+    return float(choose(quality[key])) if key in quality and len(quality[key]) else None
+
+
+def _cut(prediction: Any, s: slice) -> Any:
+    return {k: v[s] for k, v in prediction.items()} if isinstance(prediction, Mapping) else prediction[s]

@@ -1,0 +1,147 @@
+"""Results on disk: one .npz with the arrays and one .json with everything else; nothing is pickled.
+
+Every result type reads back equal. The JSON names the schema, the type, and for each array its place in the .npz.
+"""
+
+import dataclasses
+import json
+import os
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from xaikit import inputs
+from xaikit.arrays import Array
+from xaikit.errors import StorageError
+from xaikit.results import Attribution, Attributions, Comparison, Origin, Status
+
+SCHEMA = 1
+RESULTS: dict[str, type[Any]] = {c.__name__: c for c in (Attribution, Comparison, Origin)}
+SPECS: tuple[Any, ...] = (*inputs.INPUTS.values(), *inputs.OUTPUTS.values())
+TARGETS: tuple[type[Any], ...] = (inputs.Margin, inputs.At, inputs.Region, inputs.ReconstructionError)
+
+
+def save(result: Any, path: str | os.PathLike[str]) -> Path:
+    """Write a result as PATH.npz and PATH.json (a suffix of `path` is dropped), and give the path of the .json.
+
+    Both files appear whole or not at all. Raises StorageError for what is no result or cannot be written.
+    """
+    place = _without_suffix(Path(path))
+    arrays: dict[str, Array] = {}
+    text = json.dumps({"schema": SCHEMA, "result": _pack(result, arrays)}, indent=1, ensure_ascii=False)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        _write(place.with_name(place.name + ".npz"), lambda f: np.savez_compressed(f, **cast(Any, arrays)))
+        _write(place.with_name(place.name + ".json"), lambda f: f.write(text.encode()))
+    except OSError as error:
+        raise StorageError(f"the result cannot be written to {place}: {error.strerror or error}") from None
+    return place.with_name(place.name + ".json")
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Read a result that `save` wrote; `path` with or without suffix.
+
+    Raises StorageError if a file is missing, damaged or of an unknown schema.
+    """
+    place = _without_suffix(Path(path))
+    try:
+        described = json.loads(place.with_name(place.name + ".json").read_text(encoding="utf-8"))
+        with np.load(place.with_name(place.name + ".npz"), allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except FileNotFoundError as error:
+        raise StorageError(f"there is no stored result {error.filename}") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise StorageError(f"the stored result {place} is damaged: {error}") from None
+    if not isinstance(described, Mapping) or described.get("schema") != SCHEMA:
+        schema = described.get("schema") if isinstance(described, Mapping) else None
+        raise StorageError(f"{place}.json has schema {schema!r}; this version of xaikit reads schema {SCHEMA}")
+    try:
+        return _unpack(described["result"], arrays)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise StorageError(f"{place}.json does not fit its arrays or its schema: {error!r}") from None
+
+
+def _without_suffix(path: Path) -> Path:
+    return path.with_suffix("") if path.suffix in (".npz", ".json") else path
+
+
+def _write(path: Path, fill: Callable[[Any], Any]) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            fill(file)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _pack(value: Any, arrays: dict[str, Array]) -> Any:
+    """Turn a value into JSON types, moving its arrays into `arrays`."""
+    if value is None or isinstance(value, bool | int | float) or type(value) is str:
+        return value
+    if isinstance(value, Status):
+        return {"$": "Status", "level": str(value), "reasons": list(value.reasons)}
+    if isinstance(value, np.ndarray):
+        return _pack_array(value, arrays)
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, SPECS):
+        return {"$": "spec", "spec": value.to_dict()}
+    if isinstance(value, TARGETS):
+        return {"$": "target", "target": inputs.target_to_json(value)}
+    if isinstance(value, Attributions):
+        return {"$": "Attributions", "each": {n: _pack(a, arrays) for n, a in value.items()}}
+    if type(value).__name__ in RESULTS and dataclasses.is_dataclass(value):
+        fields = {f.name: _pack(getattr(value, f.name), arrays) for f in dataclasses.fields(value)}
+        return {"$": type(value).__name__, "fields": fields}
+    if isinstance(value, Mapping):
+        return {"$": "mapping", "items": [[_pack(k, arrays), _pack(v, arrays)] for k, v in value.items()]}
+    if isinstance(value, tuple | list):
+        return {"$": type(value).__name__, "items": [_pack(v, arrays) for v in value]}
+    raise StorageError(f"a {type(value).__name__} cannot be stored; results hold arrays, numbers and text")
+
+
+def _pack_array(value: Array, arrays: dict[str, Array]) -> Any:
+    if value.dtype == object:
+        return {
+            "$": "objects",
+            "shape": list(value.shape),
+            "items": [_pack(v, arrays) for v in value.ravel()],
+        }
+    name = f"a{len(arrays)}"
+    arrays[name] = value
+    return {"$": "array", "name": name}
+
+
+def _unpack(value: Any, arrays: Mapping[str, Array]) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    kind = value["$"]
+    if kind in RESULTS:
+        return RESULTS[kind](**{n: _unpack(v, arrays) for n, v in value["fields"].items()})
+    if kind == "array":
+        return arrays[value["name"]]
+    if kind in ("tuple", "list"):
+        items = [_unpack(v, arrays) for v in value["items"]]
+        return tuple(items) if kind == "tuple" else items
+    if kind == "mapping":
+        return {_unpack(k, arrays): _unpack(v, arrays) for k, v in value["items"]}
+    if kind == "objects":
+        flat = np.empty(len(value["items"]), object)
+        flat[:] = [_unpack(v, arrays) for v in value["items"]]
+        return flat.reshape(value["shape"])
+    if kind == "Status":
+        return Status(value["level"], tuple(value["reasons"]))
+    if kind == "Attributions":
+        return Attributions({n: _unpack(a, arrays) for n, a in value["each"].items()})
+    if kind == "spec":
+        return inputs.specs_from_dict(value["spec"])
+    if kind == "target":
+        return inputs.target_from_json(value["target"])
+    raise StorageError(f"a stored value of kind {kind!r} is not known")

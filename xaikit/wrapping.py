@@ -1,0 +1,208 @@
+"""From a network object or a file on disk to a Model: finds the adapter of the framework, and asks it."""
+
+import importlib
+import importlib.util
+import tomllib
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from xaikit.errors import MissingPackage, ModelError, UnknownName, UnsafeFile, UsageError
+from xaikit.inputs import INPUTS, OUTPUTS, specs_from_dict
+from xaikit.model import CallableModel, Model, Network
+
+GROUP = "xaikit.adapters"
+FILES = {".keras": "keras", ".h5": "keras", ".pt2": "torch"}
+WEIGHTS = (".safetensors", ".pt", ".pth")
+PICKLES = (".pkl", ".pickle", ".joblib", ".dill", ".npy", ".bin", ".ckpt")
+
+
+@cache
+def adapters() -> Mapping[str, EntryPoint]:
+    """Give the installed adapters by the root module of their framework, without importing any."""
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def frameworks() -> list[str]:
+    """List the frameworks that have an adapter and are installed, torch first, without importing any."""
+    installed = [name for name in adapters() if importlib.util.find_spec(name) is not None]
+    return sorted(installed, key=lambda name: (name != "torch", name))
+
+
+def adapter(framework: str) -> ModuleType:
+    """Import the adapter package of a framework. Raises UnknownName, or MissingPackage with the pip command."""
+    known = adapters()
+    if framework not in known:
+        raise UnknownName("framework", framework, known)
+    if importlib.util.find_spec(framework) is None:
+        raise MissingPackage(framework, framework, f"a {framework} model")
+    try:
+        return importlib.import_module(known[framework].module)
+    except ModuleNotFoundError as error:
+        missing = (error.name or framework).partition(".")[0]
+        raise MissingPackage(missing, framework, f"a {framework} model") from error
+
+
+def wrap(
+    net: Any,
+    inputs: Any = None,
+    outputs: Any = None,
+    name: str | None = None,
+    layout: Any = None,
+    version: str | None = None,
+    *,
+    weights_id: str | None = None,
+) -> Model:
+    """Wrap a trained network (torch.nn.Module, keras.Model) or a plain function, and give a Model.
+
+    `inputs` and `outputs` are specs (xk.Image, xk.Classes, ...) or mappings from names to specs. With an input spec
+    the public side is (sample, *space or time, channel), and `layout` says what the network takes: "channels-last",
+    "channels-first", "time-first", or None to find it. Without a spec nothing is moved. `version` names a function's
+    version, which then stands for its fingerprint. Raises ModelError for what is no network.
+    """
+    described = {
+        "inputs": _spec(inputs, INPUTS),
+        "outputs": _spec(outputs, OUTPUTS),
+        "name": name,
+        "layout": layout,
+    }
+    if layout not in (None, "channels-last", "channels-first", "time-first", "as-given"):
+        raise UsageError(f"layout is 'channels-last', 'channels-first', 'time-first' or None, not {layout!r}")
+    if isinstance(net, Network):
+        raise UsageError(f"{net.name} is wrapped already")
+    framework = framework_of(net)
+    if framework is not None:
+        wrapped: Model = adapter(framework).wrap(net, **described, version=version, weights_id=weights_id)
+        return wrapped
+    if not callable(net):
+        raise ModelError(f"a {type(net).__name__} is no network: give a torch.nn.Module, a keras.Model or a function")
+    return CallableModel(net, **described, version=version, weights_id=weights_id)
+
+
+def framework_of(net: Any) -> str | None:
+    """Name the adapter for an object by the root modules of its classes, or None."""
+    for cls in type(net).__mro__:
+        root = cls.__module__.partition(".")[0]
+        if root in adapters() and cls.__name__ != "function":
+            return root
+    return None
+
+
+def _spec(spec: Any, known: Mapping[str, Any]) -> Any:
+    """Check that a spec is one, or a mapping of specs."""
+    if spec is None or isinstance(spec, tuple(known.values())):
+        return spec
+    if isinstance(spec, Mapping) and spec:
+        return {str(n): _spec(s, known) for n, s in spec.items()}
+    raise UsageError(f"a spec is one of {', '.join('xk.' + k for k in known if k != 'Raw')}, not {spec!r}")
+
+
+def load_model(
+    path: str | Path,
+    inputs: Any = None,
+    outputs: Any = None,
+    *,
+    name: str | None = None,
+    layout: Any = None,
+    allow_code: bool = False,
+) -> Model:
+    """Load a model from a file and wrap it.
+
+    A `model.toml` describes one: `framework`, `weights` (a path beside it), `factory` ("module:function", which builds
+    the bare network and is imported only with `allow_code=True`), `name`, `layout`, `version`, and tables [inputs] and
+    [outputs] with `kind` and the fields of the spec (several: [inputs.NAME]). Without a description: .keras, .h5 and
+    .pt2 files, which hold the network themselves. Raises ModelError, and UnsafeFile for what could run code.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ModelError(f"there is no model file {path}")
+    if path.suffix == ".toml":
+        return _described(path, allow_code)
+    described = {"inputs": inputs, "outputs": outputs, "name": name or path.stem, "layout": layout}
+    return wrap(_network(path, _framework(path), None), **described)
+
+
+def _framework(path: Path) -> str:
+    if path.suffix in FILES:
+        return FILES[path.suffix]
+    if path.suffix in PICKLES:
+        raise UnsafeFile(
+            f"{path} may be a pickle, which can run code when it is opened; save the model as .keras or .pt2"
+        )
+    if path.suffix in WEIGHTS:
+        raise UnsafeFile(
+            f"{path} holds weights without a network; describe it in a model.toml with a factory, or save it as .pt2"
+        )
+    raise ModelError(f"{path} is no model file: give a model.toml, .keras, .h5 or .pt2")
+
+
+def _network(path: Path, framework: str, factory: Callable[[], Any] | None) -> Any:
+    return adapter(framework).load_network(path, factory=factory)
+
+
+def _described(path: Path, allow_code: bool) -> Model:
+    try:
+        text = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ModelError(f"{path} is not a readable TOML file: {error}") from None
+    known = ("framework", "weights", "factory", "name", "layout", "version", "inputs", "outputs")
+    for key in text:
+        if key not in known:
+            raise UnknownName(f"entry of {path.name}", key, known)
+    if "weights" not in text:
+        raise ModelError(f"{path} has no entry weights: the path of the model's file, relative to it")
+    weights = (path.parent / str(text["weights"])).resolve()
+    if not weights.exists():
+        raise ModelError(f"{path} names the weights {weights}, which are not there")
+    factory = _factory(path, text["factory"], allow_code) if "factory" in text else None
+    framework = str(text.get("framework") or _framework(weights))
+    if factory is None:
+        _framework(weights)
+    specs = {side: specs_from_toml(text[side], path) for side in ("inputs", "outputs") if side in text}
+    named = {k: str(text[k]) for k in ("layout", "version") if k in text}
+    return wrap(_network(weights, framework, factory), **specs, name=str(text.get("name", path.parent.name)), **named)
+
+
+def specs_from_toml(table: Any, path: Path) -> Any:
+    """Read one spec ({kind, fields}) or several ({name: {kind, fields}}) of a model.toml."""
+    if not isinstance(table, Mapping):
+        raise ModelError(f"{path}: [inputs] and [outputs] are tables with kind = 'Image', ...")
+    try:
+        if "kind" in table:
+            return specs_from_dict(table)
+        return {name: specs_from_dict(spec) for name, spec in table.items()}
+    except (TypeError, AttributeError) as error:
+        raise ModelError(f"{path}: {error}") from None
+
+
+def _factory(path: Path, place: str, allow_code: bool) -> Callable[[], Any]:
+    if not allow_code:
+        raise UnsafeFile(
+            f"{path} names a factory, {place}, which is code: allow it with allow_code=True or --allow-code"
+        )
+    module, _, function = str(place).partition(":")
+    try:
+        found = getattr(_import(module, path.parent), function)
+    except (ImportError, AttributeError) as error:
+        raise ModelError(
+            f"{path}: the factory {place!r} cannot be imported ({error}); write it as 'module:function'"
+        ) from None
+    if not callable(found):
+        raise ModelError(f"{path}: the factory {place!r} is not a function")
+    return found
+
+
+def _import(module: str, folder: Path) -> ModuleType:
+    """Import a module by name, or from a file of that name beside the description."""
+    file = folder / f"{module}.py"
+    if not file.exists():
+        return importlib.import_module(module)
+    spec = importlib.util.spec_from_file_location(module, file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} cannot be imported")
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
