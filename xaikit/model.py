@@ -243,12 +243,14 @@ class Network(ABC):
         """
         with self._lock:
             self._check(x, at, patch)
+            self._know_outputs(x, score)
             parts = [
                 self._forward(self._inwards(rows(x, s)), tuple(at), _patch_rows(patch, s), score)
                 for s in chunks(length(x), self.batch_size)
             ]
             output = self._outwards(concatenate([p.output for p in parts]))
-            self._settle_outputs(output, score)
+            if score == "output":
+                self._settle_outputs(output)
             activations = {n: np.concatenate([p.activations[n] for p in parts]) for n in at}
             return Run(each(_float32, output), activations)
 
@@ -272,6 +274,7 @@ class Network(ABC):
             raise NotSupported(f"{self.name} ({self.framework}) has no backward rule {rule!r}")
         with self._lock:
             self._check(x, [n for n in (of, wrt) if n], patch)
+            self._know_outputs(x, score)
             step = max(1, self.batch_size // 2)
             parts = [self._pull_chunk(x, seed, s, of, wrt, patch, rule, score) for s in chunks(length(x), step)]
             return Pull(
@@ -372,14 +375,14 @@ class Network(ABC):
 
     # --- outputs --------------------------------------------------------------------------------------------------
 
-    def _settle_outputs(self, output: Tensors, score: ScoreKind) -> None:
+    def _know_outputs(self, x: Tensors, score: ScoreKind) -> None:
+        """Find the form of the outputs on one sample, before another form of them is asked for."""
+        if score != "output" and self._outputs is None:
+            self.run(rows(x, slice(0, 1)))
+
+    def _settle_outputs(self, output: Tensors) -> None:
         """On the first call, find and check the output specs."""
         if self._outputs is not None:
-            return
-        if score != "output":
-            raw = self.run(self._blank()) if not isinstance(self.inputs, Raw) else None
-            if raw is None:
-                raise ModelError(f"run {self.name} once with score='output' before asking for its {score}")
             return
         asked = self._asked_outputs
         if isinstance(output, Mapping):

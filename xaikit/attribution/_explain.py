@@ -47,7 +47,7 @@ def explain(
     """
     cls = methods[method]
     explainer = cls.make(parameters)
-    require_model(model, method, cls)
+    require_model(model, cls)
     start = time.perf_counter()
     encoded, display = prepare(model, x)
     prediction = model.run(encoded).output
@@ -59,17 +59,11 @@ def explain(
     return _results(task, found, method, explainer, time.perf_counter() - start)
 
 
-def require_model(model: Any, method: str, cls: type[Method]) -> None:
-    """Raise NotSupported, naming methods that do, unless the model can do what the method needs."""
+def require_model(model: Any, cls: type[Method]) -> None:
+    """Raise UsageError for what is no wrapped model, and NotSupported if it cannot do what the method needs."""
     if not (hasattr(type(model), "run") and hasattr(model, "can")):
         raise UsageError(f"explain takes a wrapped model: xk.wrap(net, inputs=...), not {type(model).__name__}")
-    lacking = sorted(cls.needs - model.can)
-    if lacking:
-        able = [name for name, other in methods.items() if other.needs <= model.can]
-        why = "has no gradients" if "pull" in lacking else f"cannot {', '.join(lacking)}"
-        raise NotSupported(
-            f"{method} cannot explain {model.name}: a {model.framework} model {why}; use {', '.join(able)}"
-        )
+    cls.examine(model)
 
 
 def prepare(model: Model, x: Any) -> tuple[Tensors, Any]:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, cast
 import numpy as np
 
 from xaikit.arrays import Array, Tensors, each, length, rows
-from xaikit.errors import ParameterError, nearest
+from xaikit.errors import NotSupported, ParameterError, nearest
 from xaikit.inputs import Scores
 from xaikit.model import Model, Pull, Run
 from xaikit.perturb.baseline import baselines
@@ -123,6 +123,18 @@ class Method(ABC):
         """Describe the parameters by name, in order: what a form or a command line needs."""
         fields = dataclasses.fields(cast(Any, cls))
         return {f.name: Parameter(f.name, _type_text(f.type), f.default, f.metadata.get("help", "")) for f in fields}
+
+    @classmethod
+    def examine(cls, model: Model) -> str:
+        """Say in words how the method would treat this model. Raises NotSupported if it cannot serve it."""
+        lacking = sorted(cls.needs - model.can)
+        if lacking:
+            able = ", ".join(name for name, other in methods.items() if other.needs <= model.can)
+            why = "has no gradients" if "pull" in lacking else f"cannot {', '.join(lacking)}"
+            raise NotSupported(
+                f"{_title(cls)} cannot explain {model.name}: a {model.framework} model {why}; use {able}"
+            )
+        return ""
 
     @classmethod
     def make(cls, parameters: Mapping[str, Any]) -> "Method":

@@ -10,6 +10,7 @@ from xaikit.arrays import SPACE, Array, upsample
 from xaikit.attribution._method import Map, Method, Task, methods, parameter
 from xaikit.errors import NotSupported, UnknownName
 from xaikit.graph import Layer
+from xaikit.inputs import Raw
 from xaikit.model import Model
 
 NOT_FEATURES = (
@@ -44,6 +45,11 @@ class GradCam(Method):
     layer: str | None = parameter(None, "the layer to look at; None = the last one with places")
     relu: bool = parameter(True, "keep only what speaks for the score")
     upsample: bool = parameter(True, "bring the map to the size of the input")
+
+    @classmethod
+    def examine(cls, model: Model) -> str:
+        super().examine(model)
+        return "" if isinstance(model.inputs, Raw) else f"looks at layer {choose_layer(model, None).name!r}"
 
     def __call__(self, task: Task) -> Map:
         layer = choose_layer(task.model, self.layer)

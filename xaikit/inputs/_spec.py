@@ -119,8 +119,8 @@ def numeric(value: Any, what: str) -> Array:
 
 
 def split(x: Any, ndim: int, what: str, expected: tuple[int, ...]) -> list[Any]:
-    """Split by DESIGN's rule: `ndim` axes are one sample, one more is a batch, a list is a list of samples."""
-    if isinstance(x, list):
+    """Split into samples: `ndim` axes are one sample, one more is a batch, a list is a list of samples."""
+    if isinstance(x, list) and not (ndim and x and np.isscalar(x[0])):
         return x
     array = numeric(x, what)
     if array.ndim == ndim:

@@ -1,0 +1,87 @@
+"""`xaikit explain`: files in, results and pictures out."""
+
+import ast
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xaikit import storage
+from xaikit.attribution import explain
+from xaikit.attribution import methods as known
+from xaikit.data.files import read_samples
+from xaikit.errors import InputError, ParameterError
+from xaikit.model import Model
+from xaikit.render import png
+
+
+def explain_files(
+    model: Model,
+    inputs: Sequence[str],
+    method: str,
+    target: str | None,
+    parameters: Sequence[str],
+    output: Path,
+    score: str | None,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Explain every input, write the results, and describe what was written."""
+    chosen = parse_parameters(method, parameters)
+    samples = [(stem(name), read_samples(name, model.inputs)) for name in inputs]
+    names = unique([s for s, _ in samples])
+    written = []
+    for name, (_, sample) in zip(names, samples, strict=True):
+        result = explain(model, sample, method, target, seed=seed, score=score, **chosen)
+        written.append(write(result, output / f"{name}.{method}"))
+    return written
+
+
+def parse_parameters(method: str, given: Sequence[str]) -> dict[str, Any]:
+    """Turn NAME=VALUE into keyword parameters; a value that is no Python literal stays text."""
+    known[method]
+    found = {}
+    for item in given:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise ParameterError(f"a parameter is written NAME=VALUE, not {item!r}")
+        try:
+            found[name.replace("-", "_")] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            found[name.replace("-", "_")] = value
+    known[method].make(found)
+    return found
+
+
+def stem(name: str) -> str:
+    """Give a file name's stem; a sentence's first words."""
+    text = Path(name).stem if len(name) < 255 and Path(name).suffix else "-".join(name.split()[:5])
+    kept = "".join(c if c.isalnum() or c in "-_." else "_" for c in text)[:60]
+    return kept or "input"
+
+
+def unique(names: list[str]) -> list[str]:
+    """Number names that occur twice, so that no result overwrites another."""
+    return [n if names.count(n) == 1 else f"{n}-{names[: i + 1].count(n)}" for i, n in enumerate(names)]
+
+
+def write(result: Any, place: Path) -> dict[str, Any]:
+    """Store a result and its picture, and say what it found."""
+    path = storage.save(result, place)
+    picture = place.with_name(place.name + ".png")
+    try:
+        png(result, picture)
+    except OSError as error:
+        raise InputError(f"the picture cannot be written to {picture}: {error}") from None
+    shown = next(iter(result.values())) if hasattr(result, "values") and not hasattr(result, "axes") else result
+    return {
+        "json": str(path.resolve()),
+        "png": str(picture.resolve()),
+        "method": shown.origin.method,
+        "target": list(shown.target_labels),
+        "score": [float(s) for s in np.atleast_1d(shown.quality["score"])],
+        "status": str(shown.status),
+        "reasons": list(shown.status.reasons),
+        "model_calls": shown.origin.model_calls,
+        "seconds": round(shown.origin.seconds, 3),
+    }

@@ -1,0 +1,225 @@
+"""The commands. Results go to stdout, progress and messages to stderr; errors are one line and an exit code."""
+
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import click
+
+from xaikit.errors import XaikitError
+
+CRASH, INTERRUPTED = 1, 130
+
+
+class Group(click.Group):
+    """A group whose unknown commands suggest the nearest ones."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            close = get_close_matches(args[0], self.list_commands(ctx), n=3, cutoff=0.5)
+            if close and "mean" not in error.format_message():
+                error.message = f"{error.format_message()} Did you mean {' or '.join(close)}?"
+            raise
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(package_name="xaikit")
+@click.pass_context
+def cli(ctx: click.Context, debug: bool) -> None:
+    """Explain and visualise trained Keras and PyTorch models.
+
+    \b
+    xaikit demo                                        the whole thing on one photo
+    xaikit methods                                     what can be asked
+    xaikit explain cats_vs_dogs photo.jpg -m lime      why this prediction
+
+    MODEL is a name from `xaikit zoo list`, a model.toml, or a .keras, .h5 or .pt2 file.
+    """
+    ctx.obj = {"debug": debug}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave with its exit code.
+
+    0 ok, 1 crash, 2 usage, 5 input or model could not be loaded, 130 interrupted.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    sys.exit(_run(arguments, debug="--debug" in arguments))
+
+
+def _run(arguments: list[str], debug: bool) -> int:
+    try:
+        return int(cli.main(arguments, prog_name="xaikit", standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("interrupted", INTERRUPTED, debug)
+    except XaikitError as error:
+        return _fail(str(error), error.exit_code, debug)
+    except BrokenPipeError:
+        return CRASH
+    except Exception as error:
+        hint = "" if debug else " (run again with `xaikit --debug ...` for the traceback)"
+        return _fail(f"{type(error).__name__}: {error}{hint}", CRASH, debug)
+
+
+def _fail(message: str, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    click.echo(f"xaikit: {message}", err=True)
+    return code
+
+
+def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the MODEL argument and the options that say how it is loaded."""
+    command = click.option("--allow-code", is_flag=True, help="Import the factory that a model.toml names.")(command)
+    command = click.option("--framework", help="torch or keras; for models of the zoo.")(command)
+    return click.argument("model")(command)
+
+
+def as_json(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --json."""
+    return click.option("--json", "json_", is_flag=True, help="Print JSON instead of a table.")(command)
+
+
+def emit(data: Any, json_: bool, table: Callable[[], Any]) -> None:
+    """Print data as JSON, or as the table that is made on demand."""
+    if json_:
+        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    else:
+        from rich.console import Console
+
+        width = None if sys.stdout.isatty() else 140
+        Console(width=width, highlight=False).print(table())
+
+
+@cli.command()
+@model_options
+@click.argument("inputs", nargs=-1, required=True)
+@click.option("-m", "--method", required=True, help="A name from `xaikit methods`.")
+@click.option("-t", "--target", help="Class name or index; the predicted class by default.")
+@click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter of the method.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("explanations"))
+@click.option("--score", help="logit, probability or output; by the method by default.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@as_json
+def explain(model: str, framework: str | None, allow_code: bool, json_: bool, **asked: Any) -> None:
+    """Explain the prediction for every INPUT and write it to a folder.
+
+    INPUT is a picture, a .npy array, a .csv of rows or of a series, a .txt, or a sentence. Each gives NAME.METHOD.npz
+    and .json (the numbers, with their origin and quality) and NAME.METHOD.png; their paths go to stdout.
+
+    \b
+    xaikit explain cats_vs_dogs cat.jpg dog.jpg -m grad-cam
+    xaikit explain mnist_cnn digit.png -m lime -t 7 -p samples=500 -o out
+    """
+    from xaikit.cli._explain import explain_files
+
+    emitted = explain_files(open_model(model, framework, allow_code), **asked)
+    click.echo(json.dumps(emitted, indent=2, ensure_ascii=False) if json_ else "\n".join(e["json"] for e in emitted))
+
+
+@cli.command()
+@click.argument("name", required=False)
+@as_json
+def methods(name: str | None, json_: bool) -> None:
+    """List the methods, or show one with its parameters and source."""
+    from xaikit.cli import _tables
+
+    data = _tables.method_rows() if name is None else _tables.method_page(name)
+    emit(data, json_, lambda: _tables.methods_table(data) if name is None else _tables.method_text(data))
+
+
+@cli.command()
+@model_options
+@as_json
+def layers(model: str, framework: str | None, allow_code: bool, json_: bool) -> None:
+    """List the layers of MODEL in call order, with shapes, parents and parameters."""
+    from xaikit.cli import _tables
+
+    data = _tables.layer_rows(open_model(model, framework, allow_code))
+    emit(data, json_, lambda: _tables.layers_table(data))
+
+
+@cli.command()
+@model_options
+@as_json
+def doctor(model: str, framework: str | None, allow_code: bool, json_: bool) -> None:
+    """Examine MODEL: what it takes and gives, and which methods can explain it."""
+    from xaikit.cli import _tables
+
+    data = _tables.doctor_page(open_model(model, framework, allow_code))
+    emit(data, json_, lambda: _tables.doctor_text(data))
+
+
+@cli.group(cls=Group)
+def zoo() -> None:
+    """Trained models that come with xaikit, and the documented architectures."""
+
+
+@zoo.command("list")
+@as_json
+def zoo_list(json_: bool) -> None:
+    """List the models with their accuracy and size."""
+    from xaikit.cli import _tables
+
+    data = _tables.zoo_rows()
+    emit(data, json_, lambda: _tables.zoo_table(data))
+
+
+@zoo.command("card")
+@click.argument("name")
+@as_json
+def zoo_card(name: str, json_: bool) -> None:
+    """Show what is known of a model: data, recipe, metrics, limits."""
+    from xaikit import zoo
+    from xaikit.cli import _tables
+
+    data = zoo.card(name).to_dict()
+    emit(data, json_, lambda: _tables.card_text(data))
+
+
+@zoo.command("train")
+@click.argument("name")
+@click.option("--framework", help="torch or keras; whichever is installed by default.")
+@click.option("--epochs", type=click.IntRange(min=1), help="At most so many epochs; by the recipe by default.")
+@click.option("--seed", type=int, default=0, show_default=True)
+def zoo_train(name: str, framework: str | None, epochs: int | None, seed: int) -> None:
+    """Train a model by its documented recipe and keep it in the user's cache; prints where."""
+    from xaikit.cli._zoo import train
+
+    click.echo(train(name, framework, epochs, seed))
+
+
+@cli.command()
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("xaikit-demo"))
+@click.option("--photo", help="Another photo than the cat of scikit-image.")
+@click.option("--seed", type=int, default=0, show_default=True)
+def demo(output: Path, photo: str | None, seed: int) -> None:
+    """Explain one photo by four methods in both frameworks, and write one page.
+
+    Prints the answer and the path of the page.
+    """
+    from xaikit.cli._demo import run
+
+    answer, page = run(output, photo, seed)
+    click.echo(f"answer: {answer}")
+    click.echo(page)
+
+
+def open_model(name: str, framework: str | None, allow_code: bool) -> Any:
+    """Load MODEL of the command line: a file if it looks like one, else a name of the zoo."""
+    from xaikit import zoo
+    from xaikit.wrapping import load_model
+
+    if Path(name).suffix or "/" in name or Path(name).exists():
+        return load_model(name, allow_code=allow_code)
+    return zoo.load(name, framework=framework)

@@ -1,0 +1,172 @@
+"""What the commands print: data first, then tables of it."""
+
+import inspect
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from xaikit import zoo
+from xaikit.attribution import methods
+from xaikit.inputs import specs_to_dict
+from xaikit.model import Model
+from xaikit.quality import examine
+
+
+def method_rows() -> list[dict[str, Any]]:
+    """Give name, needs, score and first line of every method."""
+    return [
+        {"name": n, "needs": sorted(m.needs), "score": m.score, "gives": _first_line(m)} for n, m in methods.items()
+    ]
+
+
+def method_page(name: str) -> dict[str, Any]:
+    """Give one method with its parameters and its full description."""
+    cls = methods[name]
+    parameters = [
+        {"name": p.name, "type": p.type, "default": p.default, "help": p.help} for p in cls.parameters().values()
+    ]
+    return {"name": name, "description": inspect.getdoc(cls), "score": cls.score, "parameters": parameters}
+
+
+def layer_rows(model: Model) -> list[dict[str, Any]]:
+    """Give the layers in call order."""
+    return [
+        {
+            "name": layer.name,
+            "kind": layer.kind,
+            "axes": list(layer.axes[1:]),
+            "shape": list(layer.shape),
+            "parents": list(layer.parents),
+            "parameters": layer.parameters,
+            "trainable": layer.trainable,
+        }
+        for layer in model.layers.values()
+    ]
+
+
+def doctor_page(model: Model) -> dict[str, Any]:
+    """Give what a model takes and gives, and which methods can explain it."""
+    return {
+        "name": model.name,
+        "framework": model.framework,
+        "device": model.device,
+        "layout": getattr(model, "layout", "as-given"),
+        "inputs": _short(specs_to_dict(model.inputs)),
+        "outputs": _short(specs_to_dict(model.outputs)),
+        "layers": len(model.layers),
+        "parameters": sum(layer.parameters for layer in _once(model)),
+        "methods": [{"name": v.method, "serves": v.serves, "remark": v.remark} for v in examine(model)],
+    }
+
+
+def zoo_rows() -> list[dict[str, Any]]:
+    """Give the models of the zoo with what their cards say."""
+    return [_zoo_row(zoo.card(name)) for name in zoo.names()]
+
+
+def _zoo_row(card: zoo.Card) -> dict[str, Any]:
+    metrics = card.trained.metrics if card.trained else {}
+    total = card.parameters["total"]
+    return {"name": card.name, "task": card.title, "parameters": total, "test accuracy": metrics.get("accuracy")}
+
+
+def methods_table(rows: list[dict[str, Any]]) -> Any:
+    """Draw the list of methods."""
+    lines = [[r["name"], "gradients" if "pull" in r["needs"] else "any model", r["gives"]] for r in rows]
+    return _table(("method", "works on", "gives"), lines)
+
+
+def method_text(page: dict[str, Any]) -> Any:
+    """Draw one method."""
+    from rich.console import Group
+
+    lines = [[p["name"], p["type"], repr(p["default"]), p["help"]] for p in page["parameters"]]
+    head = f"[bold]{page['name']}[/bold] (explains the {page['score']} by default)\n\n{_escaped(page['description'])}\n"
+    return Group(head, _table(("parameter", "type", "default", "meaning"), lines)) if lines else head
+
+
+def layers_table(rows: list[dict[str, Any]]) -> Any:
+    """Draw the list of layers."""
+    lines = [
+        [r["name"], r["kind"], " × ".join(str(n) for n in r["shape"]), ", ".join(r["parents"]), f"{r['parameters']:,}"]
+        for r in rows
+    ]
+    return _table(("layer", "kind", "output", "from", "parameters"), lines, right=(4,))
+
+
+def doctor_text(page: dict[str, Any]) -> Any:
+    """Draw the examination of a model."""
+    from rich.console import Group
+
+    facts = [[k, _escaped(_words(page[k]))] for k in page if k not in ("methods", "name")]
+    verdicts = [[m["name"], "yes" if m["serves"] else "no", _escaped(m["remark"])] for m in page["methods"]]
+    return Group(
+        f"[bold]{page['name']}[/bold]", _table(("", ""), facts), _table(("method", "serves", "remark"), verdicts)
+    )
+
+
+def zoo_table(rows: list[dict[str, Any]]) -> Any:
+    """Draw the list of models."""
+    lines = [
+        [
+            r["name"],
+            r["task"],
+            f"{r['parameters']:,}" if r["parameters"] else "",
+            f"{r['test accuracy']:.4f}" if r["test accuracy"] else "",
+        ]
+        for r in rows
+    ]
+    return _table(("model", "task", "parameters", "test accuracy"), lines, right=(2, 3))
+
+
+def card_text(card: Mapping[str, Any]) -> Any:
+    """Draw a card, without its curve."""
+    trained = dict(card["trained"] or {"trained": "not yet: xaikit zoo train " + card["name"]})
+    metrics = trained.pop("metrics", {})
+    shown = {k: v for k, v in card.items() if k not in ("schema", "trained", "recipe")}
+    shown |= {f"recipe: {k}": v for k, v in (card["recipe"] or {}).items()}
+    shown |= {k: v for k, v in trained.items() if k != "curve"}
+    shown |= {f"test {k}": v for k, v in metrics.items()}
+    return _table(("", ""), [[k.replace("_", " "), _escaped(_words(v))] for k, v in shown.items() if v is not None])
+
+
+def _table(headers: tuple[str, ...], lines: list[list[str]], right: tuple[int, ...] = ()) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, show_header=any(headers), pad_edge=False)
+    for i, header in enumerate(headers):
+        table.add_column(header, justify="right" if i in right else "left", overflow="fold")
+    for line in lines:
+        table.add_row(*line)
+    return table
+
+
+def _once(model: Model) -> list[Any]:
+    """Give every layer at its first call: a shared layer owns its parameters once."""
+    return [layer for name, layer in model.layers.items() if not re.search(r":\d+$", name)]
+
+
+def _first_line(cls: type[Any]) -> str:
+    return (inspect.getdoc(cls) or "").split("\n\n")[0].replace("\n", " ")
+
+
+def _short(spec: Any) -> Any:
+    """Leave out of a spec what is too long to read."""
+    if isinstance(spec, Mapping):
+        return {k: _short(v) for k, v in spec.items() if k not in ("vocabulary", "background")}
+    return spec
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {_words(v)}" if v is not None else f"{k} –" for k, v in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(_words(v) for v in value)
+    return f"{value:,}" if isinstance(value, int) and value > 9999 else str(value)
+
+
+def _escaped(text: Any) -> str:
+    from rich.markup import escape
+
+    return escape(str(text))

@@ -1,0 +1,91 @@
+"""Samples from files, as the command line names them."""
+
+import csv
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xaikit.arrays import Array
+from xaikit.errors import InputError
+from xaikit.inputs import InputSpec
+
+
+def read_samples(name: str, spec: Any) -> Any:
+    """Turn one INPUT of the command line into what the model's spec takes.
+
+    A picture for Image; a .npy array for anything; a .csv with a header for Table, with numbers for Series and Array;
+    a .txt file or the sentence itself for Text. For several inputs: NAME=FILE joined by commas.
+    Raises InputError for a file that is missing or holds something else.
+    """
+    if isinstance(spec, Mapping):
+        return _several(name, spec)
+    path = Path(name)
+    if spec.kind == "Text" and not path.suffix:
+        return name
+    if not path.exists():
+        raise InputError(f"there is no file {name}")
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        if spec.kind == "Image":
+            return name
+        raise InputError(f"{name} is no input for a model that takes {spec.kind}: give {', '.join(READERS)}")
+    return reader(path, spec)
+
+
+def _several(name: str, spec: Mapping[str, InputSpec]) -> dict[str, Any]:
+    given = dict(item.partition("=")[::2] for item in name.split(","))
+    if set(given) != set(spec):
+        raise InputError(f"this model has the inputs {', '.join(spec)}: write {','.join(f'{n}=FILE' for n in spec)}")
+    return {n: read_samples(given[n], s) for n, s in spec.items()}
+
+
+def _npy(path: Path, spec: InputSpec) -> Array:
+    try:
+        return np.asarray(np.load(path, allow_pickle=False))
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(f"{path} is not a .npy array that can be read without unpickling: {error}") from None
+
+
+def _csv(path: Path, spec: InputSpec) -> Any:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.reader(file) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} is not a readable CSV file: {error}") from None
+    if not rows:
+        raise InputError(f"{path} is empty")
+    if spec.kind == "Table":
+        columns = getattr(spec, "columns", {})
+        return [{h: _value(v, columns.get(h)) for h, v in zip(rows[0], row, strict=False)} for row in rows[1:]]
+    rows = rows if _is_number(rows[0][0]) else rows[1:]
+    try:
+        return np.array([[float(v) for v in row] for row in rows])
+    except ValueError as error:
+        raise InputError(f"{path} holds something that is no number: {error}") from None
+
+
+def _value(text: str, column: Any) -> Any:
+    """Give a cell in the type that its column has."""
+    if column is None or not hasattr(column, "values"):
+        return text
+    return next((v for v in column.values if str(v) == text), text)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _txt(path: Path, spec: InputSpec) -> Any:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not a text in UTF-8: {error}") from None
+
+
+READERS: dict[str, Callable[[Path, InputSpec], Any]] = {".npy": _npy, ".csv": _csv, ".txt": _txt}
