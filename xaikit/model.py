@@ -17,7 +17,7 @@ from xaikit.arrays import Array, Tensors, chunks, concatenate, each, leaves, len
 from xaikit.errors import InputError, ModelError, NotSupported, UnknownName
 from xaikit.graph import Layer
 from xaikit.inputs import Array as ArraySpec
-from xaikit.inputs import Classes, InputSpec, Masks, Raw, Reconstruction, ScoreKind, Values
+from xaikit.inputs import Classes, InputSpec, Masks, Raw, Reconstruction, ScoreKind, Text, Values
 
 Seed = Tensors | Callable[[Any], Tensors]
 Layout = Literal["as-given", "channels-last", "channels-first", "time-first"]
@@ -368,7 +368,7 @@ class Network(ABC):
                 raise InputError(f"{self.name} takes {('sample', *spec.shape)}, not an array of shape {a.shape}")
 
     def _blank(self) -> Tensors:
-        """Give one sample of zeros in the public layout."""
+        """Give one sample of zeros (for text, of unknown words) in the public layout."""
         if isinstance(self.inputs, Mapping):
             return {n: _zeros(s) for n, s in self.inputs.items()}
         return _zeros(self.inputs)
@@ -502,8 +502,9 @@ def _bytes(shape: Sequence[int | None]) -> int:
 
 
 def _zeros(spec: InputSpec) -> Array:
-    dtype = np.int64 if spec.kind == "Text" else np.float32
-    return np.zeros((1, *spec.shape), dtype)
+    if isinstance(spec, Text):  # of words: a network that masks pads cannot take a sentence of nothing else
+        return np.full((1, *spec.shape), spec.unknown, np.int64)
+    return np.zeros((1, *spec.shape), np.float32)
 
 
 def _are_probabilities(output: Array, form: str) -> bool:

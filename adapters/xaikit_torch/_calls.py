@@ -1,0 +1,191 @@
+"""Every call inside a network, named by place and number: what tracing, capturing and patching have in common.
+
+A layer is a call of one of torch's own modules, named by its path in `named_modules()`, or of a function on tensors
+that is no module, named by the path of the module it stands in with "/" ("block1/add"). The second call of a name has
+":1" behind it. Modules made of modules are named too, but are no layers.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from xaikit_torch._graph import function_name, native_class, words
+from xaikit_torch._values import activation
+
+TRANSPARENT = words(
+    "contiguous to float half bfloat16 double type type_as cpu cuda clone detach detach_ requires_grad_ data alias "
+    "_to_copy lift_fresh_copy lift_fresh chunk split tensor_split unbind split_with_sizes unsafe_chunk unsafe_split "
+    "pack_padded_sequence pad_packed_sequence set_ real imag to_dense pin_memory long int bool"
+)
+CONSTANT = words(
+    "zeros_like ones_like full_like empty_like rand_like randn_like randint_like new_zeros new_ones new_full new_empty "
+    "new_tensor empty zeros ones full arange linspace tensor rand randn"
+)
+"""Functions that read no more of a tensor than its shape."""
+
+PROPERTIES = frozenset(("T", "mT", "H", "mH", "data", "real", "imag"))
+
+
+class Reached(BaseException):
+    """All that was asked has been seen, and the rest of the run is not needed; the network must not catch it."""
+
+
+@dataclass
+class Call:
+    """One call that has just returned, or a module that is about to be called.
+
+    `path` is the module's path, None for a function; `leaf` says whether it is a layer.
+    """
+
+    name: str
+    path: str | None
+    target: Any
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    out: Any = None
+    leaf: bool = True
+
+
+Visit = Callable[[Call], Any]
+"""What to do with a call: give back what it returns from now on."""
+
+
+class Calls:
+    """Visits the calls of a network while the context lasts, on this thread; no hook stays.
+
+    `visit` sees every call that returns, in order; `enter`, if given, every module before it is called. With
+    `only` (paths of modules) no more than these are hooked, and functions are not seen.
+    """
+
+    def __init__(
+        self, net: nn.Module, visit: Visit, *, enter: Visit | None = None, only: Collection[str] | None = None
+    ) -> None:
+        self.net = net
+        self.visit = visit
+        self.enter = enter
+        self.only = only
+        self.paths = module_paths(net)
+        self.numbers: Counter[str] = Counter()
+        self.inside: list[str] = []
+        self.leaf: nn.Module | None = None
+        self.busy = False
+
+    def __enter__(self) -> "Calls":
+        with ExitStack() as stack:
+            for module in self.net.modules():
+                if self.only is None or self.paths[id(module)] in self.only:
+                    self._hook(stack, module)
+            if self.only is None:
+                stack.enter_context(_Functions(self))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def _hook(self, stack: ExitStack, module: nn.Module) -> None:
+        before = module.register_forward_pre_hook(self._before, with_kwargs=True)
+        stack.callback(before.remove)
+        after = module.register_forward_hook(self._after, with_kwargs=True)
+        stack.callback(after.remove)
+
+    def _before(self, module: nn.Module, args: Any, kwargs: Any) -> None:
+        if self.leaf is not None:
+            return
+        path = self.paths[id(module)]
+        leaf = is_leaf(module)
+        self.inside.append(path)
+        if leaf:
+            self.leaf = module
+        if self.enter is not None:
+            self._quietly(self.enter, Call(path, path, module, args, kwargs, None, leaf))
+
+    def _after(self, module: nn.Module, args: Any, kwargs: Any, out: Any) -> Any:
+        if self.leaf is not None and self.leaf is not module:
+            return out
+        leaf, self.leaf = self.leaf is not None, None
+        path = self.paths[id(module)]
+        # a module that raised inside the network's own try/except has not come by here
+        while self.inside and self.inside.pop() != path:
+            pass
+        return self._quietly(self.visit, Call(self._number(path), path, module, args, kwargs, out, leaf))
+
+    def function(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Call a function that the network has called, and visit it if it gives a tensor."""
+        if self.busy or self.leaf is not None:
+            return function(*args, **kwargs)
+        if getattr(function, "__name__", "").startswith("sigmoid_"):
+            return self._overwritten(torch.sigmoid, args, kwargs)
+        out = function(*args, **kwargs)
+        if isinstance(out, bool | int | float | str | torch.Size | torch.dtype | torch.device):
+            return out
+        name = function_name(function)
+        if _is_property(function) and name not in PROPERTIES:
+            return out
+        return self._quietly(self._visit_function, Call(name, None, function, args, kwargs, out))
+
+    def _overwritten(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Do in two steps what is done in place, so that a visit still finds the argument as it was."""
+        return args[0].copy_(self.function(function, args, kwargs))
+
+    def _visit_function(self, call: Call) -> Any:
+        value = activation(call.out)
+        call.leaf = value is not None and value.is_floating_point() and call.name not in TRANSPARENT | CONSTANT
+        if call.leaf:
+            place = self.inside[-1].replace(".", "/") if self.inside else ""
+            call.name = self._number(f"{place}/{call.name}" if place else call.name)
+        return self.visit(call)
+
+    def _quietly(self, visit: Visit, call: Call) -> Any:
+        """Visit without seeing the functions that the visit itself calls."""
+        self.busy = True
+        try:
+            return visit(call)
+        finally:
+            self.busy = False
+
+    def _number(self, name: str) -> str:
+        count = self.numbers[name]
+        self.numbers[name] += 1
+        return f"{name}:{count}" if count else name
+
+
+class _Functions(TorchFunctionMode):
+    def __init__(self, calls: Calls) -> None:
+        super().__init__()
+        self.calls = calls
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return self.calls.function(func, args, kwargs or {})
+
+
+def _is_property(function: Any) -> bool:
+    return getattr(function, "__name__", "") == "__get__"
+
+
+def module_paths(net: nn.Module) -> dict[int, str]:
+    """Give the path of every module by its identity; a network that is one layer itself has its class as path."""
+    paths = {id(m): path for path, m in net.named_modules()}
+    if is_leaf(net):
+        paths[id(net)] = type(net).__name__.lower()
+    return paths
+
+
+def is_leaf(module: nn.Module) -> bool:
+    """Say whether a module is one layer: torch's own, with no modules inside that are seen at work."""
+    home = native_class(module).__module__
+    if home.startswith("torch.jit"):
+        return True
+    if home in ("torch.nn.modules.module", "torch.nn.modules.container"):
+        return False
+    inside = [name for name, _ in module.named_children() if name != "parametrizations"]
+    return not inside or isinstance(module, nn.MultiheadAttention)

@@ -1,0 +1,50 @@
+"""The framework's private parts that this adapter depends on, in one place."""
+
+import io
+import sys
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def unwrapped(net: Any) -> Any:
+    """Give the module that `torch.compile` or a data-parallel wrapper stands for."""
+    while True:
+        if hasattr(net, "_orig_mod"):
+            net = net._orig_mod
+        elif isinstance(net, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            net = net.module
+        else:
+            return net
+
+
+def is_compiled(module: nn.Module) -> bool:
+    """Whether a call of this module runs code compiled by dynamo, past the hooks inside."""
+    return hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
+
+
+def is_exported_program(net: Any) -> bool:
+    """Whether this is a torch.export.ExportedProgram, without importing torch.export, which takes a second."""
+    export = sys.modules.get("torch.export")
+    return export is not None and isinstance(net, export.ExportedProgram)
+
+
+def version(tensor: torch.Tensor) -> int | None:
+    """Give the counter of in-place changes; None for tensors made in inference mode, which have none."""
+    return None if tensor.is_inference() else tensor._version
+
+
+def archive_members(content: bytes) -> dict[str, Any]:
+    """Give, for each member of a .pt2 archive, the function that reads it, as torch's own reader finds them."""
+    from torch.export.pt2_archive._package import PT2ArchiveReader
+
+    reader = PT2ArchiveReader(io.BytesIO(content))
+    return dict.fromkeys(reader.get_file_names(), reader.read_bytes)
+
+
+def exported_program(content: bytes) -> Any:
+    """Load the one program of a .pt2 archive, without the older formats that `torch.export.load` falls back to."""
+    from torch.export.pt2_archive._package import load_pt2
+
+    return load_pt2(io.BytesIO(content)).exported_programs["model"]

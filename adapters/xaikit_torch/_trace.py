@@ -1,0 +1,320 @@
+"""Reading a network: one run on a small batch, and what its calls tell about layers, parents, axes and outputs."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from xaikit.graph import Geometry, Layer
+from xaikit_torch import _graph as graph
+from xaikit_torch._calls import CONSTANT, TRANSPARENT, Call, Calls, Reached
+from xaikit_torch._graph import Axes, Op, Value
+from xaikit_torch._private import version
+from xaikit_torch._values import activation, named_outputs, tensors
+
+End = Literal["softmax", "sigmoid"]
+RESHAPING = ("reshape", "flatten", "permute", "dropout", "identity")
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a tensor: the layers or inputs it comes from, its axes, and parameters that went into it."""
+
+    parents: tuple[str, ...] = ()
+    axes: Axes | None = None
+    owned: frozenset[str] = frozenset()
+
+
+@dataclass
+class Record:
+    """A layer as it was traced.
+
+    `call` is the call's name among all calls; `own` are the axes in the network; `owned` names the parameters and
+    buffers that went into it.
+    """
+
+    name: str
+    kind: str
+    call: str
+    path: str | None
+    shape: tuple[int, ...]
+    own: Axes
+    parents: tuple[str, ...]
+    geometry: Geometry | None = None
+    owned: tuple[str, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    softmax: End | None = None
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output as it was traced: its axes, and the layer with the softmax or sigmoid that it ends in."""
+
+    own: Axes
+    end: str | None = None
+    form: End | None = None
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The layers of a network in call order, the modules made of them, and the outputs by name ("" the only one)."""
+
+    records: Mapping[str, Record]
+    blocks: Mapping[str, Record]
+    outputs: Mapping[str, Output]
+
+
+class Tracer:
+    """Follows the tensors of one run from call to call by identity. Use once: `run`, then `trace`.
+
+    When `deciding`, the run ends at the first call that cares about the axes of the input; `fits` is then its answer.
+    """
+
+    def __init__(self, net: nn.Module, inputs: Mapping[str, tuple[torch.Tensor, Axes | None]]) -> None:
+        self.net = net
+        self.convolutional = any(isinstance(m, nn.Conv1d) for m in net.modules())
+        self.names = {id(t): n for n, t in (*net.named_parameters(), *net.named_buffers())}
+        self.known: dict[int, Known] = {}
+        self.alive: list[Any] = []
+        self.records: list[Record] = []
+        self.blocks: list[Record] = []
+        self.entered: list[tuple[str, int, dict[int, int | None]]] = []
+        self.numbers: Counter[str] = Counter()
+        self.fits: bool | None = None
+        self.deciding = False
+        for name, (tensor, axes) in inputs.items():
+            self._know(tensor, Known((name,), axes))
+
+    def run(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Run the network on tensors given to the constructor; nothing stays on it."""
+        with Calls(self.net, self._visit, enter=self._enter):
+            return self.net(*args, **kwargs)
+
+    # --- one call -------------------------------------------------------------------------------------------------
+
+    def _enter(self, call: Call) -> None:
+        given = (call.args, call.kwargs)
+        versions = {id(t): version(t) for t in tensors(given)}
+        self.entered.append((call.name, len(self.records), versions))
+
+    def _left(self, path: str) -> tuple[int, dict[int, int | None]]:
+        """Give what was noted when a module was entered, past any that raised and was caught inside the network."""
+        while True:
+            entered, start, versions = self.entered.pop()
+            if entered == path:
+                return start, versions
+
+    def _visit(self, call: Call) -> Any:
+        if call.path is None:
+            return self._function(call)
+        start, versions = self._left(call.path)
+        if call.leaf:
+            call.out = self._apart(call, versions)
+            return self._layer(call, graph.module_op(call.target), call.path)
+        self._block(call, start)
+        return call.out
+
+    def _function(self, call: Call) -> Any:
+        name = graph.function_name(call.target)
+        if name == "setitem":
+            self._written(call)
+        if call.out is None or name in CONSTANT:
+            return call.out
+        read = self._read(call)
+        if call.leaf and any(k.parents for k in read):
+            if not graph.changes_in_place(call.target, call.kwargs) and not name.endswith("_"):
+                call.out = self._apart(call, {})
+            return self._layer(call, graph.function_op(call.target, call.args, call.kwargs), None)
+        self._pass_on(call, read, keeps_axes=name in TRANSPARENT)
+        return call.out
+
+    def _layer(self, call: Call, op: Op, path: str | None) -> Any:
+        value = activation(call.out)
+        if value is None:
+            return call.out
+        read = self._read(call)
+        inputs = [self._value(t) for t in tensors((call.args, call.kwargs)) if self._of(t).parents]
+        self._judge(op, inputs)
+        shape = tuple(value.shape)
+        result = Value(shape, graph.result_axes(op, inputs, shape, self.convolutional))
+        if value is not call.out and not any(value is t for t in tensors(call.out)):
+            result = Value(shape, ("sample", "time", "channel"))  # a padded pack
+        source = next(iter(inputs), None)
+        kind = graph.settled_kind(op, source, result)
+        name = call.name if path else self._number(call.name.partition(":")[0])
+        record = Record(
+            name,
+            kind,
+            call.name,
+            path,
+            shape,
+            result.axes or (),
+            _unique(k.parents for k in read),
+            graph.geometry(op, kind, inputs, result),
+            _unique((*(k.owned for k in read), self._parameters(call))),
+            _config(op),
+            _end(kind),
+        )
+        self.records.append(record)
+        for tensor in tensors(call.out):
+            self._know(tensor, Known((name,), result.axes if tensor is value else self._state_axes(op, tensor)))
+        return call.out
+
+    def _number(self, name: str) -> str:
+        """Number functions that work on the input anew: others, on constants, are no layers and take no number."""
+        count = self.numbers[name]
+        self.numbers[name] += 1
+        return f"{name}:{count}" if count else name
+
+    def _state_axes(self, op: Op, tensor: torch.Tensor) -> Axes:
+        """Name the axes of what a layer gives beside its activation; a recurrent state has its sample axis second."""
+        if op.kind in graph.RECURRENT and tensor.ndim == 3:
+            return ("layer", "sample", "channel")
+        return graph.default_axes(tensor.ndim, self.convolutional)
+
+    def _block(self, call: Call, start: int) -> None:
+        """A module made of modules, or one of the user's own: it is one layer if all its calls are of one kind."""
+        value = activation(call.out)
+        if value is None or not call.path:
+            return
+        axes = self._of(value).axes or graph.default_axes(value.ndim, self.convolutional)
+        inner = self.records[start:]
+        block = Record(call.name, "block", call.name, call.path, tuple(value.shape), axes, self._of(value).parents)
+        if next(call.target.children(), None) is None and inner and len({r.kind for r in inner}) == 1:
+            del self.records[start:]
+            self.records.append(_joined(block, inner))
+            self._rename({r.name for r in inner}, call.name)
+        else:
+            self.blocks.append(block)
+
+    def _rename(self, names: set[str], new: str) -> None:
+        for key, known in self.known.items():
+            if names.intersection(known.parents):
+                parents = _unique([new if p in names else p] for p in known.parents)
+                self.known[key] = replace(known, parents=parents)
+
+    # --- tensors --------------------------------------------------------------------------------------------------
+
+    def _of(self, tensor: torch.Tensor) -> Known:
+        found = self.known.get(id(tensor))
+        if found is None:
+            name = self.names.get(id(tensor))
+            found = Known(owned=frozenset([name]) if name else frozenset())
+        return found
+
+    def _know(self, tensor: torch.Tensor, known: Known) -> None:
+        self.alive.append(tensor)  # as long as it lives, its identity is its own
+        self.known[id(tensor)] = known
+
+    def _read(self, call: Call) -> list[Known]:
+        return [self._of(t) for t in tensors((call.args, call.kwargs))]
+
+    def _value(self, tensor: torch.Tensor) -> Value:
+        return Value(tuple(tensor.shape), self._of(tensor).axes)
+
+    def _parameters(self, call: Call) -> tuple[str, ...]:
+        return tuple(n for t in tensors((call.args, call.kwargs)) if (n := self.names.get(id(t))) is not None)
+
+    def _pass_on(self, call: Call, read: list[Known], keeps_axes: bool) -> None:
+        """Something that is no layer (a cast, a piece, a mask) comes from where its arguments come from."""
+        first = next((k for k in read if k.parents), Known())
+        owned = frozenset().union(*(k.owned for k in read)) if read else frozenset()
+        for tensor in tensors(call.out):
+            if keeps_axes and tensor.ndim == len(first.axes or ()):
+                axes = first.axes
+            else:
+                inputs = [Value(tuple(t.shape), self._of(t).axes) for t in tensors((call.args, call.kwargs))]
+                op = graph.function_op(call.target, call.args, call.kwargs)
+                axes = graph.result_axes(op, inputs, tuple(tensor.shape), self.convolutional) if first.axes else None
+            self._know(
+                tensor, Known(_unique(k.parents for k in read), axes, owned if not first.parents else frozenset())
+            )
+
+    def _written(self, call: Call) -> None:
+        into = call.args[0]
+        known = [self._of(t) for t in tensors((call.args, call.kwargs))]
+        self._know(into, Known(_unique(k.parents for k in known), self._of(into).axes))
+
+    def _apart(self, call: Call, before: Mapping[int, int | None]) -> Any:
+        """Tell a result that is one of the arguments, unchanged (dropout at rest), from that argument."""
+        for tensor in tensors((call.args, call.kwargs)):
+            if call.out is tensor and before.get(id(tensor), version(tensor)) == version(tensor):
+                return tensor.view_as(tensor)
+        return call.out
+
+    def _judge(self, op: Op, inputs: list[Value]) -> None:
+        """Note whether the first call that cares about the input's axes finds them where it reads them."""
+        if not self.deciding:
+            return
+        for value in inputs:
+            if value.axes is not None and len(value.axes) > 2 and value.space:
+                self.fits = graph.fits(op, value.axes)
+            if self.fits is not None:
+                raise Reached
+
+    # --- the whole ------------------------------------------------------------------------------------------------
+
+    def trace(self, out: Any) -> Trace:
+        """Put together what the run has told; `out` is what the network returned."""
+        outputs = {name: self._output(t) for name, t in named_outputs(out).items()}
+        last = next((self._of(t).parents for t in named_outputs(out).values()), ())
+        records = sorted(self.records, key=lambda r: r.name in last[-1:])
+        return Trace({r.name: r for r in records}, {b.name: b for b in self.blocks}, outputs)
+
+    def _output(self, tensor: torch.Tensor) -> Output:
+        known = self._of(tensor)
+        axes = known.axes or graph.default_axes(tensor.ndim, self.convolutional)
+        end = self._ending(known)
+        return Output(axes, end.name if end else None, end.softmax if end else None)
+
+    def _ending(self, known: Known) -> Record | None:
+        """Walk back from an output over calls that only reshape, to a softmax or sigmoid."""
+        by_name = {r.name: r for r in self.records}
+        selected = False
+        while len(known.parents) == 1 and (record := by_name.get(known.parents[0])) is not None:
+            if record.softmax == "sigmoid" or (record.softmax == "softmax" and not selected):
+                return record
+            selected = selected or record.kind == "index"
+            if record.kind not in (*RESHAPING, "index"):
+                return None
+            known = Known(record.parents)
+        return None
+
+
+def _unique(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(n for group in groups for n in group))
+
+
+def _end(kind: str) -> End | None:
+    return kind if kind in ("softmax", "sigmoid") else None  # type: ignore[return-value]
+
+
+def _joined(block: Record, inner: list[Record]) -> Record:
+    """Make one layer of a module that holds nothing but functions of one kind."""
+    names = {r.name for r in inner}
+    return replace(
+        block,
+        kind=inner[-1].kind,
+        softmax=inner[-1].softmax,
+        geometry=graph.joint_geometry([r.geometry for r in inner]),
+        parents=_unique([p for p in r.parents if p not in names] for r in inner),
+        owned=_unique(r.owned for r in inner),
+        config=inner[-1].config,
+    )
+
+
+def _config(op: Op) -> dict[str, Any]:
+    simple = (bool, int, float, str, tuple, list, type(None))
+    return {k: v for k, v in op.parameters.items() if isinstance(v, simple)}
+
+
+def layer(record: Record, order: tuple[int, ...], parameters: int, trainable: int) -> Layer:
+    """Give the public description of a record whose axes are shown in `order`."""
+    axes = tuple(record.own[i] for i in order)
+    shape = tuple(record.shape[i] for i in order)[1:]
+    return Layer(
+        record.name, record.kind, axes, shape, record.parents, record.geometry, parameters, trainable, record.config
+    )

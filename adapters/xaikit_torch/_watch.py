@@ -1,0 +1,74 @@
+"""One run in which layers are captured, replaced, cut out of the graph, or left out."""
+
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from xaikit_torch._calls import Call, Calls, Reached
+from xaikit_torch._trace import Record
+from xaikit_torch._values import activation, replaced, tensors
+
+Patch = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass
+class Watch:
+    """What to do at which layers, and what was found there.
+
+    `keep`: remember a copy of the value. `patches`: put another value in its place. `source`: the layer at which a
+    graph begins: its value becomes a leaf. `skip`: hand on what enters (a final softmax). `stop`: end the run when
+    all of `keep` and the source have been seen.
+    """
+
+    keep: Collection[str] = ()
+    patches: Mapping[str, Patch] = field(default_factory=dict)
+    source: str | None = None
+    skip: Collection[str] = ()
+    stop: bool = False
+    kept: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    @property
+    def names(self) -> set[str]:
+        """The layers at which something is to be done."""
+        return {n for n in (*self.keep, *self.patches, *self.skip, self.source) if n}
+
+    def on(self, net: nn.Module, records: Mapping[str, Record]) -> AbstractContextManager[Any]:
+        """Give the context in which a run of `net` is watched."""
+        self._wanted = {n for n in (*self.keep, self.source) if n}
+        self._by_call = {records[n].call: (n, records[n]) for n in self.names}
+        paths = {records[n].path for n in self.names}
+        only = None if None in paths else {p for p in paths if p is not None}
+        return Calls(net, self._visit, only=only)
+
+    def _visit(self, call: Call) -> Any:
+        if call.name not in self._by_call or not (call.leaf or call.path):
+            return call.out
+        name, record = self._by_call[call.name]
+        out = self._at(name, record, call.out)
+        if self.stop and self._wanted <= self.kept.keys():
+            raise Reached
+        return next(tensors((call.args, call.kwargs))).clone() if name in self.skip else out
+
+    def _at(self, name: str, record: Record, out: Any) -> Any:
+        value = activation(out, record.shape[1] if _is_padded(record) else None)
+        if value is None:
+            return out
+        changed = False
+        if name in self.patches:
+            value, changed = self.patches[name](value), True
+        if name == self.source:
+            value = value.detach().clone().requires_grad_()
+            self.kept[name] = value
+            return replaced(out, value.clone())
+        if name in self.keep:
+            self.kept[name] = value.clone()
+        return replaced(out, value.clone()) if changed else out
+
+
+def _is_padded(record: Record) -> bool:
+    """Whether the layer is a recurrent one, whose packed sequences are as long as the longest of a chunk."""
+    return record.kind in ("lstm", "gru", "rnn") and len(record.shape) == 3
