@@ -97,7 +97,7 @@ def test_calls_are_counted():
 
 def test_a_model_that_can_only_run_is_told_what_can_serve_it():
     model = wrap(lambda a: a.sum(1), inputs=Array((3,)))
-    with pytest.raises(NotSupported, match="has no gradients; use .*occlusion"):
+    with pytest.raises(NotSupported, match=r"has no gradients; use .*occlusion"):
         explain(model, X, "saliency")
 
 

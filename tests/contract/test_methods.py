@@ -56,7 +56,7 @@ def test_a_batch_equals_its_rows(method: str, framework: str) -> None:
     assert agreement(batch.values, np.concatenate([a.values for a in alone])).max() <= 1e-5
 
 
-@pytest.mark.parametrize(("method", "framework"), itertools.product(STOCHASTIC, ADAPTERS))
+@pytest.mark.parametrize(("method", "framework"), [*itertools.product(STOCHASTIC, ADAPTERS)])
 def test_the_seed_decides(method: str, framework: str) -> None:
     model, x = image_pair(framework)
     parameters = {**FEW.get(method, {}), **({"samples": 60} if "samples" in methods[method].parameters() else {})}
@@ -75,7 +75,7 @@ def test_torch_equals_keras(method: str) -> None:
     assert a.axes == b.axes
 
 
-@pytest.mark.parametrize(("method", "framework"), itertools.product(sorted(COMPLETE), ADAPTERS))
+@pytest.mark.parametrize(("method", "framework"), [*itertools.product(sorted(COMPLETE), ADAPTERS)])
 def test_complete_methods_sum_to_the_rise(method: str, framework: str) -> None:
     model, x = image_pair(framework)
     result = xk.explain(model, x, method, target=2, **FEW.get(method, {}))

@@ -99,7 +99,7 @@ def test_bad_descriptions_are_refused():
 
 def test_a_function_that_gives_rubbish_is_told_so():
     for net in (lambda a: "text", lambda a: a[:1], lambda a: 3.0):
-        with pytest.raises(ModelError, match="gave .* for 2 samples"):
+        with pytest.raises(ModelError, match=r"gave .* for 2 samples"):
             xk.wrap(net, inputs=xk.Array((3,))).run(np.ones((2, 3)))
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -31,9 +31,10 @@ NOT_FEATURES = (
 @methods("grad-cam")
 @dataclass(frozen=True, kw_only=True)
 class GradCam(Method):
-    """Σ_k α_k A_k over the channels k of a layer, α_k the mean over space of d score / d A_k; ReLU by default.
+    """Where a layer is active in those channels that speak for the score.
 
-    Values (sample, *space) have no channel axis. With `upsample` the map is brought to the input's size by linear
+    Σ_k α_k A_k over the channels k of a layer, α_k the mean over space of d score / d A_k; ReLU by default. Values
+    (sample, *space) have no channel axis. With `upsample` the map is brought to the input's size by linear
     interpolation, without it keeps the layer's own grid. `layer=None` takes the last layer with more than one place
     that is no pooling, and the choice is recorded. Source: Selvaraju et al., "Grad-CAM" (2017), section 3,
     equations 1 and 2.
@@ -57,7 +58,7 @@ class GradCam(Method):
         cam = _cam(np.asarray(pulled.source, np.float64), np.asarray(pulled.gradient, np.float64), layer)
         cam = np.maximum(cam, 0) if self.relu else cam
         axes = tuple(layer.axes[i] for i in layer.space)
-        size = input_space(task.spec, axes)
+        size = input_space(task, layer)
         if self.upsample and size is not None:
             cam = upsample(cam, size)
         return Map(cam.astype(np.float32), axes=axes, layer=layer.name)
@@ -98,9 +99,13 @@ def _is_feature_map(layer: Layer) -> bool:
     return any(n is None or n > 1 for n in places)
 
 
-def input_space(spec: Any, axes: tuple[str, ...]) -> tuple[int, ...] | None:
+def input_space(task: Task, layer: Layer) -> tuple[int, ...] | None:
     """Give the input's size along a layer's spatial axes, if the input has just these."""
-    if isinstance(spec, Mapping) or not getattr(spec, "axes", ()):
+    if isinstance(task.x, Mapping):
         return None
-    own = {axis: size for axis, size in zip(spec.axes, spec.shape, strict=True) if axis in SPACE}
-    return tuple(own[a] for a in axes) if set(own) == set(axes) else None
+    axes = tuple(layer.axes[i] for i in layer.space)
+    named = {axis: n for axis, n in zip(task.spec.axes, task.x.shape[1:], strict=False) if axis in SPACE}
+    if named:
+        return tuple(named[a] for a in axes) if set(named) == set(axes) else None
+    same = task.x.ndim == len(layer.axes) and np.issubdtype(task.x.dtype, np.floating)
+    return tuple(task.x.shape[i] for i in layer.space) if same else None

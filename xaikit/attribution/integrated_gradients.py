@@ -12,11 +12,12 @@ from xaikit.attribution._method import Map, Method, Task, methods, parameter, re
 @methods("integrated-gradients")
 @dataclass(frozen=True, kw_only=True)
 class IntegratedGradients(Method):
-    """(x - b) · ∫₀¹ ∇f(b + α(x - b)) dα, by Gauss-Legendre quadrature; with several baselines b, their mean.
+    """How the score f builds up on the straight way from a baseline b to the input x.
 
-    Values have the shape of the encoded input and sum to f(x) - f(b): `quality["completeness_gap"]` is how much they
-    miss it by, `completeness_gap_relative` the same over |f(x) - f(b)|. Source: Sundararajan, Taly and Yan, "Axiomatic
-    Attribution for Deep Networks" (2017), section 3, equation 1.
+    (x - b) · ∫₀¹ ∇f(b + α(x - b)) dα, by Gauss-Legendre quadrature; with several baselines the mean over them.
+    Values have the shape of the encoded input and sum to f(x) - f(b): `quality["completeness_gap"]` is how much
+    they miss it by, `completeness_gap_relative` the same over |f(x) - f(b)|. Source: Sundararajan, Taly and Yan,
+    "Axiomatic Attribution for Deep Networks" (2017), section 3, equation 1.
     """
 
     needs: ClassVar = frozenset({"pull"})

@@ -12,11 +12,12 @@ from xaikit.attribution._method import Map, Method, Task, methods, parameter, re
 @methods("smooth-grad")
 @dataclass(frozen=True, kw_only=True)
 class SmoothGrad(Method):
-    """The mean gradient over copies of the input with Gaussian noise: Σ ∇f(x + ε)/n, ε ~ N(0, σ²).
+    """The mean gradient over noisy copies of the input.
 
-    σ is `noise` times the range (max - min) of each sample. Values have the shape of the encoded input. Without noise
-    it is saliency. `quality["standard_error"]` is the mean over the map of the standard error of the mean, relative
-    to the map's largest value. Source: Smilkov et al., "SmoothGrad: removing noise by adding noise" (2017), section 3.
+    Σ ∇f(x + ε)/n, ε ~ N(0, σ²), where σ is `noise` times the range (max - min) of each sample. Values have the
+    shape of the encoded input. Without noise it is saliency. `quality["standard_error"]` is the mean over the map
+    of the standard error of the mean, relative to the map's largest value. Source: Smilkov et al., "SmoothGrad:
+    removing noise by adding noise" (2017), section 3.
     """
 
     needs: ClassVar = frozenset({"pull"})

@@ -4,7 +4,6 @@ import json
 import sys
 import traceback
 from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +14,7 @@ from xaikit.errors import XaikitError
 CRASH, INTERRUPTED = 1, 130
 
 
-class Group(click.Group):
-    """A group whose unknown commands suggest the nearest ones."""
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            close = get_close_matches(args[0], self.list_commands(ctx), n=3, cutoff=0.5)
-            if close and "mean" not in error.format_message():
-                error.message = f"{error.format_message()} Did you mean {' or '.join(close)}?"
-            raise
-
-
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="xaikit")
 @click.pass_context
@@ -112,7 +98,7 @@ def emit(data: Any, json_: bool, table: Callable[[], Any]) -> None:
 @click.option("--seed", type=int, default=0, show_default=True)
 @as_json
 def explain(model: str, framework: str | None, allow_code: bool, json_: bool, **asked: Any) -> None:
-    """Explain the prediction for every INPUT and write it to a folder.
+    """Explain the prediction for every INPUT.
 
     INPUT is a picture, a .npy array, a .csv of rows or of a series, a .txt, or a sentence. Each gives NAME.METHOD.npz
     and .json (the numbers, with their origin and quality) and NAME.METHOD.png; their paths go to stdout.
@@ -131,18 +117,25 @@ def explain(model: str, framework: str | None, allow_code: bool, json_: bool, **
 @click.argument("name", required=False)
 @as_json
 def methods(name: str | None, json_: bool) -> None:
-    """List the methods, or show one with its parameters and source."""
+    """List the methods, or describe one.
+
+    With a name: its definition, source and parameters.
+    """
     from xaikit.cli import _tables
 
-    data = _tables.method_rows() if name is None else _tables.method_page(name)
-    emit(data, json_, lambda: _tables.methods_table(data) if name is None else _tables.method_text(data))
+    if name is None:
+        rows = _tables.method_rows()
+        emit(rows, json_, lambda: _tables.methods_table(rows))
+    else:
+        page = _tables.method_page(name)
+        emit(page, json_, lambda: _tables.method_text(page))
 
 
 @cli.command()
 @model_options
 @as_json
 def layers(model: str, framework: str | None, allow_code: bool, json_: bool) -> None:
-    """List the layers of MODEL in call order, with shapes, parents and parameters."""
+    """List the layers of MODEL in call order."""
     from xaikit.cli import _tables
 
     data = _tables.layer_rows(open_model(model, framework, allow_code))
@@ -153,16 +146,19 @@ def layers(model: str, framework: str | None, allow_code: bool, json_: bool) -> 
 @model_options
 @as_json
 def doctor(model: str, framework: str | None, allow_code: bool, json_: bool) -> None:
-    """Examine MODEL: what it takes and gives, and which methods can explain it."""
+    """Say which methods can explain MODEL.
+
+    Also what it takes and gives, and what was found out about its layout and output.
+    """
     from xaikit.cli import _tables
 
     data = _tables.doctor_page(open_model(model, framework, allow_code))
     emit(data, json_, lambda: _tables.doctor_text(data))
 
 
-@cli.group(cls=Group)
+@cli.group()
 def zoo() -> None:
-    """Trained models that come with xaikit, and the documented architectures."""
+    """Trained models and documented architectures."""
 
 
 @zoo.command("list")
@@ -204,9 +200,9 @@ def zoo_train(name: str, framework: str | None, epochs: int | None, seed: int) -
 @click.option("--photo", help="Another photo than the cat of scikit-image.")
 @click.option("--seed", type=int, default=0, show_default=True)
 def demo(output: Path, photo: str | None, seed: int) -> None:
-    """Explain one photo by four methods in both frameworks, and write one page.
+    """Explain one photo, on one page.
 
-    Prints the answer and the path of the page.
+    Four methods, in every framework that is installed. Prints the answer and the path of the page.
     """
     from xaikit.cli._demo import run
 

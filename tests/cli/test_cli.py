@@ -1,0 +1,214 @@
+"""The command line: results on stdout, the rest on stderr, exit codes, and errors that say what to do."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from PIL import Image as Pillow
+
+import xaikit as xk
+from xaikit.cli import main
+from xaikit.cli._explain import parse_parameters, stem, unique
+from xaikit.errors import ParameterError
+
+
+@pytest.fixture
+def run(capsys):
+    def call(*arguments):
+        with pytest.raises(SystemExit) as left:
+            main([str(a) for a in arguments])
+        said = capsys.readouterr()
+        return left.value.code, said.out, said.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A small picture classifier on disk, described by a model.toml."""
+    import keras
+
+    folder = tmp_path_factory.mktemp("net")
+    layers = keras.layers
+    keras.utils.set_random_seed(0)
+    net = keras.Sequential(
+        [layers.Input((8, 8, 3)), layers.Conv2D(4, 3, activation="relu"), layers.Flatten(), layers.Dense(2, "softmax")]
+    )
+    net.save(folder / "net.keras")
+    (folder / "model.toml").write_text(
+        'name = "small"\nweights = "net.keras"\n[inputs]\nkind = "Image"\nheight = 8\nwidth = 8\n'
+        '[outputs]\nkind = "Classes"\nnames = ["cat", "dog"]\n'
+    )
+    return folder / "model.toml"
+
+
+@pytest.fixture
+def photo(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 10, 3)).astype(np.uint8)
+    Pillow.fromarray(pixels).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+def test_explain_writes_result_and_picture_and_prints_the_path(run, model, photo, tmp_path):
+    code, out, _ = run("explain", model, photo, "-m", "saliency", "-t", "dog", "-o", tmp_path / "out")
+    assert code == 0
+    path = Path(out.strip())
+    assert path == tmp_path / "out" / "photo.saliency.json"
+    result = xk.load(path)
+    assert result.target_labels == ("dog",)
+    assert_allclose(result.values, xk.explain(xk.load_model(model), photo, "saliency", target=1).values, rtol=1e-5)
+    with Pillow.open(path.with_suffix(".png")) as picture:
+        assert picture.width > 100
+
+
+def test_json_describes_what_was_written(run, model, photo, tmp_path):
+    code, out, _ = run("explain", model, photo, photo, "-m", "saliency", "-o", tmp_path, "--json")
+    told = json.loads(out)
+    assert code == 0
+    assert [Path(t["json"]).name for t in told] == ["photo-1.saliency.json", "photo-2.saliency.json"]
+    assert all(Path(t["png"]).exists() and t["status"] in ("ok", "warn", "fail") for t in told)
+
+
+def test_parameters_reach_the_method(run, model, photo, tmp_path):
+    code, out, _ = run(
+        "explain", model, photo, "-m", "integrated-gradients", "-p", "steps=7", "-p", "baseline=blur", "-o", tmp_path
+    )
+    assert code == 0
+    assert dict(xk.load(out.strip()).origin.parameters) == {"steps": 7, "baseline": "blur"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["mehods"], 2, "methods"),
+        (["explain", "{model}", "{photo}", "-m", "salienc"], 2, "did you mean 'saliency'"),
+        (["explain", "{model}", "{photo}", "-m", "saliency", "-t", "dgo"], 2, "did you mean 'dog'"),
+        (["explain", "{model}", "{photo}", "-m", "saliency", "-p", "steps=3"], 2, "has no parameter 'steps'"),
+        (["explain", "{model}", "{photo}", "-m", "smooth-grad", "-p", "samples"], 2, "written NAME=VALUE"),
+        (["explain", "{model}", "{photo}", "-m", "grad-cam", "-p", "layer=conv2"], 2, "did you mean 'conv2d"),
+        (["explain", "{model}", "gone.png", "-m", "saliency"], 5, "no file gone.png"),
+        (["explain", "{model}", "{model}", "-m", "saliency"], 5, "not a picture"),
+        (["explain", "gone.keras", "{photo}", "-m", "saliency"], 5, "no model file gone.keras"),
+        (["explain", "{photo}", "{photo}", "-m", "saliency"], 5, "no model file"),
+        (["explain", "mnist_cn", "{photo}", "-m", "saliency"], 2, "did you mean 'mnist_cnn'"),
+        (["explain", "{model}", "{photo}"], 2, "--method"),
+        (["zoo", "card", "nist_cnn"], 2, "did you mean 'mnist_cnn'"),
+        (["layers", "{model}", "--framework"], 2, "requires an argument"),
+    ],
+)
+def test_mistakes_are_one_line_with_their_exit_code(run, model, photo, tmp_path, monkeypatch, arguments, code, message):
+    monkeypatch.chdir(tmp_path)
+    before = set(tmp_path.rglob("*"))
+    found, out, err = run(*(a.format(model=model, photo=photo) for a in arguments))
+    assert (found, out) == (code, "")
+    assert message in err
+    assert "Traceback" not in err
+    assert set(tmp_path.rglob("*")) == before
+
+
+def test_debug_shows_the_traceback(run, model):
+    code, _, err = run("--debug", "explain", model, "gone.png", "-m", "saliency")
+    assert code == 5
+    assert "Traceback" in err
+
+
+def test_a_crash_is_exit_code_one(run, monkeypatch):
+    from xaikit.cli import _tables
+
+    monkeypatch.setattr(_tables, "method_rows", lambda: 1 / 0)
+    code, out, err = run("methods")
+    assert (code, out) == (1, "")
+    assert "ZeroDivisionError" in err
+    assert "--debug" in err
+
+
+def test_an_interrupt_is_exit_code_130(run, monkeypatch):
+    from xaikit.cli import _tables
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_tables, "method_rows", interrupt)
+    assert run("methods")[0] == 130
+
+
+def test_methods_lists_and_describes(run):
+    code, out, _ = run("methods", "--json")
+    assert code == 0
+    assert [m["name"] for m in json.loads(out)] == list(xk.methods)
+    page = json.loads(run("methods", "lime", "--json")[1])
+    assert "Source:" in page["description"]
+    assert [p["name"] for p in page["parameters"]] == list(xk.methods["lime"].parameters())
+    for name in xk.methods:
+        assert name in run("methods")[1]
+        assert run("methods", name)[0] == 0
+
+
+def test_layers_are_listed_in_call_order(run, model):
+    told = json.loads(run("layers", model, "--json")[1])
+    assert [layer["kind"] for layer in told] == ["conv", "flatten", "dense"]
+    assert [layer["shape"] for layer in told] == [[6, 6, 4], [144], [2]]
+    assert [layer["parameters"] for layer in told] == [112, 0, 290]
+    assert "6 × 6 × 4" in run("layers", model)[1]
+
+
+def test_the_doctor_says_who_can_serve(run, model, tmp_path):
+    told = json.loads(run("doctor", model, "--json")[1])
+    assert (told["framework"], told["parameters"], told["outputs"]["form"]) == ("keras", 402, "softmax")
+    assert all(m["serves"] for m in told["methods"])
+    assert "grad-cam" in run("doctor", model)[1]
+
+
+def test_the_doctor_refuses_for_a_reason(run, tmp_path):
+    import keras
+
+    net = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2)])
+    net.save(tmp_path / "dense.keras")
+    told = {m["name"]: m for m in json.loads(run("doctor", tmp_path / "dense.keras", "--json")[1])["methods"]}
+    assert not told["grad-cam"]["serves"]
+    assert "no layer with channels over space" in told["grad-cam"]["remark"]
+    assert told["saliency"]["serves"]
+
+
+def test_the_zoo_is_listed(run):
+    assert {m["name"] for m in json.loads(run("zoo", "list", "--json")[1])} >= {"xo_cnn", "mnist_cnn", "cats_vs_dogs"}
+    assert json.loads(run("zoo", "card", "mnist_cnn", "--json")[1])["parameters"]["total"] == 93322
+    assert "93,322" in run("zoo", "card", "mnist_cnn")[1]
+
+
+def test_help_teaches(run):
+    code, out, _ = run("--help")
+    assert code == 0
+    for command in ("explain", "methods", "layers", "doctor", "zoo", "demo"):
+        assert command in out
+        assert len(run(command, "--help")[1].splitlines()) > 5
+
+
+def test_a_series_and_a_table_come_from_csv(run, tmp_path):
+    import keras
+
+    net = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])
+    net.save(tmp_path / "net.keras")
+    (tmp_path / "model.toml").write_text(
+        'weights = "net.keras"\n[inputs]\nkind = "Table"\n[inputs.columns.age]\nkind = "Number"\n'
+        '[inputs.columns.rooms]\nkind = "Number"\n[outputs]\nkind = "Values"\nnames = ["price"]\n'
+    )
+    (tmp_path / "rows.csv").write_text("age,rooms\n30,2\n40,3\n")
+    arguments = ("explain", tmp_path / "model.toml", tmp_path / "rows.csv", "-m", "gradient-x-input", "-o", tmp_path)
+    code, out, err = run(*arguments)
+    assert code == 0, err
+    assert xk.load(out.strip()).values.shape == (2, 2)
+
+
+def test_names_of_files_and_sentences():
+    assert stem("a/b/cat.jpg") == "cat"
+    assert stem("what a good film it was") == "what-a-good-film-it"
+    assert unique(["a", "b", "a"]) == ["a-1", "b", "a-2"]
+
+
+def test_parameters_are_literals_or_text():
+    assert parse_parameters("integrated-gradients", ["steps=3", "baseline=blur"]) == {"steps": 3, "baseline": "blur"}
+    with pytest.raises(ParameterError):
+        parse_parameters("integrated-gradients", ["steps=0"])
