@@ -1,0 +1,58 @@
+"""Numbers and names in words."""
+
+import numpy as np
+import pytest
+
+from xaikit.figures import number, percent, probability, reading, seconds, spoken
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (0.0213, "0.0213"),
+        (-0.5, "−0.5"),
+        (999.6, "1,000"),
+        (-1250.0, "−1,250"),
+        (0.99996, "1"),
+        (1.23e-5, "1.23×10⁻⁵"),
+        (-4e12, "−4.00×10¹²"),
+        (np.nan, "not a number"),
+        (-np.inf, "−∞"),
+    ],
+)
+def test_numbers_have_three_figures(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [(0.97, "0.97"), (1.0, "1.00"), (0.0, "0.00"), (0.998, "0.998"), (0.99999, ">0.999"), (0.0001, "<0.001")],
+)
+def test_a_probability_is_not_rounded_to_certainty(p: float, text: str) -> None:
+    assert probability(p) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [(0.0123, "12 ms"), (1.83, "1.8 s"), (600.0, "10.0 min")])
+def test_durations(value: float, text: str) -> None:
+    assert seconds(value) == text
+
+
+@pytest.mark.parametrize(("share", "text"), [(0.0, "0 %"), (0.00042, "0.042 %"), (1e-9, "<0.01 %"), (0.5, "50 %")])
+def test_percentages(share: float, text: str) -> None:
+    assert percent(share) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("grad-cam", "Grad-CAM"), ("torch", "PyTorch"), ("integrated-gradients", "Integrated gradients")]
+)
+def test_names_are_written_as_people_do(name: str, text: str) -> None:
+    assert spoken(name) == text
+
+
+def test_every_method_is_told_how_to_be_read_in_two_sentences() -> None:
+    from xaikit.attribution import methods
+
+    told = {name: reading(name) for name in methods}
+    assert all(text.rstrip(".").count(". ") == 1 for text in told.values())
+    assert len(set(told.values())) == len(told)

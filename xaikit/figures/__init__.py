@@ -1,0 +1,72 @@
+"""From results to figures as data: panels of raw numbers, colours and words that any renderer can draw."""
+
+from xaikit.figures._attribution import panels
+from xaikit.figures._colours import NOT_FINITE, limit_of, over, paled, picture, rgba, sign_colour, stops
+from xaikit.figures._data import (
+    Badge,
+    BarPanel,
+    Figure,
+    ImagePanel,
+    Legend,
+    Line,
+    LinePanel,
+    MapPanel,
+    Panel,
+    Scale,
+    ScorePanel,
+    TextPanel,
+)
+from xaikit.figures._outline import borders
+from xaikit.figures._reading import reading
+from xaikit.figures._words import (
+    answer_of,
+    badge_of,
+    facts_of,
+    label_of,
+    names_with_scores,
+    number,
+    percent,
+    probability,
+    score_of,
+    seconds,
+    spoken,
+    unit,
+)
+
+__all__ = [
+    "NOT_FINITE",
+    "Badge",
+    "BarPanel",
+    "Figure",
+    "ImagePanel",
+    "Legend",
+    "Line",
+    "LinePanel",
+    "MapPanel",
+    "Panel",
+    "Scale",
+    "ScorePanel",
+    "TextPanel",
+    "answer_of",
+    "badge_of",
+    "borders",
+    "facts_of",
+    "label_of",
+    "limit_of",
+    "names_with_scores",
+    "number",
+    "over",
+    "paled",
+    "panels",
+    "percent",
+    "picture",
+    "probability",
+    "reading",
+    "rgba",
+    "score_of",
+    "seconds",
+    "sign_colour",
+    "spoken",
+    "stops",
+    "unit",
+]

@@ -1,0 +1,156 @@
+"""Figures as data: what is shown, in numbers and words, before anything is drawn."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from xaikit.arrays import Array, upsample
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Which colour a number gets: "diverging" runs from -limit over zero to limit, "sequential" from 0 to
+    limit.
+
+    `limit` is in the unit of the numbers, which `unit` names; what lies beyond takes the outermost colour.
+    """
+
+    limit: float
+    unit: str = ""
+    kind: Literal["diverging", "sequential"] = "diverging"
+
+    @property
+    def low(self) -> float:
+        """The number at the lower end of the colours."""
+        return -self.limit if self.kind == "diverging" else 0.0
+
+
+@dataclass(frozen=True)
+class Badge:
+    """A verdict, "ok", "warn", "fail" or "none" where nothing could be checked, and its reasons in words."""
+
+    level: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Legend:
+    """The key to the colours: numbers or words at positions 0..1 along the bar, and what its ends mean."""
+
+    kind: Literal["diverging", "sequential"]
+    ticks: tuple[tuple[float, str], ...]
+    low: str = ""
+    high: str = ""
+    shade: float = 1.0
+    """How bright the background of the maps is on average, 0..1; the bar is drawn over the same."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Panel:
+    """What every panel has: words above it, facts and a verdict below it, and `alt`, the panel told in
+    words."""
+
+    title: str = ""
+    subtitle: str = ""
+    facts: tuple[str, ...] = ()
+    badge: Badge | None = None
+    alt: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ImagePanel(Panel):
+    """A picture: `image` (height, width, 3) uint8."""
+
+    image: Array
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MapPanel(Panel):
+    """Numbers with places, drawn as colours over a picture or over paper.
+
+    `values` (row, column) are raw; they may have fewer places than the picture. `background` (height, width,
+    3) uint8; `outlines` (height, width) integer labels whose borders are drawn. Zero is transparent, and the
+    strongest values have the given `opacity`.
+    """
+
+    values: Array
+    scale: Scale
+    background: Array | None = None
+    outlines: Array | None = None
+    opacity: float = 0.85
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of places as drawn: those of the picture, of the outlines, or of the values."""
+        first = next(a for a in (self.background, self.outlines, self.values) if a is not None)
+        return int(first.shape[0]), int(first.shape[1])
+
+    @property
+    def drawn(self) -> Array:
+        """The values at every place of `shape`: interpolated between cell centres where the map is
+        coarser."""
+        whole: Array = upsample(self.values[None], self.shape)[0]
+        return whole
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BarPanel(Panel):
+    """Signed numbers with labels, first at the top; `unit` says what they are."""
+
+    labels: tuple[str, ...]
+    values: Array
+    unit: str = ""
+    limit: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """One channel of a series: `y` at `x`, and for each point its contribution."""
+
+    name: str
+    x: Array
+    y: Array
+    contributions: Array
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LinePanel(Panel):
+    """Series one above the other over the same axis, each over bands coloured by its contributions."""
+
+    lines: tuple[Line, ...]
+    scale: Scale
+    x_label: str = "step"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TextPanel(Panel):
+    """A text cut into `pieces` (string, contribution); None where nothing was attributed, as between
+    words."""
+
+    pieces: tuple[tuple[str, float | None], ...]
+    scale: Scale
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ScorePanel(Panel):
+    """Names with scores in 0..1, best first; `chosen` is the name that is explained."""
+
+    names: tuple[str, ...]
+    scores: tuple[float, ...]
+    chosen: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Figure:
+    """Rows of panels (None leaves a place empty), with what is said about all of them."""
+
+    title: str
+    rows: tuple[tuple[Panel | None, ...], ...]
+    subtitle: str = ""
+    legend: Legend | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def panels(self) -> Iterator[Panel]:
+        """All panels, row by row."""
+        return (panel for row in self.rows for panel in row if panel is not None)
