@@ -1,0 +1,281 @@
+"""From a figure to a renderer's calls: what is drawn is decided here, once, in design pixels."""
+
+from collections.abc import Callable
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from xaikit.arrays import Array
+from xaikit.figures import (
+    BarPanel,
+    Figure,
+    ImagePanel,
+    Legend,
+    Line,
+    LinePanel,
+    MapPanel,
+    Panel,
+    Scale,
+    ScorePanel,
+    TextPanel,
+    borders,
+    number,
+    over,
+    probability,
+    sign_colour,
+)
+from xaikit.render._layout import BAR, BODY, LABELS, LANE, LEADING, SCORE, Box, Cell, Words, flow, plan
+from xaikit.render._theme import THEMES, Theme
+
+Anchor = Literal["left", "center", "right"]
+
+
+class Renderer(Protocol):
+    """What a renderer can do: nine functions of a module. Boxes and places are in design pixels from the
+    top left."""
+
+    def start(self, width: float, height: float, *, scale: float, theme: Theme, title: str) -> Any:
+        """Give an empty canvas; `scale` is how many real pixels a design pixel has."""
+
+    def text(
+        self,
+        canvas: Any,
+        x: float,
+        y: float,
+        words: str,
+        *,
+        size: float,
+        colour: str,
+        bold: bool,
+        anchor: Anchor,
+    ) -> None:
+        """Write one line whose top is at `y`."""
+
+    def rectangle(self, canvas: Any, box: Box, *, colour: str) -> None:
+        """Fill a box."""
+
+    def picture(self, canvas: Any, box: Box, image: Array) -> None:
+        """Show an image (height, width, 3) uint8 in a box."""
+
+    def heat(
+        self, canvas: Any, box: Box, values: Array, *, scale: Scale, opacity: float, outlines: Array | None
+    ) -> None:
+        """Colour values (row, column) in a box, over what is there; outlines (segment, end, xy) in their
+        places."""
+
+    def bars(
+        self,
+        canvas: Any,
+        box: Box,
+        values: Array,
+        *,
+        limits: tuple[float, float],
+        colours: list[str],
+        labels: list[str],
+    ) -> None:
+        """Draw horizontal bars from zero, one below the other."""
+
+    def polyline(
+        self, canvas: Any, box: Box, line: Line, *, limits: tuple[float, float, float, float], colour: str
+    ) -> None:
+        """Draw a line in a box that covers limits (x from, x to, y from, y to)."""
+
+    def marks(
+        self,
+        canvas: Any,
+        boxes: list[Box],
+        words: list[str],
+        values: list[float | None],
+        *,
+        scale: Scale,
+        colour: str,
+    ) -> None:
+        """Write words in monospaced type, each on its contribution's colour."""
+
+    def finish(self, canvas: Any) -> Any:
+        """Give what was drawn."""
+
+
+def draw(figure: Figure, renderer: Renderer, *, width: int | None = None, theme: str = "light") -> Any:
+    """Draw a figure with a renderer, `width` real pixels wide (default: one per design pixel)."""
+    laid, colours = plan(figure), THEMES[theme]
+    scale = 1.0 if width is None else width / laid.width
+    canvas = renderer.start(laid.width, laid.height, scale=scale, theme=colours, title=figure.title)
+    for words in (*laid.head, *laid.foot):
+        _write(renderer, canvas, words, colours)
+    for cell in laid.cells:
+        _cell(renderer, canvas, cell, colours)
+    if laid.legend is not None and figure.legend is not None:
+        _legend(renderer, canvas, laid.legend, figure.legend, colours)
+    return renderer.finish(canvas)
+
+
+def draw_body(panel: MapPanel | ImagePanel, renderer: Renderer, *, width: int) -> Any:
+    """Draw the picture or map of one panel alone, edge to edge, `width` pixels wide."""
+    rows, columns = panel.shape if isinstance(panel, MapPanel) else panel.image.shape[:2]
+    box = Box(0, 0, width, round(width * rows / columns))
+    canvas = renderer.start(box.width, box.height, scale=1.0, theme=THEMES["light"], title=panel.title)
+    PAINTERS[type(panel)](renderer, canvas, panel, box, THEMES["light"])
+    return renderer.finish(canvas)
+
+
+def _cell(r: Renderer, canvas: Any, cell: Cell, theme: Theme) -> None:
+    for words in (*cell.head, *cell.foot):
+        _write(r, canvas, words, theme)
+    PAINTERS[type(cell.panel)](r, canvas, cell.panel, cell.body, theme)
+    if cell.badge is not None and cell.panel.badge is not None:
+        _write(r, canvas, cell.badge, theme, theme.verdict(cell.panel.badge.level))
+
+
+def _write(r: Renderer, canvas: Any, words: Words, theme: Theme, colour: str | None = None) -> None:
+    ink = colour or (theme.muted if words.muted else theme.ink)
+    for k, line in enumerate(words.lines):
+        y = words.y + k * words.size * LEADING
+        r.text(canvas, words.x, y, line, size=words.size, colour=ink, bold=words.bold, anchor="left")
+
+
+# ---------------------------------------------------------------- one painter per kind of panel
+
+
+def _image(r: Renderer, canvas: Any, panel: ImagePanel, box: Box, theme: Theme) -> None:
+    r.picture(canvas, box, panel.image)
+
+
+def _map(r: Renderer, canvas: Any, panel: MapPanel, box: Box, theme: Theme) -> None:
+    if panel.background is not None:
+        r.picture(canvas, box, panel.background)
+    else:
+        r.rectangle(canvas, box, colour="#ffffff")
+    outlines = None if panel.outlines is None else borders(panel.outlines)
+    r.heat(canvas, box, panel.drawn, scale=panel.scale, opacity=panel.opacity, outlines=outlines)
+
+
+def _bars(r: Renderer, canvas: Any, panel: BarPanel, box: Box, theme: Theme) -> None:
+    values = np.asarray(panel.values, np.float64)
+    sizes = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+    limit = panel.limit or float(np.abs(sizes).max()) or 1.0
+    low, high = (-limit if sizes.min() < 0 else 0.0), (limit if sizes.max() > 0 or sizes.min() >= 0 else 0.0)
+    room = 4.6 * BODY
+    left = box.x + box.width * LABELS + (room if low < 0 else 8)
+    zone = Box(left, box.y, box.x + box.width - left - (room if high > 0 else 8), BAR * len(values))
+    x0, per_unit = zone.x - low / (high - low) * zone.width, zone.width / (high - low)
+    labels = list(panel.labels)
+    r.bars(canvas, zone, sizes, limits=(low, high), colours=[sign_colour(v) for v in sizes], labels=labels)
+    r.rectangle(canvas, Box(x0 - 0.6, zone.y, 1.2, zone.height), colour=theme.muted)
+    fits = int((box.width * LABELS - 10) / (0.58 * BODY))
+    for k, (label, value) in enumerate(zip(labels, values, strict=True)):
+        y = zone.y + (k + 0.5) * BAR - BODY * 0.62
+        name = label if len(label) <= fits else label[: fits - 1] + "…"
+        end = box.x + box.width * LABELS
+        r.text(canvas, end, y, name, size=BODY, colour=theme.ink, bold=False, anchor="right")
+        tip = x0 + np.clip(sizes[k], low, high) * per_unit + (-6 if value < 0 else 6)
+        side: Anchor = "right" if value < 0 else "left"
+        shown = ("+" if value > 0 else "") + number(float(value))
+        r.text(canvas, tip, y, shown, size=BODY, colour=theme.muted, bold=False, anchor=side)
+    below = zone.y + zone.height + 8
+    for word, place, side in (("lowers", x0 - 10, "right"), ("raises", x0 + 10, "left")):
+        if (low < 0) if side == "right" else (high > 0):
+            arrow = f"← {word}" if side == "right" else f"{word} →"
+            r.text(canvas, place, below, arrow, size=BODY, colour=theme.muted, bold=False, anchor=side)
+
+
+def _scores(r: Renderer, canvas: Any, panel: ScorePanel, box: Box, theme: Theme) -> None:
+    step = SCORE
+    for k, (name, score) in enumerate(zip(panel.names, panel.scores, strict=True)):
+        y, chosen = box.y + k * step, name == panel.chosen
+        end = box.x + box.width
+        fits = int((box.width - 50) / (0.6 * BODY))
+        shown = name if len(name) <= fits else name[: fits - 1] + "…"
+        r.text(canvas, box.x, y + 2, shown, size=BODY + 0.5, colour=theme.ink, bold=chosen, anchor="left")
+        said = probability(score)
+        r.text(canvas, end, y + 2, said, size=BODY + 0.5, colour=theme.ink, bold=chosen, anchor="right")
+        track = Box(box.x, y + 23, box.width, 9)
+        r.rectangle(canvas, track, colour=theme.faint)
+        colour = theme.accent if chosen else theme.muted
+        r.bars(canvas, track, np.array([score]), limits=(0.0, 1.0), colours=[colour], labels=[name])
+
+
+def _lines(r: Renderer, canvas: Any, panel: LinePanel, box: Box, theme: Theme) -> None:
+    axis = 74.0
+    for k, line in enumerate(panel.lines):
+        lane = Box(box.x + axis, box.y + k * LANE, box.width - axis, LANE - 16)
+        limits = (*_half_steps(line.x), *_padded(line.y))
+        r.rectangle(canvas, lane, colour="#ffffff")
+        r.heat(canvas, lane, line.contributions[None], scale=panel.scale, opacity=0.9, outlines=None)
+        r.rectangle(canvas, Box(lane.x, lane.y + lane.height, lane.width, 1), colour=theme.faint)
+        r.polyline(canvas, lane, line, limits=limits, colour="#16202b")
+        for value in (float(np.nanmax(line.y)), float(np.nanmin(line.y))):
+            y = lane.y + (limits[3] - value) / (limits[3] - limits[2]) * lane.height - BODY * 0.6
+            said = number(value)
+            r.text(canvas, lane.x - 8, y, said, size=BODY, colour=theme.muted, bold=False, anchor="right")
+        if len(panel.lines) > 1:
+            y = lane.y + lane.height / 2 - BODY * 0.6
+            r.text(canvas, lane.x - 8, y, line.name[:9], size=BODY, colour=theme.ink, bold=False, anchor="right")
+    low, high = _half_steps(panel.lines[0].x)
+    end = box.y + LANE * len(panel.lines) - 16
+    for tick in _ticks(low, high):
+        x = box.x + axis + (tick - low) / (high - low) * (box.width - axis)
+        r.rectangle(canvas, Box(x - 0.5, end, 1, 5), colour=theme.muted)
+        r.text(canvas, x, end + 8, number(tick), size=BODY, colour=theme.muted, bold=False, anchor="center")
+    middle = box.x + axis + (box.width - axis) / 2
+    below = end + 8 + BODY * LEADING
+    r.text(canvas, middle, below, panel.x_label, size=BODY, colour=theme.muted, bold=False, anchor="center")
+
+
+def _text(r: Renderer, canvas: Any, panel: TextPanel, box: Box, theme: Theme) -> None:
+    placed = flow(panel, box.width)
+    boxes = [Box(box.x + b.x, box.y + b.y, b.width, b.height) for _, b in placed]
+    r.rectangle(canvas, box, colour="#ffffff")
+    words, values = [w for (w, _), _ in placed], [v for (_, v), _ in placed]
+    r.marks(canvas, boxes, words, values, scale=panel.scale, colour="#16202b")
+
+
+PAINTERS: dict[type[Panel], Callable[..., None]] = {
+    ImagePanel: _image,
+    MapPanel: _map,
+    BarPanel: _bars,
+    ScorePanel: _scores,
+    LinePanel: _lines,
+    TextPanel: _text,
+}
+
+
+def legend_image(legend: Legend, width: int = 256, height: int = 1) -> Array:
+    """Give the legend's bar as a picture (height, width, 3) uint8, over the shade that the maps lie on."""
+    at = np.linspace(-1 if legend.kind == "diverging" else 0, 1, width)
+    row = over(at, Scale(1.0, kind=legend.kind), legend.shade, MapPanel.opacity)
+    return np.repeat(np.rint(255 * row).astype(np.uint8)[None], height, axis=0)
+
+
+def _legend(r: Renderer, canvas: Any, box: Box, legend: Legend, theme: Theme) -> None:
+    r.picture(canvas, box, legend_image(legend))
+    for place, label in legend.ticks:
+        x = box.x + place * box.width
+        r.rectangle(canvas, Box(x - 0.5, box.y + box.height, 1, 4), colour=theme.muted)
+        below = box.y + box.height + 6
+        r.text(canvas, x, below, label, size=BODY, colour=theme.muted, bold=False, anchor="center")
+    above = box.y - 1.5 * BODY
+    r.text(canvas, box.x, above, legend.low, size=BODY, colour=theme.ink, bold=False, anchor="left")
+    right = box.x + box.width
+    r.text(canvas, right, above, legend.high, size=BODY, colour=theme.ink, bold=False, anchor="right")
+
+
+def _half_steps(x: Array) -> tuple[float, float]:
+    """The axis from half a step before the first point to half a step after the last."""
+    step = float(x[1] - x[0]) if len(x) > 1 else 1.0
+    return float(x[0]) - step / 2, float(x[-1]) + step / 2
+
+
+def _padded(y: Array) -> tuple[float, float]:
+    low, high = float(np.nanmin(y)), float(np.nanmax(y))
+    space = 0.12 * (high - low) or 1.0
+    return low - space, high + space
+
+
+def _ticks(low: float, high: float, count: int = 6) -> list[float]:
+    """About `count` round numbers (1, 2 or 5 times a power of ten) between low and high."""
+    rough = (high - low) / count
+    power = 10.0 ** np.floor(np.log10(rough))
+    step = power * next(m for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
+    first = int(np.ceil(low / step))
+    return [k * float(step) for k in range(first, int(np.floor(high / step)) + 1)]

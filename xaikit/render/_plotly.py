@@ -1,0 +1,252 @@
+"""The renderer for notebooks and the app: a plotly Figure whose traces hold the raw numbers."""
+
+from base64 import b64encode
+from html import escape
+from io import BytesIO
+from typing import Any, Literal
+
+import numpy as np
+import plotly.graph_objects as go
+
+from xaikit.arrays import Array
+from xaikit.figures import NOT_FINITE, Line, Scale, rgba, stops
+from xaikit.render._layout import INKED, WORD, Box
+from xaikit.render._theme import Theme
+
+FONT = "Inter, Segoe UI, Helvetica Neue, Arial, DejaVu Sans, sans-serif"
+MONO = "DejaVu Sans Mono, Menlo, Consolas, monospace"
+
+
+class Canvas:
+    """A plotly figure in the making; every box gets axes of its own."""
+
+    def __init__(self, width: float, height: float, scale: float, theme: Theme, title: str) -> None:
+        self.width, self.height, self.scale = width, height, scale
+        self.traces: list[Any] = []
+        self.annotations: list[Any] = []
+        self.shapes: list[Any] = []
+        self.images: list[Any] = []
+        self.axes: dict[str, Any] = {}
+        self.theme, self.title = theme, title
+
+    def x(self, x: float) -> float:
+        """A design pixel as a share of the paper's width."""
+        return x / self.width
+
+    def y(self, y: float) -> float:
+        """A design pixel from the top as a share of the paper's height from the bottom."""
+        return 1 - y / self.height
+
+    def place(self, box: Box, x: tuple[float, float], y: tuple[float, float]) -> dict[str, str]:
+        """Make axes that cover `box`, from x[0] to x[1] and from y[0] at the bottom to y[1]."""
+        n = len(self.axes) // 2 + 1
+        hidden = {"visible": False, "fixedrange": False, "showgrid": False, "zeroline": False}
+        name = "" if n == 1 else str(n)
+        across = [self.x(box.x), self.x(box.x + box.width)]
+        down = [self.y(box.y + box.height), self.y(box.y)]
+        self.axes[f"xaxis{name}"] = {**hidden, "domain": across, "range": list(x), "anchor": f"y{name}"}
+        self.axes[f"yaxis{name}"] = {**hidden, "domain": down, "range": list(y), "anchor": f"x{name}"}
+        return {"xaxis": f"x{name}", "yaxis": f"y{name}"}
+
+
+def start(width: float, height: float, *, scale: float, theme: Theme, title: str) -> Canvas:
+    return Canvas(width, height, scale, theme, title)
+
+
+def text(
+    canvas: Canvas,
+    x: float,
+    y: float,
+    words: str,
+    *,
+    size: float,
+    colour: str,
+    bold: bool,
+    anchor: Literal["left", "center", "right"],
+) -> None:
+    shown = f"<b>{escape(words)}</b>" if bold else escape(words)
+    canvas.annotations.append(
+        {
+            "text": shown,
+            "x": canvas.x(x),
+            "y": canvas.y(y - 0.12 * size),
+            "xref": "paper",
+            "yref": "paper",
+            "xanchor": anchor,
+            "yanchor": "top",
+            "showarrow": False,
+            "borderpad": 0,
+            "font": {"size": size * canvas.scale, "color": colour},
+        }
+    )
+
+
+def rectangle(canvas: Canvas, box: Box, *, colour: str) -> None:
+    canvas.shapes.append({**_corners(canvas, box), "fillcolor": colour, "layer": "below"})
+
+
+def picture(canvas: Canvas, box: Box, image: Array) -> None:
+    canvas.images.append(
+        {
+            "source": _source(image),
+            "x": canvas.x(box.x),
+            "y": canvas.y(box.y),
+            "sizex": canvas.x(box.width),
+            "sizey": box.height / canvas.height,
+            "xref": "paper",
+            "yref": "paper",
+            "sizing": "stretch",
+            "layer": "below",
+        }
+    )
+
+
+def heat(canvas: Canvas, box: Box, values: Array, *, scale: Scale, opacity: float, outlines: Array | None) -> None:
+    rows, columns = values.shape
+    axes = canvas.place(box, (-0.5, columns - 0.5), (rows - 0.5, -0.5))
+    canvas.traces.append(
+        go.Heatmap(
+            z=values,
+            zmin=scale.low,
+            zmax=scale.limit,
+            colorscale=[[at, _css(colour)] for at, colour in stops(scale, opacity)],
+            showscale=False,
+            hovertemplate=f"row %{{y}}, column %{{x}}<br>%{{z:.4g}} {escape(scale.unit)}<extra></extra>",
+            **axes,
+        )
+    )
+    wrong = ~np.isfinite(values)
+    if wrong.any():
+        yellow = _css((*NOT_FINITE, 1.0))
+        canvas.traces.append(
+            go.Heatmap(
+                z=np.where(wrong, 1.0, np.nan),
+                colorscale=[[0, yellow], [1, yellow]],
+                showscale=False,
+                hovertemplate="row %{y}, column %{x}<br>not finite<extra></extra>",
+                **axes,
+            )
+        )
+    if outlines is not None:
+        ends = np.concatenate([outlines - 0.5, np.full((len(outlines), 1, 2), np.nan)], axis=1).reshape(-1, 2)
+        canvas.traces.append(
+            go.Scatter(
+                x=ends[:, 0],
+                y=ends[:, 1],
+                mode="lines",
+                line={"color": "rgba(26,33,43,0.6)", "width": 0.9 * canvas.scale},
+                hoverinfo="skip",
+                showlegend=False,
+                **axes,
+            )
+        )
+
+
+def bars(
+    canvas: Canvas,
+    box: Box,
+    values: Array,
+    *,
+    limits: tuple[float, float],
+    colours: list[str],
+    labels: list[str],
+) -> None:
+    count = len(values)
+    axes = canvas.place(box, limits, (count - 0.5, -0.5))
+    canvas.traces.append(
+        go.Bar(
+            x=values,
+            y=np.arange(count),
+            orientation="h",
+            width=1.0 if count == 1 else 0.66,
+            marker={"color": colours, "line": {"width": 0}},
+            customdata=labels,
+            hovertemplate="%{customdata}: %{x:.4g}<extra></extra>",
+            showlegend=False,
+            **axes,
+        )
+    )
+
+
+def polyline(canvas: Canvas, box: Box, line: Line, *, limits: tuple[float, float, float, float], colour: str) -> None:
+    axes = canvas.place(box, limits[:2], limits[2:])
+    canvas.traces.append(
+        go.Scatter(
+            x=line.x,
+            y=line.y,
+            customdata=line.contributions,
+            mode="lines",
+            name=line.name,
+            line={"color": colour, "width": 1.5 * canvas.scale},
+            hovertemplate="%{x:.4g}: %{y:.4g}<br>contribution %{customdata:.4g}<extra>%{fullData.name}</extra>",
+            showlegend=False,
+            **axes,
+        )
+    )
+
+
+def marks(
+    canvas: Canvas,
+    boxes: list[Box],
+    words: list[str],
+    values: list[float | None],
+    *,
+    scale: Scale,
+    colour: str,
+) -> None:
+    for box, value in zip(boxes, values, strict=True):
+        if value is not None:
+            fill = _css(tuple(rgba(np.array(value), scale, INKED)))
+            canvas.shapes.append({**_corners(canvas, box), "fillcolor": fill, "layer": "below"})
+    axes = canvas.place(Box(0, 0, canvas.width, canvas.height), (0, canvas.width), (canvas.height, 0))
+    canvas.traces.append(
+        go.Scatter(
+            x=[b.x for b in boxes],
+            y=[b.y + b.height / 2 for b in boxes],
+            text=[escape(w).replace(" ", "\u00a0") for w in words],
+            customdata=[np.nan if v is None else v for v in values],
+            mode="text",
+            textposition="middle right",
+            textfont={"family": MONO, "size": WORD * canvas.scale, "color": colour},
+            hovertemplate="%{text}: %{customdata:.4g}<extra></extra>",
+            showlegend=False,
+            **axes,
+        )
+    )
+
+
+def finish(canvas: Canvas) -> go.Figure:
+    layout = {
+        "width": round(canvas.width * canvas.scale),
+        "height": round(canvas.height * canvas.scale),
+        "margin": {"l": 0, "r": 0, "t": 0, "b": 0, "pad": 0},
+        "paper_bgcolor": canvas.theme.paper,
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": FONT, "color": canvas.theme.ink},
+        "annotations": canvas.annotations,
+        "shapes": canvas.shapes,
+        "images": canvas.images,
+        "meta": {"title": canvas.title},
+        "bargap": 0,
+        **canvas.axes,
+    }
+    return go.Figure(canvas.traces, layout)
+
+
+def _corners(canvas: Canvas, box: Box) -> dict[str, Any]:
+    x = {"x0": canvas.x(box.x), "x1": canvas.x(box.x + box.width)}
+    y = {"y0": canvas.y(box.y), "y1": canvas.y(box.y + box.height)}
+    return {"type": "rect", "xref": "paper", "yref": "paper", "line": {"width": 0}, **x, **y}
+
+
+def _css(colour: tuple[float, ...]) -> str:
+    red, green, blue, alpha = colour
+    return f"rgba({255 * red:.0f},{255 * green:.0f},{255 * blue:.0f},{alpha:.3f})"
+
+
+def _source(image: Array) -> str:
+    from PIL import Image
+
+    held = BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).save(held, "PNG", optimize=True)
+    return "data:image/png;base64," + b64encode(held.getvalue()).decode("ascii")

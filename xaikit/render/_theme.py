@@ -1,0 +1,28 @@
+"""The colours of everything that is not data."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+ThemeName = Literal["light", "dark"]
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Ink and paper, and a colour for each verdict; every ink has a contrast of at least 4.5 on its paper."""
+
+    ink: str
+    muted: str
+    faint: str
+    paper: str
+    accent: str
+    verdicts: tuple[str, str, str]
+
+    def verdict(self, level: str) -> str:
+        """Give the colour of "ok", "warn" or "fail", and of anything else a quiet one."""
+        return dict(zip(("ok", "warn", "fail"), self.verdicts, strict=True)).get(level, self.muted)
+
+
+THEMES: dict[str, Theme] = {
+    "light": Theme("#16202b", "#55626f", "#d9dfe5", "#ffffff", "#2f6db5", ("#1f7a4d", "#8f5c00", "#b3261e")),
+    "dark": Theme("#e8edf2", "#a5b1bd", "#3a4550", "#161b22", "#6aa5e8", ("#5fcf97", "#e0ac4f", "#ff8a80")),
+}
