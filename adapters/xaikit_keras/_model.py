@@ -1,0 +1,359 @@
+"""A Keras network behind the protocol: which pass is traced, which runs eagerly, what the network says of itself."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import tensorflow as tf
+
+from xaikit.arrays import Array, Tensors, each, leaves, length
+from xaikit.errors import InputError, ModelError, NotSupported, UnknownName, XaikitError
+from xaikit.graph import Layer
+from xaikit.inputs import Array as ArraySpec
+from xaikit.inputs import Classes, Raw, ScoreKind
+from xaikit.model import Layout, Network, Pull, Rule, Run, Seed
+from xaikit_keras._passes import Pass, Task
+from xaikit_keras._private import functional, intercepted, is_built, operations, untouched
+from xaikit_keras._reading import Final, Reading, Recorder, read
+from xaikit_keras._tensors import Declared, call_net, declared_inputs, prepared
+from xaikit_keras._traced import Key, Traced, as_arrays, as_tensors, made_rows, power_above, shapes_of
+from xaikit_keras._weights import clone, fingerprint, named_weights
+
+
+class KerasModel(Network):
+    """A trained keras.Model with the TensorFlow backend.
+
+    A pass that comes again, or has many rows, is traced into a graph once for any number of rows; a network that
+    cannot be traced so is traced for fixed numbers of rows, and one that cannot be traced at all runs eagerly.
+    """
+
+    framework: ClassVar[str] = "keras"
+    can = frozenset({"run", "pull", "patch", "rule:guided", "rule:deconvnet"})
+
+    def __init__(self, net: Any, **described: Any) -> None:
+        super().__init__(net, **described)
+        self.name = described.get("name") or str(net.name)
+        self.traced = Traced()
+        self._reading: Reading | None = None
+        self._seen: Tensors | None = None
+        self._rows_free = False
+        self._rows_ahead = 0
+
+    # --- what the network says of itself ------------------------------------------------------------------------------
+
+    @property
+    def device(self) -> str:
+        """Where the weights are: "cpu", "cuda:0", ..."""
+        for weight in self.net.weights:
+            kind, _, number = str(weight.value.device).rpartition("device:")[2].partition(":")
+            return "cpu" if kind in ("CPU", "") else f"{'cuda' if kind == 'GPU' else kind.lower()}:{number or 0}"
+        return "cuda:0" if tf.config.list_logical_devices("GPU") else "cpu"
+
+    @property
+    def batch_size(self) -> int:
+        """How many samples one chunk has; a network built for a fixed number takes that many."""
+        return self._fixed_rows or super().batch_size
+
+    @property
+    def _fixed_rows(self) -> int | None:
+        return next((shape[0] for shape, _ in self._declared.values() if shape and shape[0]), None)
+
+    @property
+    def _declared(self) -> Declared:
+        return declared_inputs(self.net) if functional(self.net) is not None or self.net.built else {}
+
+    def _natural_inputs(self) -> Any:
+        found = self._declared
+        if not found or any(n is None for shape, _ in found.values() for n in shape[1:]):
+            return Raw()
+        specs = {name: ArraySpec(tuple(int(n or 0) for n in shape[1:])) for name, (shape, _) in found.items()}
+        return specs if len(specs) > 1 else next(iter(specs.values()))
+
+    def _find_layout(self) -> Layout:
+        ordered = (getattr(op, "data_format", None) for op in operations(self.net))
+        return "channels-first" if next((f for f in ordered if f), None) == "channels_first" else "as-given"
+
+    def _ends_in(self, output: str | None) -> Literal["softmax", "sigmoid"] | None:
+        end = self._read().ends.get(output)
+        return end.function if end else None
+
+    def _read_layers(self) -> Mapping[str, Layer]:
+        return self._read().layers
+
+    # --- the public side: see what is coming --------------------------------------------------------------------------
+
+    def run(
+        self, x: Tensors, at: Sequence[str] = (), patch: Mapping[str, Array] = {}, *, score: ScoreKind = "output"
+    ) -> Run:
+        with self._lock, self._expecting(x):
+            return super().run(x, at, patch, score=score)
+
+    def pull(
+        self,
+        x: Tensors,
+        seed: Seed,
+        *,
+        of: str | None = None,
+        wrt: str | None = None,
+        patch: Mapping[str, Array] = {},
+        rule: Rule | None = None,
+        score: ScoreKind = "output",
+    ) -> Pull:
+        with self._lock, self._expecting(x):
+            return super().pull(x, seed, of=of, wrt=wrt, patch=patch, rule=rule, score=score)
+
+    run.__doc__, pull.__doc__ = Network.run.__doc__, Network.pull.__doc__
+
+    @contextmanager
+    def _expecting(self, x: Tensors) -> Iterator[None]:
+        """Note how many rows are coming and, for a network that does not declare its input, what they look like."""
+        before, self._rows_ahead = self._rows_ahead, length(x)
+        declares = functional(self.net) is not None and not isinstance(self.inputs, Raw)
+        if self._seen is None and self._rows_ahead and not declares:
+            self._check_shapes(x)
+            self._seen = each(lambda a: np.asarray(a)[:1], x)
+        try:
+            yield
+        finally:
+            self._rows_ahead = before
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def _read(self) -> Reading:
+        if self._reading is None:
+            sample, self._seen = self._sample(), None  # seen again on the next call, should this one fail
+            with self._refusing(sample):
+                if not is_built(self.net):
+                    call_net(self.net, as_tensors(sample))
+                self._reading = self._record_traced(sample, self._fixed_rows) or self._record_eagerly(sample)
+        return self._reading
+
+    def _sample(self) -> Tensors:
+        """Give a batch in the network's own layout that a pass can be recorded on; only its shape matters."""
+        specs = list(self.inputs.values()) if isinstance(self.inputs, Mapping) else [self.inputs]
+        if self._seen is None and any(isinstance(s, Raw) for s in specs):
+            raise ModelError(
+                f"the layers of {self.name} are not known before its input is: "
+                "wrap it with inputs=... (an xk.Image, xk.Series, ...) or run it once"
+            )
+        sample = self._inwards(self._blank() if self._seen is None else self._seen)
+        return prepared(made_rows(sample, self._fixed_rows or 1), self._declared)
+
+    def _record_traced(self, sample: Tensors, count: int | None) -> Reading | None:
+        """Record a pass while it is traced; the traced function, which gives the plain output, is kept."""
+        found: list[Reading] = []
+
+        def function(x: Any, patch: Any, seed: Any) -> Any:
+            recorder = Recorder(self.net, _by_name(x), tf.compat.v1.get_default_graph())
+            with untouched(self.net), intercepted(operations(self.net), recorder):
+                result = call_net(self.net, x)
+            found.append(read(recorder, result, self._axes()))
+            return Pass(self.net, self.name, found[-1], count, {}).outputs(result, Task()), []
+
+        try:
+            self.traced.trace(Key(Task(), shapes_of(sample), count), function, sample, [], None)
+        except XaikitError:
+            raise
+        except Exception:  # whatever stops the trace, an eager pass will show whether the network runs at all
+            return None if count else self._record_traced(sample, 1)
+        self._rows_free = count is None
+        return found[-1]
+
+    def _record_eagerly(self, sample: Tensors) -> Reading:
+        x = as_tensors(sample)
+        recorder = Recorder(self.net, _by_name(x))
+        with untouched(self.net), intercepted(operations(self.net), recorder):
+            result = call_net(self.net, x)
+        return read(recorder, result, self._axes())
+
+    def _axes(self) -> dict[str, tuple[str, ...]]:
+        """Name the axes of the inputs where the specs do, in the network's own layout."""
+        specs = self.inputs if isinstance(self.inputs, Mapping) else {"input": self.inputs}
+        named = {n: tuple(s.axes) for n, s in specs.items() if s.kind in ("Image", "Series")}
+        first = self.layout == "channels-first"
+        return {n: ("sample", a[-1], *a[:-1]) if first else ("sample", *a) for n, a in named.items()}
+
+    # --- passes -------------------------------------------------------------------------------------------------------
+
+    def _forward(self, x: Tensors, at: tuple[str, ...], patch: Mapping[str, Array], score: ScoreKind) -> Run:
+        task = Task(at, tuple(sorted(patch)), self._form(score))
+        output, values = self._compute(task, self._goes_traced(task, x), x, patch)
+        return Run(output, dict(zip(at, values, strict=True)))
+
+    def _backward(
+        self,
+        x: Tensors,
+        seed: Seed,
+        of: str | None,
+        wrt: str | None,
+        patch: Mapping[str, Array],
+        rule: Rule | None,
+        score: ScoreKind,
+    ) -> Pull:
+        if wrt is None:
+            self._check_differentiable(x)
+        kind = self._form("output" if of else score)
+        task = Task((), tuple(sorted(patch)), kind, True, of, wrt, rule)
+        traced = self._goes_traced(task, x)
+        if callable(seed) and traced:
+            # a graph cannot call back: the value is computed first, in a graph of its own
+            ran = self._forward(x, (of,) if of else (), patch, kind)
+            seed = seed(ran.activations[of] if of else ran.output)
+        return Pull(*self._compute(task, traced, x, patch, seed))
+
+    def _compute(
+        self, task: Task, traced: bool, x: Tensors, patch: Mapping[str, Array], seed: Seed | None = None
+    ) -> Any:
+        reading, count, x = self._read(), length(x), prepared(x, self._declared)
+        patches = [self._checked_patch(name, patch[name], count) for name in task.patch]
+        fixed = self._rows_of_trace(count) if traced else self._fixed_rows
+        made = Pass(self.net, self.name, reading, fixed or (None if traced else count), self._finals(task.score))
+        total = fixed or count
+        arguments = [made_rows(x, total), [made_rows(p, total) for p in patches], _seed(seed, count, total)]
+        with self._refusing(x):
+            if traced:
+                key = Key(task, shapes_of(x), fixed)
+                result = self.traced(key, lambda *a: made.compute(task, *a), *arguments)
+            else:
+                result = made.compute(task, *as_tensors(arguments))
+        return as_arrays(result, count)
+
+    def _rows_of_trace(self, count: int) -> int | None:
+        """Give the rows that a traced pass takes; None = any number."""
+        return self._fixed_rows or (None if self._rows_free else power_above(count))
+
+    def _goes_traced(self, task: Task, x: Tensors) -> bool:
+        """Decide whether a pass runs in a graph: always where only a graph can do it or time steps are walked."""
+        reading = self._read()
+        if any(name in reading.gates for name in (*task.read, *task.patch)):
+            return False
+        if not reading.traced:
+            return False
+        unnamed = task.score == "logit" and any(end.place is None for end in reading.ends.values())
+        if reading.recurrent or task.rule is not None or unnamed:
+            return True
+        count = length(x)
+        key = Key(task, shapes_of(prepared(x, self._declared)), self._rows_of_trace(count))
+        return self.traced.worth(key, count, self._rows_ahead)
+
+    def _checked_patch(self, name: str, value: Array, count: int) -> Array:
+        value = np.asarray(value, np.float32)
+        shape = self._read().layers[name].shape
+        fits = value.ndim == len(shape) + 1 and all(n in (None, m) for n, m in zip(shape, value.shape[1:], strict=True))
+        if not fits or len(value) not in (1, count):
+            raise InputError(f"layer {name!r} gives {('sample', *shape)} for {count} samples, not {value.shape}")
+        return made_rows(value, count)  # type: ignore[return-value]
+
+    def _check_differentiable(self, x: Tensors) -> None:
+        """Raise NotSupported if no input is a number that the output could change with: token ids are not."""
+        reading = self._read()
+        named = _by_name(prepared(x, self._declared))
+        closed = {
+            n: reading.embeddings(n) for n, a in named.items() if a.dtype.kind not in "f" or reading.embeddings(n)
+        }
+        if len(closed) == len(named):
+            layers = [layer for found in closed.values() for layer in found]
+            hint = f": ask for the gradient at {layers[0]!r}" if layers else ""
+            raise NotSupported(f"the input of {self.name} is integer ids, which have no gradient{hint}")
+
+    def _form(self, score: ScoreKind) -> ScoreKind:
+        """Give the score, or "output" where that is the same, so that one traced pass serves both."""
+        changes = {"output": False, "logit": bool(self._read().ends), "probability": bool(self._finals(score))}
+        return score if changes[score] else "output"
+
+    def _finals(self, score: ScoreKind) -> dict[str | None, Final]:
+        """Name the function that makes probabilities of each output of logits, when they are asked for."""
+        if score != "probability":
+            return {}
+        specs = self.outputs
+        named = specs if isinstance(specs, Mapping) else {None: specs}
+        logits = {n: s for n, s in named.items() if isinstance(s, Classes) and s.form == "logits"}
+        return {n: "sigmoid" if s.binary(1) else "softmax" for n, s in logits.items()}
+
+    @contextmanager
+    def _refusing(self, x: Tensors) -> Iterator[None]:
+        """Turn what Keras or TensorFlow raise into one line; what the caller's own functions raise passes through."""
+        try:
+            yield
+        except XaikitError:
+            raise
+        except _CallerError as error:
+            raise error.original from None
+        except Exception as error:
+            shapes = " and ".join(f"{a.dtype} {a.shape}" for _, a in leaves(x))
+            kind = ModelError if self._reading is None else InputError
+            raise kind(f"{self.name} could not be run on {shapes}: {_one_line(error)}") from error
+
+    # --- weights ------------------------------------------------------------------------------------------------------
+
+    def weights(self, layer: str) -> Mapping[str, Array]:
+        """Give copies of the weights that a layer owns by name: "kernel", "bias", "recurrent_kernel", ..."""
+        reading = self._read()
+        if layer not in reading.layers:
+            raise UnknownName(f"layer of {self.name}", layer, reading.layers)
+        return {name: np.array(v) for name, v in self._variables(layer).items()}
+
+    def _variables(self, layer: str) -> dict[str, Any]:
+        reading = self._read()
+        return named_weights(reading.calls[layer][0]) if layer in reading.calls else {}
+
+    def with_weights(self, weights: Mapping[str, Array]) -> "KerasModel":
+        """Give a copy with some weights ("layer/weight") replaced; the network itself is not touched."""
+        known = {f"{layer}/{n}": v for layer in self._read().calls for n, v in self._variables(layer).items()}
+        for name, value in weights.items():
+            if name not in known:
+                raise UnknownName(f"weight of {self.name}", name, known)
+            if np.shape(value) != tuple(known[name].shape):
+                raise InputError(f"weight {name!r} has shape {tuple(known[name].shape)}, not {np.shape(value)}")
+        values = {id(known[name]): value for name, value in weights.items()}
+        made = clone(self.net, lambda net: call_net(net, as_tensors(self._sample())))
+        for ours, theirs in zip(self.net.weights, made.weights, strict=True):
+            if id(ours) in values:
+                theirs.assign(values[id(ours)])
+        return KerasModel(
+            made, inputs=self._inputs, outputs=self._asked_outputs, name=self.name, layout=self._asked_layout
+        )
+
+    def fingerprint(self) -> str:
+        """SHA-256 over names, shapes, types and bytes of all weights; numbers that Keras gave do not count."""
+        if not self.net.weights:
+            self._read()
+        return fingerprint(self.net)
+
+
+class _CallerError(Exception):
+    """Carries what a caller's seed raised past what Keras' errors are turned into."""
+
+    def __init__(self, original: Exception) -> None:
+        super().__init__(str(original))
+        self.original = original
+
+
+def _by_name(x: Any) -> dict[str, Any]:
+    return dict(x) if isinstance(x, Mapping) else {"input": x}
+
+
+def _one_line(error: Exception) -> str:
+    text = re.sub(r"\x1b\[\d*m", "", str(error))
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    told = [line for line in lines if not line.startswith(("Exception encountered", "in user code", "Graph execution"))]
+    return (told or [type(error).__name__])[0][:300]
+
+
+def _seed(seed: Any, count: int, total: int) -> Any:
+    """Give a cotangent `total` rows of which only the first `count` are asked for, or a function that does."""
+    if seed is None:
+        return None
+    if not callable(seed):
+        return made_rows(each(lambda a: np.asarray(a, np.float32), seed), total)
+
+    def asked(value: Any) -> Any:
+        try:
+            given = seed(as_arrays(value, count))
+        except Exception as error:
+            raise _CallerError(error) from error
+        return as_tensors(_seed(given, count, total))
+
+    return asked

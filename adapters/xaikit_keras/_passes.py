@@ -1,0 +1,260 @@
+"""One pass through a network, with values read, replaced and watched on the way."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from xaikit.errors import NotSupported
+from xaikit.inputs import ScoreKind
+from xaikit_keras._gates import opened
+from xaikit_keras._graph import kind_of
+from xaikit_keras._private import intercepted, replaced, untouched, with_mask_of
+from xaikit_keras._reading import Final, Place, Reading, ending_function
+from xaikit_keras._tensors import as_columns, call_net, single
+
+RELU_RULES = {"guided": "XaikitGuidedRelu", "deconvnet": "XaikitDeconvnetRelu"}
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked of a pass: the key under which its traced function is kept, together with the shapes."""
+
+    at: tuple[str, ...] = ()
+    patch: tuple[str, ...] = ()
+    score: ScoreKind = "output"
+    pulls: bool = False
+    of: str | None = None
+    wrt: str | None = None
+    rule: str | None = None
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """The layers whose values are needed."""
+        return tuple(dict.fromkeys((*self.at, *(n for n in (self.of, self.wrt) if n))))
+
+
+@dataclass
+class Taps:
+    """Reads, replaces and watches the values of layers: a handler for `intercepted`.
+
+    A layer with several outputs is known by its first: the sequence of a recurrent layer that also gives its states.
+    """
+
+    reading: Reading
+    task: Task
+    patch: Mapping[str, Any]
+    watch: Callable[[Any], None] = lambda tensor: None
+    values: dict[str, Any] = field(default_factory=dict)
+    steps: dict[str, dict[int, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        asked = {*self.task.read, *self.task.patch}
+        places = {name: (id(op), turn) for name, (op, turn) in self.reading.calls.items()}
+        self._names = {places[n]: n for n in asked if n in places}
+        self._gates: dict[Place, dict[str, str]] = {}
+        for name in asked & set(self.reading.gates):
+            layer, gate = self.reading.gates[name]
+            self._gates.setdefault(places[layer], {})[gate] = name
+        ends = self.reading.ends.values() if self.task.score == "logit" and self.task.of is None else ()
+        self._bare = {end.place for end in ends if end.place is not None}
+        touched = {i for i, _ in {*self._names, *self._gates, *self._bare}}
+        self.targets = [op for op in {id(o): o for o, _ in self.reading.calls.values()}.values() if id(op) in touched]
+
+    def __call__(self, operation: Any, turn: int, call: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        place = (id(operation), turn)
+        run = call
+        if place in self._gates:
+            gates = self._gates[place]
+
+            def run(*a: Any, **k: Any) -> Any:
+                return opened(operation, lambda g, t, v: self._step(gates.get(g), t, v), call, a, k)
+
+        if place in self._bare:
+            return self._without_end(operation, self._names.get(place), run, args, kwargs)
+        result = run(*args, **kwargs)
+        return self._through(self._names[place], result) if place in self._names else result
+
+    def _without_end(self, operation: Any, name: str | None, call: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Leave out the final softmax or sigmoid; the layer's own value is still what the layer gives."""
+        if name is not None and name in self.patch:
+            raise NotSupported(f"the logit behind {name!r} is not known when its value is replaced: use score='output'")
+        if kind_of(operation) == ending_function(operation):
+            logits = args[0]
+            value = call(*args, **kwargs) if name else None
+        else:
+            function = operation.activation
+            with replaced(operation, "activation", keras.activations.linear):
+                logits = call(*args, **kwargs)
+            value = function(logits) if name else None
+        if name:
+            self._through(name, value)
+        return logits
+
+    def _through(self, name: str, result: Any) -> Any:
+        parts = keras.tree.flatten(result)
+        first = next(i for i, part in enumerate(parts) if tf.is_tensor(part))
+        parts[first] = self._value(name, parts[first])
+        self.values[name] = parts[first]
+        return keras.tree.pack_sequence_as(result, parts)
+
+    def _value(self, name: str, value: Any) -> Any:
+        if name in self.patch:
+            value = with_mask_of(value, tf.cast(self.patch[name], value.dtype))
+        return self._watched(value) if name == self.task.wrt else value
+
+    def _watched(self, value: Any) -> Any:
+        if not value.dtype.is_floating:
+            raise NotSupported(f"there is no gradient to {self.task.wrt!r}: its values are {value.dtype.name}")
+        own = with_mask_of(value, tf.identity(value))
+        self.watch(own)
+        return own
+
+    def _step(self, name: str | None, time: int | None, value: Any) -> Any:
+        if name is None:
+            return value
+        if name in self.patch:
+            chosen = self.patch[name] if time is None else self.patch[name][:, time]
+            value = tf.cast(chosen, value.dtype)
+        if name == self.task.wrt:
+            value = self._watched(value)
+        if time is None:
+            self.values[name] = value
+        else:
+            self.steps.setdefault(name, {})[time] = value
+        return value
+
+    def value(self, name: str) -> Any:
+        """Give what a layer gave, as float32; the steps of a gate are joined."""
+        if name in self.steps:
+            return single(tf.stack([v for _, v in sorted(self.steps[name].items())], axis=1))
+        return single(self.values[name])
+
+    def sources(self, name: str) -> list[Any]:
+        """Give the tensors that were watched for a layer, one per step for a gate."""
+        if name in self.steps:
+            return [v for _, v in sorted(self.steps[name].items())]
+        return [self.values[name]]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A network with what is known of it: computes tasks on tensors, eagerly or while being traced.
+
+    `count` is the number of rows, None while tracing for any number; `final` names the function that turns an output
+    of logits into probabilities.
+    """
+
+    net: Any
+    name: str
+    reading: Reading
+    count: int | None
+    final: Mapping[str | None, Final]
+
+    def compute(self, task: Task, x: Any, patch: Sequence[Any], seed: Any) -> tuple[Any, ...]:
+        """Give (output, values at the layers asked for), or (value, source, gradient) for a task that pulls."""
+        named = dict(zip(task.patch, patch, strict=True))
+        return self.pull(task, x, named, seed) if task.pulls else self.run(task, x, named)
+
+    def run(self, task: Task, x: Any, patch: Mapping[str, Any]) -> tuple[Any, list[Any]]:
+        """Give the output, and the values at the layers asked for."""
+        output, taps = self._through(task, x, patch)
+        return output, [taps.value(n) for n in task.at]
+
+    def pull(self, task: Task, x: Any, patch: Mapping[str, Any], seed: Any) -> tuple[Any, Any, Any]:
+        """Give value, source and gradient; `seed` is the cotangent or, outside of a trace, a function of the value."""
+        if task.rule is not None:
+            return self._pull_by_rule(task, x, patch, seed)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            inputs = _floating(x) if task.wrt is None else []
+            for tensor in inputs:
+                tape.watch(tensor)
+            output, taps = self._through(task, x, patch, tape.watch)
+            value = taps.value(task.of) if task.of else output
+        sources = taps.sources(task.wrt) if task.wrt else inputs
+        seeds = _parts(seed(value) if callable(seed) else seed)
+        found = tape.gradient(_parts(value), sources, seeds, tf.UnconnectedGradients.ZERO)
+        return value, taps.value(task.wrt) if task.wrt else x, _assembled(task, x, found, taps)
+
+    def _pull_by_rule(self, task: Task, x: Any, patch: Mapping[str, Any], seed: Any) -> tuple[Any, Any, Any]:
+        graph = tf.compat.v1.get_default_graph()
+        with graph.gradient_override_map({"Relu": RELU_RULES[str(task.rule)]}):
+            output, taps = self._through(task, x, patch)
+        value = taps.value(task.of) if task.of else output
+        sources = taps.sources(task.wrt) if task.wrt else _floating(x)
+        found = tf.gradients(_parts(value), sources, _parts(seed), unconnected_gradients="zero")
+        return value, taps.value(task.wrt) if task.wrt else x, _assembled(task, x, found, taps)
+
+    def _through(
+        self, task: Task, x: Any, patch: Mapping[str, Any], watch: Callable[[Any], None] = lambda tensor: None
+    ) -> tuple[Any, Taps]:
+        taps = Taps(self.reading, task, patch, watch)
+        with untouched(self.net), ExitStack() as stack:
+            hidden = [op for op in self.reading.decorated if op not in taps.targets]
+            stack.enter_context(intercepted(hidden, passed_on))
+            stack.enter_context(intercepted(taps.targets, taps))
+            result = call_net(self.net, x)
+        return self.outputs(result, task), taps
+
+    def outputs(self, result: Any, task: Task) -> Any:
+        """Give a network's result by name, as float32 and in the form of the score."""
+        named = self.reading.named(result)
+        if isinstance(named, Mapping):
+            return {n: self._in_form(n, t, task) for n, t in named.items()}
+        return self._in_form(None, named, task)
+
+    def _in_form(self, name: str | None, tensor: Any, task: Task) -> Any:
+        end = self.reading.ends.get(name)
+        if task.score == "logit" and end is not None and end.place is None and task.of is None:
+            tensor = _before_final(tensor)
+        tensor = as_columns(tensor, self.count, self.name)
+        if task.score == "probability" and name in self.final:
+            return tf.nn.softmax(tensor) if self.final[name] == "softmax" else tf.nn.sigmoid(tensor)
+        return tensor
+
+
+def passed_on(operation: Any, turn: int, call: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """Let a call happen: for layers whose tf.function would otherwise hide the layers inside."""
+    return call(*args, **kwargs)
+
+
+def _before_final(tensor: Any) -> Any:
+    """Give what enters a softmax or sigmoid that no layer applies, in the shape of what comes out."""
+    last = tensor
+    while last.op.type not in ("Softmax", "Sigmoid"):
+        last = last.op.inputs[0]
+    return tf.reshape(last.op.inputs[0], tf.shape(tensor))
+
+
+def _floating(x: Any) -> list[Any]:
+    return [t for t in _parts(x) if t.dtype.is_floating]
+
+
+def _parts(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, Mapping) else [value]
+
+
+def _assembled(task: Task, x: Any, found: list[Any], taps: Taps) -> Any:
+    """Give gradients in the form of their source."""
+    gradients = [single(tf.convert_to_tensor(g)) for g in found]
+    if task.wrt is not None:
+        return tf.stack(gradients, axis=1) if task.wrt in taps.steps else gradients[0]
+    left = iter(gradients)
+    if isinstance(x, Mapping):
+        return {n: next(left) if t.dtype.is_floating else tf.zeros(tf.shape(t)) for n, t in x.items()}
+    return next(left)
+
+
+@tf.RegisterGradient(RELU_RULES["guided"])
+def _guided(op: Any, grad: Any) -> Any:
+    """Let through what is positive, where the ReLU was open."""
+    return tf.where((grad > 0) & (op.outputs[0] > 0), grad, tf.zeros_like(grad))
+
+
+@tf.RegisterGradient(RELU_RULES["deconvnet"])
+def _deconvnet(op: Any, grad: Any) -> Any:
+    """Let through what is positive."""
+    return tf.nn.relu(grad)

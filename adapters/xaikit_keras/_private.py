@@ -1,0 +1,177 @@
+"""Everything that reaches into private parts of Keras, in one place."""
+
+import random
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import keras
+from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
+from keras.src.utils.naming import to_snake_case
+
+Handler = Callable[[Any, int, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+
+_ABSENT = object()
+_OPEN = threading.RLock()
+"""Layers may be shared between wrapped networks, so only one of them is intercepted at a time."""
+
+
+def operations(net: Any) -> list[Any]:
+    """List all that a network may call: itself, its layers at any depth, and the operations of functional graphs."""
+    found: dict[int, Any] = {}
+    for layer in net._flatten_layers():
+        found.setdefault(id(layer), layer)
+        graph = functional(layer)
+        for operation in graph.operations if graph is not None else ():
+            found.setdefault(id(operation), operation)
+    return list(found.values())
+
+
+def functional(layer: Any) -> Any:
+    """Give the graph of a functional model or of a built Sequential, else None."""
+    if isinstance(layer, keras.Sequential):
+        return layer._functional
+    return layer if isinstance(layer, keras.Model) and hasattr(layer, "operations") else None
+
+
+def sublayers(layer: Any) -> list[Any]:
+    """List the layers directly inside a layer."""
+    return list(getattr(layer, "_layers", ()))
+
+
+def is_container(operation: Any) -> bool:
+    """Say whether a call is seen through to the layers inside: models, and layers of the user's own that hold layers.
+
+    Keras' own composite layers (Bidirectional, MultiHeadAttention, TimeDistributed, ...) are one layer each.
+    """
+    if isinstance(operation, keras.Model):
+        return True
+    if not isinstance(operation, keras.Layer) or not sublayers(operation):
+        return False
+    owner = next(c for c in type(operation).__mro__ if "call" in vars(c))
+    return owner.__module__.split(".")[0] != "keras"
+
+
+def automatic_name(layer: Any) -> str:
+    """Give the name, less its number, that Keras gives to a layer whose user gave none."""
+    return str(to_snake_case(type(layer).__name__))
+
+
+def is_built(net: Any) -> bool:
+    """Say whether every layer has its weights."""
+    return all(layer.built for layer in net._flatten_layers())
+
+
+def python_call(operation: Any) -> Callable[..., Any]:
+    """Give an operation's `call` as plain Python, also where the user decorated it with tf.function."""
+    call = getattr(operation, _entry(operation))
+    return getattr(call, "python_function", call)
+
+
+def is_decorated(operation: Any) -> bool:
+    """Say whether the user put tf.function around `call`, which would hide the layers inside from interception."""
+    return hasattr(getattr(operation, "call", None), "python_function")
+
+
+def _entry(operation: Any) -> str:
+    return "quantized_call" if getattr(operation, "quantization_mode", None) else "call"
+
+
+@contextmanager
+def intercepted(targets: Sequence[Any], handler: Handler) -> Iterator[None]:
+    """Send the calls of `targets` made by this thread to `handler(operation, turn, call, args, kwargs)`.
+
+    `turn` counts the calls of one operation from 0. Every operation gets its own `call` back, also on errors.
+    """
+    with _OPEN, ExitStack() as undo:
+        for operation in targets:
+            undo.enter_context(replaced(operation, _entry(operation), _counted(operation, handler)))
+        yield
+
+
+def _counted(operation: Any, handler: Handler) -> Callable[..., Any]:
+    owner, call, turn = threading.get_ident(), python_call(operation), iter(range(2**31))
+
+    def intercepting(*args: Any, **kwargs: Any) -> Any:
+        if threading.get_ident() != owner:
+            return call(*args, **kwargs)
+        return handler(operation, next(turn), call, args, kwargs)
+
+    return intercepting
+
+
+def inner_softmax(attention: Any) -> Any:
+    """Give the layer that turns the scores of a multi-head attention into weights."""
+    return attention._softmax
+
+
+@contextmanager
+def replaced_scores(attention: Any, function: Callable[..., Any]) -> Iterator[None]:
+    """Give an Attention layer another function from (scores, value) to (result, weights) for a while.
+
+    `function` is called with the original as its first argument.
+    """
+    original = attention._apply_scores
+    with replaced(attention, "_apply_scores", lambda *args, **kwargs: function(original, *args, **kwargs)):
+        yield
+
+
+@contextmanager
+def replaced(target: Any, name: str, value: Any) -> Iterator[None]:
+    """Set an attribute behind Keras' tracking and locks, and restore what was there."""
+    before = vars(target).get(name, _ABSENT)
+    object.__setattr__(target, name, value)
+    try:
+        yield
+    finally:
+        if before is _ABSENT:
+            object.__delattr__(target, name)
+        else:
+            object.__setattr__(target, name, before)
+
+
+@contextmanager
+def untouched(net: Any) -> Iterator[None]:
+    """Run a network without side effects.
+
+    Keras' own stateless scope discards what a call assigns to variables (states of stateful recurrent layers, which
+    start from zero here, seeds, statistics); the losses collected by the last call of the user are put back.
+    """
+    layers = net._flatten_layers()
+    losses = [(layer, list(layer._losses), set(layer._loss_ids)) for layer in layers if layer._losses]
+    zeros = [(state, keras.ops.zeros_like(state.value)) for state in _recurrent_states(layers)]
+    try:
+        with keras.StatelessScope(state_mapping=zeros):
+            yield
+    finally:
+        for layer, kept, ids in losses:
+            layer._losses[:] = kept
+            layer._loss_ids.clear()
+            layer._loss_ids.update(ids)
+
+
+def _recurrent_states(layers: Sequence[Any]) -> list[Any]:
+    found: dict[int, Any] = {}
+    for layer in layers:
+        if getattr(layer, "stateful", False):
+            found.update((id(s), s) for s in keras.tree.flatten(getattr(layer, "states", None)) if s is not None)
+    return list(found.values())
+
+
+@contextmanager
+def python_randomness_kept() -> Iterator[None]:
+    """Keras draws the seeds of new layers from Python's global generator: give its state back."""
+    state = random.getstate()
+    try:
+        yield
+    finally:
+        random.setstate(state)
+
+
+def with_mask_of(source: Any, tensor: Any) -> Any:
+    """Hand the Keras mask of one tensor on to another."""
+    mask = get_keras_mask(source)
+    if mask is not None:
+        set_keras_mask(tensor, mask)
+    return tensor

@@ -1,0 +1,315 @@
+"""Reading a network: its calls in order, how they are joined, what its outputs are called and end in.
+
+One pass is recorded, in a graph without data where the network can be traced, else on a batch of zeros.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import keras
+import tensorflow as tf
+
+from xaikit.graph import Layer
+from xaikit_keras._gates import gates_of
+from xaikit_keras._graph import IDS, Value, axes_of, default_axes, function_name, geometry_of, kind_of
+from xaikit_keras._private import functional, is_container, is_decorated, operations, sublayers, with_mask_of
+from xaikit_keras._tensors import leaves, unique
+
+Final = Literal["softmax", "sigmoid"]
+Place = tuple[int, int]
+"""The id of an operation, and which of its calls."""
+
+COPIES = ("Identity", "Cast")
+RESHAPES = ("Squeeze", "Reshape", "ExpandDims")
+SIZES = ("Shape", "ShapeN", "Size", "Rank")
+FINALS: Mapping[str, Final] = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call that was recorded; `inputs` and `outputs` are its tensors, `parents` name where the inputs are from."""
+
+    name: str
+    operation: Any
+    turn: int
+    inputs: tuple[Any, ...]
+    outputs: tuple[Any, ...]
+    parents: tuple[str, ...]
+
+    @property
+    def place(self) -> Place:
+        """Where the call is found again in another pass."""
+        return id(self.operation), self.turn
+
+
+@dataclass(frozen=True)
+class End:
+    """The function that an output ends in: `place` is the call that applies it, None when no layer does."""
+
+    function: Final
+    place: Place | None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was found.
+
+    `calls` tells by name which operation and which of its calls a layer is; `gates` the layer and the gate in it that
+    a name means. `outputs` is None when the network gives one array.
+    """
+
+    layers: Mapping[str, Layer]
+    calls: Mapping[str, tuple[Any, int]]
+    outputs: tuple[str, ...] | None
+    ends: Mapping[str | None, End]
+    gates: Mapping[str, tuple[str, str]]
+    decorated: tuple[Any, ...]
+    traced: bool
+
+    def named(self, result: Any) -> Any:
+        """Give the network's result as one tensor, or as a mapping by output name."""
+        parts = [tensor for _, tensor in leaves(result)]
+        return parts[0] if self.outputs is None else dict(zip(self.outputs, parts, strict=True))
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether time steps are walked through one by one, which is slow outside of a graph."""
+        return any(layer.kind in ("rnn", "lstm", "gru", "bidirectional", "conv_lstm") for layer in self.layers.values())
+
+    def embeddings(self, name: str) -> list[str]:
+        """List the layers that read the named input, if all of them take it as ids; else []."""
+        readers = [layer for layer in self.layers.values() if name in layer.parents]
+        return [layer.name for layer in readers] if readers and all(r.kind in IDS for r in readers) else []
+
+
+@dataclass
+class Recorder:
+    """Records one pass of a network: a handler for `intercepted`."""
+
+    net: Any
+    inputs: Mapping[str, Any]
+    graph: Any = None
+    calls: list[Call] = field(default_factory=list)
+    _path: list[str] = field(default_factory=list)
+    _inside: bool = False
+    _made: dict[Any, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, tensor in self.inputs.items():
+            self._made[self._key(tensor)] = name
+
+    def __call__(self, operation: Any, turn: int, call: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Let a call happen, and note it; what happens inside one of Keras' own layers is that layer's business."""
+        if self._inside or isinstance(operation, keras.layers.InputLayer):
+            return call(*args, **kwargs)
+        first = len(self.calls)
+        sources = _tensors(args, {k: v for k, v in kwargs.items() if not k.endswith("mask")})
+        parents = self._origins(sources)
+        container = is_container(operation)
+        with self._entered(operation, container):
+            result = call(*args, **kwargs)
+        if container and self._only_passes_on(operation, result, first):
+            return result
+        if container:
+            parents = self._origins([t for _, t in leaves(result)][:1]) or parents
+        result = _copied(result, sources)
+        made = [t for _, t in leaves(result)]
+        if made and self._belongs(made[0]):
+            name = self._name(operation)
+            self.calls.append(Call(name, operation, turn, tuple(sources), tuple(made), parents))
+            self._made.update((self._key(t), name) for t in made)
+        return result
+
+    def _only_passes_on(self, operation: Any, result: Any, first: int) -> bool:
+        """Say whether a container gives what a layer inside gave, and has no weights of its own."""
+        made = next((t for _, t in leaves(result)), None)
+        inside = {call.name for call in self.calls[first:]}
+        return made is None or (self._made.get(self._key(made)) in inside and not own_weights(operation))
+
+    def _entered(self, operation: Any, container: bool) -> Any:
+        return _Entered(self, operation.name if container and operation is not self.net else None, not container)
+
+    def _name(self, operation: Any) -> str:
+        own = operation.name if isinstance(operation, keras.Layer) else function_name(operation)
+        own = "output" if operation is self.net else own
+        base = "/".join([*self._path, own])
+        taken = {call.name for call in self.calls} | set(self.inputs)
+        return next(n for i in range(len(taken) + 1) if (n := f"{base}:{i}" if i else base) not in taken)
+
+    def _key(self, tensor: Any) -> Any:
+        return tensor.name if self.graph is not None else id(tensor)
+
+    def _belongs(self, tensor: Any) -> bool:
+        """Say whether a tensor can be taken out: not one from inside a loop or a function within the network."""
+        return self.graph is None or tensor.graph is self.graph
+
+    def _origins(self, tensors: list[Any]) -> tuple[str, ...]:
+        """Name the recorded calls and inputs that tensors come from, through operations that are no layers."""
+        found: list[str] = []
+        seen: set[Any] = set()
+        waiting = list(reversed(tensors))
+        while waiting:
+            tensor = waiting.pop()
+            key = self._key(tensor)
+            if key in seen or not self._belongs(tensor):
+                continue
+            seen.add(key)
+            if key in self._made:
+                found.append(self._made[key])
+            elif self.graph is not None and tensor.op.type not in SIZES:
+                waiting.extend(reversed(tensor.op.inputs))
+        return tuple(dict.fromkeys(found))
+
+    def origin(self, tensor: Any) -> str | None:
+        """Name the call that made a tensor."""
+        return self._made.get(self._key(tensor))
+
+    def end(self, tensor: Any) -> End | None:
+        """Find the function that an output ends in."""
+        if self.graph is None:
+            made = next((c for c in self.calls if self._key(tensor) in map(self._key, c.outputs)), None)
+            function = ending_function(made.operation) if made else None
+            return End(function, made.place) if made and function else None
+        last, reshaped = _before(tensor, COPIES + RESHAPES)
+        function = FINALS.get(last.op.type)
+        if function is None or (function == "softmax" and reshaped):
+            return None
+        made = next((c for c in self.calls if c.outputs and self._ends_with(c, last)), None)
+        return End(function, made.place if made and ending_function(made.operation) == function else None)
+
+    def _ends_with(self, call: Call, last: Any) -> bool:
+        return self._belongs(call.outputs[0]) and _before(call.outputs[0], COPIES)[0].name == last.name
+
+
+class _Entered:
+    """The recorder's place in the nesting of layers while one of them is being called."""
+
+    def __init__(self, recorder: Recorder, step: str | None, inside: bool) -> None:
+        self.recorder, self.step, self.inside = recorder, step, inside
+
+    def __enter__(self) -> None:
+        self.recorder._inside = self.inside
+        if self.step is not None:
+            self.recorder._path.append(self.step)
+
+    def __exit__(self, *error: object) -> None:
+        self.recorder._inside = False
+        if self.step is not None:
+            self.recorder._path.pop()
+
+
+def _before(tensor: Any, passed: tuple[str, ...]) -> tuple[Any, bool]:
+    """Go back through operations that change no value; say whether one of them changed the shape."""
+    reshaped = False
+    while tensor.op.type in passed and tensor.op.inputs:
+        reshaped |= tensor.op.type in RESHAPES
+        tensor = tensor.op.inputs[0]
+    return tensor, reshaped
+
+
+def _tensors(args: Any, kwargs: Any) -> list[Any]:
+    return [t for _, t in leaves([*args, *kwargs.values()])]
+
+
+def _copied(result: Any, sources: list[Any]) -> Any:
+    """Give a layer that returns its own input (dropout) an output of its own."""
+    ids = {id(t) for t in sources}
+
+    def own(tensor: Any) -> Any:
+        return with_mask_of(tensor, tf.identity(tensor)) if tf.is_tensor(tensor) and id(tensor) in ids else tensor
+
+    return keras.tree.map_structure(own, result)
+
+
+def ending_function(operation: Any) -> Final | None:
+    """Give softmax or sigmoid if an operation applies it last, over its last axis."""
+    kind = kind_of(operation)
+    if kind in ("softmax", "sigmoid"):
+        axis = getattr(operation, "axis", -1)
+        return kind if kind == "sigmoid" or axis == -1 else None  # type: ignore[return-value]
+    if kind not in ("dense", "conv", "conv_transposed"):
+        return None
+    name = getattr(getattr(operation, "activation", None), "__name__", None)
+    return name if name in ("softmax", "sigmoid") else None
+
+
+def own_weights(operation: Any) -> list[Any]:
+    """List the variables of a layer, without those of layers that are listed on their own."""
+    weights = list(getattr(operation, "weights", ()))
+    if not is_container(operation):
+        return weights
+    inner = {id(w) for layer in sublayers(operation) for w in layer.weights}
+    graph = functional(operation)
+    inner |= {id(w) for layer in (graph.layers if graph is not None else ()) for w in layer.weights}
+    return [w for w in weights if id(w) not in inner]
+
+
+def read(recorder: Recorder, result: Any, axes: Mapping[str, tuple[str, ...]]) -> Reading:
+    """Put together what a recorder saw."""
+    values = {n: Value(tuple(t.shape), axes.get(n) or default_axes(len(t.shape))) for n, t in recorder.inputs.items()}
+    layers: dict[str, Layer] = {}
+    gates: dict[str, tuple[str, str]] = {}
+    counted: set[int] = set()
+    for call in recorder.calls:
+        layer = _layer(call, values, counted)
+        for gate, inner in gates_of(call.operation, layer, [tuple(t.shape) for t in call.inputs]):
+            gates[inner.name] = (call.name, gate)
+            layers[inner.name] = inner
+        layers[call.name] = layer
+    named = list(leaves(result))
+    outputs = _output_names(recorder, result, named)
+    found = {name: recorder.end(tensor) for name, (_, tensor) in zip(outputs or (None,), named, strict=True)}
+    calls = {call.name: (call.operation, call.turn) for call in recorder.calls}
+    decorated = tuple(op for op in operations(recorder.net) if is_decorated(op))
+    ends = {n: e for n, e in found.items() if e}
+    return Reading(layers, calls, outputs, ends, gates, decorated, recorder.graph is not None)
+
+
+def _layer(call: Call, values: dict[str, Value], counted: set[int]) -> Layer:
+    operation, kind = call.operation, kind_of(call.operation)
+    if is_container(operation):
+        kind = "block"
+    sources = [_as_value(t, values, call.parents) for t in call.inputs] or [values[p] for p in call.parents]
+    shape = tuple(call.outputs[0].shape)
+    axes = axes_of(operation, kind, sources, shape)
+    values[call.name] = Value(shape, axes)
+    own = [w for w in own_weights(operation) if id(w) not in counted]
+    counted.update(map(id, own))
+    trainable = {id(w) for w in getattr(operation, "trainable_weights", ())}
+    return Layer(
+        call.name,
+        kind,
+        axes,
+        shape[1:],
+        call.parents,
+        geometry_of(operation, kind, sources, values[call.name]),
+        sum(_size(w) for w in own),
+        sum(_size(w) for w in own if id(w) in trainable),
+        {"class": type(operation).__name__},
+    )
+
+
+def _as_value(tensor: Any, values: Mapping[str, Value], parents: tuple[str, ...]) -> Value:
+    """Name the axes of a tensor that enters a call by those of its origins, where the shapes agree."""
+    shape = tuple(tensor.shape)
+    same = (values[p] for p in parents if p in values and values[p].shape[1:] == shape[1:])
+    return next(same, Value(shape, default_axes(len(shape))))
+
+
+def _size(weight: Any) -> int:
+    total = 1
+    for n in weight.shape:
+        total *= int(n)
+    return total
+
+
+def _output_names(recorder: Recorder, result: Any, named: list[tuple[str, Any]]) -> tuple[str, ...] | None:
+    if isinstance(result, Mapping):
+        return unique([path for path, _ in named])
+    if len(named) == 1:
+        return None
+    graph = functional(recorder.net)
+    if graph is not None and len(graph.output_names) == len(named):
+        return unique(graph.output_names)
+    return unique([recorder.origin(tensor) or f"output_{path}" for path, tensor in named])

@@ -1,0 +1,111 @@
+"""Traced passes: which are worth tracing, and the ones that are kept."""
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from xaikit.arrays import Array, Tensors, each, leaves, rows
+from xaikit_keras._passes import Task
+
+EAGER_ROWS = 8
+"""A pass is traced once more rows than this ask for it: tracing costs about as much as ten eager passes of one row."""
+KEPT = 24
+"""How many traced passes one wrapped network keeps."""
+
+Shapes = tuple[tuple[str, tuple[int, ...], str], ...]
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a traced pass was made for; `rows` is None when it takes any number of them."""
+
+    task: Task
+    shapes: Shapes
+    rows: int | None
+
+
+def shapes_of(x: Tensors) -> Shapes:
+    """Give name, shape without the sample axis and type of every input."""
+    return tuple((n, a.shape[1:], a.dtype.str) for n, a in leaves(x))
+
+
+def made_rows(a: Tensors, count: int) -> Tensors:
+    """Repeat the last row, or the only one, until there are `count`."""
+
+    def own(part: Array) -> Array:
+        if len(part) == 1:
+            return np.broadcast_to(part, (count, *part.shape[1:]))
+        return part if len(part) == count else np.concatenate([part, np.repeat(part[-1:], count - len(part), axis=0)])
+
+    return each(own, a)
+
+
+def power_above(count: int) -> int:
+    """Give the next power of two, so that few sizes are ever traced."""
+    return 1 << (count - 1).bit_length()
+
+
+def as_arrays(value: Any, count: int) -> Any:
+    """Turn the first `count` rows of a tensor, or of a mapping or list of tensors, into arrays."""
+    if isinstance(value, Mapping):
+        return {n: as_arrays(v, count) for n, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_arrays(v, count) for v in value]
+    return rows(value.numpy(), slice(count))
+
+
+def as_tensors(value: Any) -> Any:
+    """Turn an array, or a mapping or list of arrays, into tensors; a function stays what it is."""
+    if isinstance(value, Mapping):
+        return {n: as_tensors(v) for n, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_tensors(v) for v in value]
+    return tf.convert_to_tensor(value) if isinstance(value, np.ndarray) else value
+
+
+class Traced:
+    """The traced passes of one network, least recently used first; `made` counts all that were ever traced."""
+
+    def __init__(self) -> None:
+        self.made = 0
+        self._functions: OrderedDict[Key, Callable[..., Any]] = OrderedDict()
+        self._eager: Counter[Key] = Counter()
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._functions
+
+    def worth(self, key: Key, count: int, ahead: int) -> bool:
+        """Say whether to trace; otherwise note that `count` rows of the `ahead` ones ran eagerly."""
+        if key in self or self._eager[key] + ahead > EAGER_ROWS:
+            return True
+        self._eager[key] += count
+        return False
+
+    def __call__(self, key: Key, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Compute `function(*arguments)` on arrays in a graph, traced on the first call for `key`."""
+        if key not in self:
+            self.trace(key, function, *arguments)
+        self._functions.move_to_end(key)
+        return self._functions[key](*as_tensors(list(arguments)))
+
+    def trace(self, key: Key, function: Callable[..., Any], *arguments: Any) -> None:
+        """Trace a function of arrays, mappings and lists of arrays, and None."""
+        specs = [_specs(a, key.rows) for a in arguments]
+        # Keras does not convert Python's control flow of tensors in its own `fit` and `predict` either
+        traced = tf.function(function, autograph=False).get_concrete_function(*specs)
+        self.made += 1
+        self._functions[key] = traced
+        while len(self._functions) > KEPT:
+            self._functions.popitem(last=False)
+
+
+def _specs(value: Any, rows: int | None) -> Any:
+    if isinstance(value, Mapping):
+        return {n: _specs(v, rows) for n, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_specs(v, rows) for v in value]
+    return None if value is None else tf.TensorSpec((rows, *value.shape[1:]), value.dtype)

@@ -1,0 +1,110 @@
+"""The weights of layers by name, copies of networks, and the fingerprint."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from xaikit.errors import NotSupported
+from xaikit.model import canonical_hash
+from xaikit_keras._private import automatic_name, functional, is_container, python_randomness_kept, sublayers
+from xaikit_keras._reading import own_weights
+from xaikit_keras._tensors import unique
+
+
+def named_weights(operation: Any) -> dict[str, Any]:
+    """Give the variables that a layer owns by name; those of layers inside it get the inner names in front."""
+    variables = own_weights(operation)
+    names = [v.name for v in variables]
+    if len(set(names)) < len(names):
+        names = [_inner_name(operation, v) for v in variables]
+    return dict(zip(unique(names), variables, strict=True))
+
+
+def _inner_name(operation: Any, variable: Any) -> str:
+    """Name a weight of a composite layer by its part: "query/kernel", "forward/recurrent_kernel"."""
+    for part in ("forward", "backward"):
+        inner = getattr(operation, f"{part}_layer", None)
+        if inner is not None and any(v is variable for v in inner.weights):
+            return f"{part}/{variable.name}"
+    _, _, rest = str(variable.path).rpartition(f"{operation.name}/")
+    return rest or str(variable.name)
+
+
+def addressed(net: Any) -> dict[str, Any]:
+    """Give all weights of a network as "layer/weight", with the names of nested layers joined by "/"."""
+    found: dict[str, Any] = {}
+    _address(net, "", found, set())
+    return found
+
+
+def _address(layer: Any, path: str, found: dict[str, Any], seen: set[int]) -> None:
+    if id(layer) in seen:
+        return
+    seen.add(id(layer))
+    for name, variable in named_weights(layer).items():
+        found.setdefault(f"{path}{name}", variable)
+    for part in _parts(layer) if is_container(layer) else ():
+        _address(part, f"{path}{part.name}/", found, seen)
+
+
+def clone(net: Any, call: Callable[[Any], Any]) -> Any:
+    """Give a network with the same structure and weights of its own; `call` builds one that builds itself when called.
+
+    Raises NotSupported for a network that does not say how to make another one.
+    """
+    with python_randomness_kept():
+        try:
+            made = keras.models.clone_model(net) if functional(net) is not None else _another(net, call)
+        except Exception as error:
+            raise NotSupported(f"{net.name} cannot be copied: {_reason(net, error)}") from error
+    if [tuple(v.shape) for v in made.weights] != [tuple(v.shape) for v in net.weights]:
+        raise NotSupported(f"{net.name} cannot be copied: its copy has other weights (a layer shared between parts?)")
+    made.set_weights(net.weights)
+    return made
+
+
+def _another(net: Any, call: Callable[[Any], Any]) -> Any:
+    made = type(net).from_config(net.get_config())
+    call(made)
+    return made
+
+
+def _reason(net: Any, error: Exception) -> str:
+    if isinstance(error, NotImplementedError):
+        return f"give {type(net).__name__} a get_config() that returns the arguments of its __init__"
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def fingerprint(net: Any) -> str:
+    """SHA-256 over the names, shapes, types and bytes of all weights of a network."""
+    found: dict[str, Any] = {}
+    _collect(net, "", found, set())
+    return canonical_hash(found)
+
+
+def _collect(layer: Any, path: str, found: dict[str, Any], seen: set[int]) -> None:
+    if id(layer) in seen:
+        return
+    seen.add(id(layer))
+    inner = _parts(layer)
+    owned_inside = {id(v) for part in inner for v in part.weights}
+    own = [v for v in layer.weights if id(v) not in owned_inside]
+    for name, variable in zip(unique([v.name for v in own]), own, strict=True):
+        found[f"{path}{name}"] = np.asarray(variable)
+    for name, part in zip(unique([_lasting_name(p) for p in inner]), inner, strict=True):
+        _collect(part, f"{path}{name}/", found, seen)
+
+
+def _parts(layer: Any) -> list[Any]:
+    graph = functional(layer)
+    listed = [*(graph.layers if graph is not None else ()), *sublayers(layer)]
+    return list({id(p): p for p in listed if p is not graph}.values())
+
+
+def _lasting_name(layer: Any) -> str:
+    """Take from a name the number that Keras gave it: dense_7 is the eighth in this process, not in the network."""
+    kind = automatic_name(layer)
+    return kind if re.fullmatch(rf"{re.escape(kind)}(_\\d+)?", layer.name) else str(layer.name)
