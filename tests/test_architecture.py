@@ -39,9 +39,7 @@ def imported_roots(package: Path) -> set[str]:
 
 
 def distributions(*requirements: str) -> set[str]:
-    return {
-        normal("".join(c if c.isalnum() or c in "-_." else " " for c in r).split()[0]) for r in requirements
-    }
+    return {normal("".join(c if c.isalnum() or c in "-_." else " " for c in r).split()[0]) for r in requirements}
 
 
 def normal(name: str) -> str:
