@@ -96,7 +96,8 @@ def _results(task: Task, found: Map, method: str, explainer: Method, seconds: fl
     if not isinstance(task.x, Mapping):
         return _attribution(task, found, _origin(task, found, method, explainer, seconds), None)
     origin = _origin(task, found, method, explainer, seconds)
-    return Attributions({name: _attribution(task, found, origin, name) for name in task.x})
+    names = found.values if isinstance(found.values, Mapping) else task.x
+    return Attributions({name: _attribution(task, found, origin, name) for name in names})
 
 
 def _attribution(task: Task, found: Map, origin: Origin, name: str | None) -> Attribution:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from xaikit.arrays import Array, Tensors, each, length, rows
+from xaikit.arrays import Array, Tensors, each, leaves, length, rows
 from xaikit.errors import NotSupported, ParameterError, nearest
 from xaikit.inputs import Scores
 from xaikit.model import Model, Pull, Run
@@ -67,6 +67,9 @@ class Task:
 
         The gradient is total: for a reconstruction error it includes the input's direct part.
         """
+        if wrt is None and any(np.issubdtype(a.dtype, np.integer) for _, a in leaves(x)):
+            able = ", ".join(n for n, m in methods.items() if "pull" not in m.needs)
+            raise NotSupported(f"{self.model.name} takes integers, which have no gradient; use {able}")
         self._count(x)
         if self.scores.linear:
             like = rows(self.prediction, np.zeros(length(x), int))

@@ -6,11 +6,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from xaikit.arrays import SPACE, Array, upsample
+from xaikit.arrays import SPACE, Array, Tensors, upsample
 from xaikit.attribution._method import Map, Method, Task, methods, parameter
 from xaikit.errors import NotSupported, UnknownName
 from xaikit.graph import Layer
-from xaikit.inputs import Raw
+from xaikit.inputs import InputSpec, Raw
 from xaikit.model import Model
 
 NOT_FEATURES = (
@@ -56,12 +56,19 @@ class GradCam(Method):
         layer = choose_layer(task.model, self.layer)
         pulled = task.pull(task.x, wrt=layer.name)
         cam = _cam(np.asarray(pulled.source, np.float64), np.asarray(pulled.gradient, np.float64), layer)
-        cam = np.maximum(cam, 0) if self.relu else cam
+        cam = (np.maximum(cam, 0) if self.relu else cam).astype(np.float32)
         axes = tuple(layer.axes[i] for i in layer.space)
-        size = input_space(task, layer)
-        if self.upsample and size is not None:
-            cam = upsample(cam, size)
-        return Map(cam.astype(np.float32), axes=axes, layer=layer.name)
+        return Map(self._over_inputs(cam, task, layer), axes=axes, layer=layer.name)
+
+    def _over_inputs(self, cam: Array, task: Task, layer: Layer) -> Tensors:
+        """Give the map for the input; of several inputs, for those with the layer's places (for all if none has)."""
+        if not isinstance(task.x, Mapping):
+            return self._sized(cam, input_space(task.x, task.spec, layer))
+        sizes = {n: input_space(x, task.spec[n], layer) for n, x in task.x.items()}
+        return {n: self._sized(cam, s) for n, s in sizes.items() if s is not None} or dict.fromkeys(sizes, cam)
+
+    def _sized(self, cam: Array, size: tuple[int, ...] | None) -> Array:
+        return upsample(cam, size) if self.upsample and size is not None else cam
 
 
 def _cam(activation: Array, gradient: Array, layer: Layer) -> Array:
@@ -99,13 +106,11 @@ def _is_feature_map(layer: Layer) -> bool:
     return any(n is None or n > 1 for n in places)
 
 
-def input_space(task: Task, layer: Layer) -> tuple[int, ...] | None:
-    """Give the input's size along a layer's spatial axes, if the input has just these."""
-    if isinstance(task.x, Mapping):
-        return None
+def input_space(x: Array, spec: InputSpec, layer: Layer) -> tuple[int, ...] | None:
+    """Give an input's size along a layer's spatial axes, if it has just these."""
     axes = tuple(layer.axes[i] for i in layer.space)
-    named = {axis: n for axis, n in zip(task.spec.axes, task.x.shape[1:], strict=False) if axis in SPACE}
+    named = {axis: n for axis, n in zip(spec.axes, x.shape[1:], strict=False) if axis in SPACE}
     if named:
         return tuple(named[a] for a in axes) if set(named) == set(axes) else None
-    same = task.x.ndim == len(layer.axes) and np.issubdtype(task.x.dtype, np.floating)
-    return tuple(task.x.shape[i] for i in layer.space) if same else None
+    same = x.ndim == len(layer.axes) and np.issubdtype(x.dtype, np.floating)
+    return tuple(x.shape[i] for i in layer.space) if same else None
