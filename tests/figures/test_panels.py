@@ -202,6 +202,10 @@ def test_every_map_prints_its_range_and_unit() -> None:
     assert only(s.image("saliency", score="logit"), MapPanel).subtitle.endswith("logit per unit of input")
 
 
+def test_a_map_of_zeros_has_no_range() -> None:
+    assert only(s.plane(values=np.zeros((1, 4, 6))), MapPanel).subtitle == "zero everywhere"
+
+
 def test_extremes_do_not_take_the_colours_from_the_rest() -> None:
     values = np.full((1, 40, 40), 0.01)
     values[0, 0, 0] = 100.0
@@ -244,6 +248,7 @@ def test_evidence_and_cost_are_listed() -> None:
     facts = only(s.segmented(), MapPanel).facts
     assert "surrogate R² 0.4" in facts
     assert "1,000 model calls · 250 ms" in facts
+    assert "standard error 2.9 % of the largest" in only(s.image(quality={"standard_error": [0.029]}), MapPanel).facts
 
 
 @pytest.mark.parametrize("kind", s.KINDS)

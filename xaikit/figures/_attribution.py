@@ -217,7 +217,7 @@ def _map(s: _Shown) -> Panel:
         scale=s.scale,
         background=pale,
         outlines=outlines,
-        subtitle=_range(s.scale),
+        subtitle=_range(values, s.scale),
         facts=(*grid, *_beyond(values, s.scale)),
         alt=story(values, _what(s)),
     )
@@ -236,7 +236,7 @@ def _plane(s: _Shown) -> Panel:
     return MapPanel(
         values=plane,
         scale=scale,
-        subtitle=_range(scale),
+        subtitle=_range(plane, scale),
         facts=(*said, *_beyond(plane, scale)),
         alt=story(plane, _what(s)),
     )
@@ -256,7 +256,7 @@ def _series(s: _Shown) -> Panel:
         lines=tuple(Line(names[c], x, signal[:, c], values[:, c]) for c in strongest),
         scale=s.scale,
         x_label="time (s)" if rate else "step",
-        subtitle=_range(s.scale),
+        subtitle=_range(values, s.scale),
         facts=(*said, *_beyond(values, s.scale)),
         alt=_story_of_series(x, values, _what(s)),
     )
@@ -275,7 +275,9 @@ def _tokens(s: _Shown) -> Panel:
     words = [(text, v) for text, v in pieces if v is not None]
     values = np.array([v for _, v in words])
     alt = story_of_bars([w for w, _ in words], values, _what(s)) if words else f"{_what(s)}: no word."
-    return TextPanel(pieces=pieces, scale=s.scale, subtitle=_range(s.scale), facts=_beyond(values, s.scale), alt=alt)
+    return TextPanel(
+        pieces=pieces, scale=s.scale, subtitle=_range(values, s.scale), facts=_beyond(values, s.scale), alt=alt
+    )
 
 
 def _pieces(text: str, placed: Sequence[Any], values: Array) -> tuple[tuple[str, float | None], ...]:
@@ -382,7 +384,9 @@ def _what(s: _Shown) -> str:
     return f"{named}{s.method} for {label_of(s.result, s.sample)}"
 
 
-def _range(scale: Scale) -> str:
+def _range(values: Array, scale: Scale) -> str:
+    if not np.any(values):
+        return "zero everywhere"
     return f"±{number(scale.limit)} {scale.unit}"
 
 

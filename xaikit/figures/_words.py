@@ -132,7 +132,7 @@ def facts_of(result: Attribution, i: int) -> tuple[str, ...]:
     if "surrogate_r2" in q:
         found.append(f"surrogate R² {number(q['surrogate_r2'])}")
     if "standard_error" in q:
-        found.append(f"standard error {number(q['standard_error'], 2)}")
+        found.append(f"standard error {percent(q['standard_error'])} of the largest")
     return (*found, cost_of(result))
 
 

@@ -112,7 +112,7 @@ def _saved(pixels: Any, title: str, colours: int | None) -> bytes:
     if colours is not None:
         image = image.quantize(colours, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.FLOYDSTEINBERG)
     held = BytesIO()
-    image.save(held, "PNG", optimize=True, pnginfo=said)
+    image.save(held, "PNG", pnginfo=said)
     return held.getvalue()
 
 

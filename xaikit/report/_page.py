@@ -48,7 +48,7 @@ AGREEMENT_OF_PARTS, AGREEMENT_OF_GRADIENTS = 1e-4, 1e-5
 QUALITY = (
     ("completeness_gap_relative", "Completeness gap", percent),
     ("surrogate_r2", "Surrogate R²", number),
-    ("standard_error", "Standard error", lambda value: number(value, 2)),
+    ("standard_error", "Standard error", percent),
 )
 
 
