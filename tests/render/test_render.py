@@ -22,6 +22,7 @@ from xaikit.figures import MapPanel, borders, panels
 from xaikit.render import RENDERERS, draw, legend_png, picture_png, plot, png, write_atomically
 from xaikit.render._draw import Renderer, _ticks
 from xaikit.render._layout import plan
+from xaikit.render._theme import THEMES, Theme
 
 PROTOCOL = {name: f for name, f in vars(Renderer).items() if inspect.isfunction(f) and not name.startswith("_")}
 BOTH = {
@@ -304,3 +305,20 @@ def test_an_error_while_writing_leaves_no_file(tmp_path: Path, monkeypatch: pyte
         write_atomically(place, b"after")
     assert os.listdir(tmp_path) == ["a.png"]
     assert place.read_bytes() == b"before"
+
+
+# ---------------------------------------------------------------- themes
+
+
+def luminance(colour: str) -> float:
+    share = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
+
+
+@pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
+def test_every_ink_is_readable_on_its_paper(theme: Theme) -> None:
+    # 4.5 is what WCAG 2.2, criterion 1.4.3, asks of text.
+    for ink in (theme.ink, theme.muted, *theme.verdicts):
+        dark, light = sorted((luminance(ink), luminance(theme.paper)))
+        assert (light + 0.05) / (dark + 0.05) >= 4.5

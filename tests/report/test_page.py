@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.figures import synthetic as s
+from tests.render.test_render import luminance
 from xaikit.errors import UsageError
 from xaikit.report import write_page
 from xaikit.results import Attribution
@@ -210,3 +211,16 @@ def test_the_path_is_absolute_and_folders_are_made(tmp_path: Path, monkeypatch: 
     place = write_page("new/page.html", {"torch": {"lime": s.segmented()}}, title="t")
     assert place == tmp_path / "new" / "page.html"
     assert place.exists()
+
+
+def test_every_ink_of_the_page_is_readable(tmp_path: Path) -> None:
+    html, _ = page(tmp_path)
+    blocks = [
+        dict(re.findall(r"--(\w+): (#\w{6})", block)) for block in re.findall(r":root \{(.*?)\}", html, re.DOTALL)
+    ]
+    light, dark = blocks[:2]
+    for colours in (light, dark):
+        for ink in ("ink", "muted", "ok", "warn", "fail", "accent"):
+            for paper in ("paper", "card"):
+                low, high = sorted((luminance(colours[ink]), luminance(colours[paper])))
+                assert (high + 0.05) / (low + 0.05) >= 4.5, (ink, paper)
