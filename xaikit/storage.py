@@ -6,12 +6,13 @@ Every result type reads back equal. The JSON names the schema, the type, and for
 import dataclasses
 import json
 import os
-import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any, cast
+from uuid import uuid4
 
 import numpy as np
 
@@ -34,10 +35,11 @@ def save(result: Any, path: str | os.PathLike[str]) -> Path:
     place = _without_suffix(Path(path))
     arrays: dict[str, Array] = {}
     text = json.dumps({"schema": SCHEMA, "result": _pack(result, arrays)}, indent=1, ensure_ascii=False)
+    packed = BytesIO()
+    np.savez_compressed(packed, **cast(Any, arrays))
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        _write(place.with_name(place.name + ".npz"), lambda f: np.savez_compressed(f, **cast(Any, arrays)))
-        _write(place.with_name(place.name + ".json"), lambda f: f.write(text.encode()))
+        write_atomically(place.with_name(place.name + ".npz"), packed.getvalue())
+        write_atomically(place.with_name(place.name + ".json"), text.encode())
     except OSError as error:
         raise StorageError(f"the result cannot be written to {place}: {error.strerror or error}") from None
     return place.with_name(place.name + ".json")
@@ -70,15 +72,19 @@ def _without_suffix(path: Path) -> Path:
     return path.with_suffix("") if path.suffix in (".npz", ".json") else path
 
 
-def _write(path: Path, fill: Callable[[Any], Any]) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write `data` to `path` through a new file beside it, so that no reader and no error leaves half a file.
+
+    Missing folders are made; an existing file is replaced.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{uuid4().hex}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
-            fill(file)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        with part.open("xb") as file:
+            file.write(data)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _pack(value: Any, arrays: dict[str, Array]) -> Any:

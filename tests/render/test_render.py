@@ -6,7 +6,6 @@ import itertools
 import os
 import subprocess
 import sys
-import typing
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from PIL import Image as Pillow
 from tests.figures import synthetic as s
 from xaikit.errors import MissingPackage, ParameterError, UnknownName
 from xaikit.figures import MapPanel, borders, panels
-from xaikit.render import RENDERERS, draw, legend_png, picture_png, plot, png, write_atomically
+from xaikit.render import RENDERERS, draw, legend_png, picture_png, plot, png
 from xaikit.render._draw import Renderer, _ticks
 from xaikit.render._layout import plan
 from xaikit.render._theme import THEMES, Theme
@@ -291,20 +290,6 @@ def test_the_legend_bar_runs_from_blue_to_red() -> None:
     assert pixels[0, 0, 2] > pixels[0, 0, 0]
     assert pixels[0, -1, 0] > pixels[0, -1, 2]
     assert_allclose(pixels[0, 50], 255 * legend.shade, atol=1)
-
-
-def test_an_error_while_writing_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = tmp_path / "a.png"
-    place.write_bytes(b"before")
-
-    def full(*_: Any) -> typing.NoReturn:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(OSError, match="No space"):
-        write_atomically(place, b"after")
-    assert os.listdir(tmp_path) == ["a.png"]
-    assert place.read_bytes() == b"before"
 
 
 # ---------------------------------------------------------------- themes

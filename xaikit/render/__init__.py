@@ -11,9 +11,9 @@ import numpy as np
 from xaikit.errors import MissingPackage, ParameterError, UnknownName
 from xaikit.figures import Figure, ImagePanel, Legend, MapPanel, panels
 from xaikit.render import _draw
-from xaikit.render._files import write_atomically
 from xaikit.render._layout import plan
 from xaikit.render._theme import THEMES
+from xaikit.storage import write_atomically
 
 RENDERERS = {"plotly": "_plotly", "matplotlib": "_matplotlib", "none": "_none"}
 """Each renderer is a module with the functions of `_draw.Renderer`, imported when it is asked for."""
@@ -116,4 +116,4 @@ def _saved(pixels: Any, title: str, colours: int | None) -> bytes:
     return held.getvalue()
 
 
-__all__ = ["RENDERERS", "draw", "legend_png", "picture_png", "plot", "png", "write_atomically"]
+__all__ = ["RENDERERS", "draw", "legend_png", "picture_png", "plot", "png"]

@@ -35,8 +35,9 @@ from xaikit.figures import (
     unit,
 )
 from xaikit.inputs import Image
-from xaikit.render import legend_png, picture_png, png, write_atomically
+from xaikit.render import legend_png, picture_png, png
 from xaikit.results import Attribution
+from xaikit.storage import write_atomically
 
 Results = Mapping[str, Mapping[str, Attribution]]
 
