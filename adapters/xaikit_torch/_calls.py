@@ -5,6 +5,7 @@ that is no module, named by the path of the module it stands in with "/" ("block
 ":1" behind it. Modules made of modules are named too, but are no layers.
 """
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
@@ -14,15 +15,16 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 
 from xaikit_torch._graph import function_name, native_class, words
 from xaikit_torch._values import activation
 
 TRANSPARENT = words(
-    "contiguous to float half bfloat16 double type type_as cpu cuda clone detach detach_ requires_grad_ data alias "
-    "_to_copy lift_fresh_copy lift_fresh chunk split tensor_split unbind split_with_sizes unsafe_chunk unsafe_split "
-    "pack_padded_sequence pad_packed_sequence set_ real imag to_dense pin_memory long int bool"
+    "contiguous copy to float half bfloat16 double type type_as cpu cuda clone detach requires_grad data alias "
+    "to_copy lift_fresh_copy lift_fresh chunk split tensor_split unbind split_with_sizes unsafe_chunk unsafe_split "
+    "pack_padded_sequence pad_packed_sequence set real imag to_dense pin_memory long int bool"
 )
 CONSTANT = words(
     "zeros_like ones_like full_like empty_like rand_like randn_like randint_like new_zeros new_ones new_full new_empty "
@@ -79,9 +81,13 @@ class Calls:
 
     def __enter__(self) -> "Calls":
         with ExitStack() as stack:
-            for module in self.net.modules():
-                if self.only is None or self.paths[id(module)] in self.only:
+            hooked = [m for m in self.net.modules() if self.only is None or self.paths[id(m)] in self.only]
+            for module in hooked:
+                if not isinstance(module, torch.jit.ScriptModule):
                     self._hook(stack, module)
+            scripted = {id(m) for m in hooked if isinstance(m, torch.jit.ScriptModule)}
+            if scripted:
+                self._hook_everywhere(stack, scripted)
             if self.only is None:
                 stack.enter_context(_Functions(self))
             self._stack = stack.pop_all()
@@ -95,8 +101,26 @@ class Calls:
     def _hook(self, stack: ExitStack, module: nn.Module) -> None:
         before = module.register_forward_pre_hook(self._before, with_kwargs=True)
         stack.callback(before.remove)
-        after = module.register_forward_hook(self._after, with_kwargs=True)
+        after = module.register_forward_hook(self._after, with_kwargs=True, always_call=True)
         stack.callback(after.remove)
+
+    def _hook_everywhere(self, stack: ExitStack, scripted: set[int]) -> None:
+        """Hook scripted modules, which take no hooks of their own, by hooks on all modules of this thread."""
+        thread = threading.get_ident()
+
+        def mine(module: nn.Module) -> bool:
+            return id(module) in scripted and threading.get_ident() == thread
+
+        def before(module: nn.Module, args: Any) -> None:
+            if mine(module):
+                self._before(module, args, {})
+
+        def after(module: nn.Module, args: Any, out: Any) -> Any:
+            return self._after(module, args, {}, out) if mine(module) else None
+
+        stack.callback(register_module_forward_pre_hook(before).remove)
+        # without keyword arguments: torch 2.13 does not take all of such a hook back
+        stack.callback(register_module_forward_hook(after, always_call=True).remove)
 
     def _before(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         if self.leaf is not None:
@@ -113,10 +137,9 @@ class Calls:
         if self.leaf is not None and self.leaf is not module:
             return out
         leaf, self.leaf = self.leaf is not None, None
-        path = self.paths[id(module)]
-        # a module that raised inside the network's own try/except has not come by here
-        while self.inside and self.inside.pop() != path:
-            pass
+        path = self.inside.pop()
+        if out is None:  # it has raised, and the network may catch that
+            return None
         return self._quietly(self.visit, Call(self._number(path), path, module, args, kwargs, out, leaf))
 
     def function(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -135,11 +158,13 @@ class Calls:
 
     def _overwritten(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Do in two steps what is done in place, so that a visit still finds the argument as it was."""
-        return args[0].copy_(self.function(function, args, kwargs))
+        return self.function(torch.Tensor.copy_, (args[0], self.function(function, args, kwargs)), {})
 
     def _visit_function(self, call: Call) -> Any:
         value = activation(call.out)
-        call.leaf = value is not None and value.is_floating_point() and call.name not in TRANSPARENT | CONSTANT
+        # a number that the network calculates for itself, from all samples, is no layer
+        counts = value is not None and value.is_floating_point() and value.ndim > 0
+        call.leaf = counts and call.name not in TRANSPARENT | CONSTANT
         if call.leaf:
             place = self.inside[-1].replace(".", "/") if self.inside else ""
             call.name = self._number(f"{place}/{call.name}" if place else call.name)
@@ -176,7 +201,7 @@ def module_paths(net: nn.Module) -> dict[int, str]:
     """Give the path of every module by its identity; a network that is one layer itself has its class as path."""
     paths = {id(m): path for path, m in net.named_modules()}
     if is_leaf(net):
-        paths[id(net)] = type(net).__name__.lower()
+        paths[id(net)] = str(getattr(net, "original_name", type(net).__name__)).lower()
     return paths
 
 

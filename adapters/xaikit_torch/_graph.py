@@ -189,11 +189,6 @@ def function_name(function: Any) -> str:
     return name.strip("_") or "function"
 
 
-def changes_in_place(function: Any, kwargs: Mapping[str, Any]) -> bool:
-    """Say whether a function writes into its first argument by its very name."""
-    return bool(kwargs.get("inplace")) or function_name(function) in ("setitem", "set")
-
-
 def function_op(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Op:
     """Describe the call of a function."""
     name = function_name(function)

@@ -95,7 +95,7 @@ def _state_dict(path: Path) -> Mapping[str, torch.Tensor]:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "weights_only" in str(error).lower() and "unsupported" in str(error).lower():
+        if "Unsupported operand" not in str(error):
             raise UnsafeFile(
                 f"{path} holds Python objects, which could run code when it is opened; save net.state_dict() instead, "
                 "or the network itself by torch.export.save as .pt2"

@@ -64,6 +64,7 @@ class TorchModel(Network):
         self._trace: Trace | None = None
         self._layers: Layers | None = None
         self._seen: Tensors | None = None
+        self._batch: int | None = None
         self._hashed: tuple[Any, str] | None = None
         if isinstance(net, torch.jit.ScriptModule):
             self.can = frozenset({"run", "pull"})
@@ -88,8 +89,10 @@ class TorchModel(Network):
 
     @property
     def batch_size(self) -> int:
-        most = self.net.most if isinstance(self.net, Exported) else None
-        return min(super().batch_size, most or 2**31)
+        if self._batch is None:
+            most = self.net.most if isinstance(self.net, Exported) else None
+            self._batch = min(super().batch_size, most or 2**31)
+        return self._batch
 
     # --- inputs ---------------------------------------------------------------------------------------------------
 
@@ -378,7 +381,7 @@ class TorchModel(Network):
     def _traced_on(self, sample: Tensors) -> Trace:
         tracer, tensors = self._tracer(sample, self.layout)
         args, kwargs = self._arguments(tensors)
-        with borrowed(self._called, self._device), torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad(), borrowed(self._called, self._device):
             try:
                 return tracer.trace(tracer.run(args, kwargs))
             except Exception as error:
@@ -468,7 +471,7 @@ class TorchModel(Network):
         tracer.deciding = True
         args, kwargs = self._arguments(tensors)
         try:
-            with borrowed(self._called, self._device), torch.no_grad():
+            with torch.inference_mode(False), torch.no_grad(), borrowed(self._called, self._device):
                 tracer.run(args, kwargs)
         except Reached:
             return tracer.fits
@@ -501,7 +504,7 @@ class TorchModel(Network):
         except (RuntimeError, TypeError) as error:
             raise ModelError(f"{self.name} cannot be copied: {_line(error)}") from error
         made = type(self)(net, inputs=self._inputs, outputs=self._asked_outputs, name=self.name, version=self.version)
-        for field in ("_asked_layout", "_found_layout", "_outputs", "_trace", "_layers", "_seen"):
+        for field in ("_asked_layout", "_found_layout", "_outputs", "_trace", "_layers", "_batch", "_seen"):
             setattr(made, field, getattr(self, field))
         with torch.no_grad():
             for name, a in weights.items():
@@ -540,6 +543,8 @@ class TorchModel(Network):
             direct = [n for n, _ in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False))]
             for key in (*effective, *direct):
                 found[f"{path}.{key}" if path else key] = (module, key)
+                if module is self._called:
+                    found[key] = (module, key)
         return found
 
     def fingerprint(self) -> str:
@@ -550,7 +555,7 @@ class TorchModel(Network):
         return self._hashed[1]
 
 
-# --- what a network is ------------------------------------------------------------------------------------------------
+# --- what a network is -----------------------------------------------------------------------------------------------
 
 
 def _module(net: Any) -> nn.Module:
@@ -621,7 +626,7 @@ def _any_raw(spec: Any) -> bool:
     return any(isinstance(s, Raw) for s in _specs(spec))
 
 
-# --- small things -----------------------------------------------------------------------------------------------------
+# --- small things ----------------------------------------------------------------------------------------------------
 
 
 def _arrangement(ndim: int, layout: Layout) -> tuple[int, ...]:

@@ -81,7 +81,8 @@ class Tracer:
         self.alive: list[Any] = []
         self.records: list[Record] = []
         self.blocks: list[Record] = []
-        self.entered: list[tuple[str, int, dict[int, int | None]]] = []
+        self.entered: list[tuple[str, int]] = []
+        self.versions: dict[int, int | None] = {}
         self.numbers: Counter[str] = Counter()
         self.fits: bool | None = None
         self.deciding = False
@@ -96,23 +97,21 @@ class Tracer:
     # --- one call -------------------------------------------------------------------------------------------------
 
     def _enter(self, call: Call) -> None:
-        given = (call.args, call.kwargs)
-        versions = {id(t): version(t) for t in tensors(given)}
-        self.entered.append((call.name, len(self.records), versions))
+        self.entered.append((call.name, len(self.records)))
 
-    def _left(self, path: str) -> tuple[int, dict[int, int | None]]:
-        """Give what was noted when a module was entered, past any that raised and was caught inside the network."""
+    def _left(self, path: str) -> int:
+        """Give how many layers there were when a module was entered, past any that raised and was caught inside."""
         while True:
-            entered, start, versions = self.entered.pop()
+            entered, start = self.entered.pop()
             if entered == path:
-                return start, versions
+                return start
 
     def _visit(self, call: Call) -> Any:
         if call.path is None:
             return self._function(call)
-        start, versions = self._left(call.path)
+        start = self._left(call.path)
         if call.leaf:
-            call.out = self._apart(call, versions)
+            call.out = self._apart(call)
             return self._layer(call, graph.module_op(call.target), call.path)
         self._block(call, start)
         return call.out
@@ -121,12 +120,14 @@ class Tracer:
         name = graph.function_name(call.target)
         if name == "setitem":
             self._written(call)
+        if name == "copy":
+            self._know(call.args[0], self._of(call.args[1]))
+            return call.out
         if call.out is None or name in CONSTANT:
             return call.out
         read = self._read(call)
         if call.leaf and any(k.parents for k in read):
-            if not graph.changes_in_place(call.target, call.kwargs) and not name.endswith("_"):
-                call.out = self._apart(call, {})
+            call.out = self._apart(call)
             return self._layer(call, graph.function_op(call.target, call.args, call.kwargs), None)
         self._pass_on(call, read, keeps_axes=name in TRANSPARENT)
         return call.out
@@ -208,6 +209,7 @@ class Tracer:
     def _know(self, tensor: torch.Tensor, known: Known) -> None:
         self.alive.append(tensor)  # as long as it lives, its identity is its own
         self.known[id(tensor)] = known
+        self.versions[id(tensor)] = version(tensor)
 
     def _read(self, call: Call) -> list[Known]:
         return [self._of(t) for t in tensors((call.args, call.kwargs))]
@@ -238,10 +240,10 @@ class Tracer:
         known = [self._of(t) for t in tensors((call.args, call.kwargs))]
         self._know(into, Known(_unique(k.parents for k in known), self._of(into).axes))
 
-    def _apart(self, call: Call, before: Mapping[int, int | None]) -> Any:
+    def _apart(self, call: Call) -> Any:
         """Tell a result that is one of the arguments, unchanged (dropout at rest), from that argument."""
         for tensor in tensors((call.args, call.kwargs)):
-            if call.out is tensor and before.get(id(tensor), version(tensor)) == version(tensor):
+            if call.out is tensor and self.versions.get(id(tensor)) == version(tensor):
                 return tensor.view_as(tensor)
         return call.out
 
