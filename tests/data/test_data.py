@@ -1,0 +1,121 @@
+"""Data sets: drawn by code, from a folder, and what is said when they are not there."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from PIL import Image as Pillow
+
+from xaikit import data
+from xaikit.data.sets import pictures
+from xaikit.errors import DataError, ParameterError, UnknownName
+from xaikit.inputs import Image
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XAIKIT_DATA", str(tmp_path))
+    data.mnist.cache_clear()
+    data.cats_vs_dogs.cache_clear()
+    return tmp_path
+
+
+def test_letters_come_from_the_seed() -> None:
+    x, y = data.xo(60, seed=3)
+    assert x.shape == (60, 9, 9, 1)
+    assert x.dtype == np.float32
+    assert set(np.unique(x)) == {-1.0, 1.0}
+    assert_array_equal(np.bincount(y), [30, 30])
+    assert_array_equal(data.xo(60, seed=3)[0], x)
+    assert not np.array_equal(data.xo(60, seed=4)[0], x)
+    assert_array_equal(x[0, :, :, 0], data.exact_x())
+
+
+def test_letters_move_grow_and_turn() -> None:
+    plain = data.draw("x")
+    assert_array_equal(data.draw("x", shift=(1, 0))[1:], plain[:-1])
+    assert_array_equal(data.draw("x", angle=90), plain)
+    assert (data.draw("x", thickness=2) > plain).any()
+    assert (data.draw("x", thickness=2) >= plain).all()
+    ring = data.draw("o")
+    assert ring[4, 1] == ring[1, 4] == ring[4, 7] == 1.0
+    assert ring[4, 4] == -1.0
+    assert (data.draw("o", scale=0.7)[1] == -1.0).all()
+
+
+def test_other_letters_are_refused() -> None:
+    with pytest.raises(ParameterError, match="'x' or 'o', not 'z'"):
+        data.draw("z")
+
+
+def test_unknown_data_set() -> None:
+    with pytest.raises(UnknownName, match="did you mean 'mnist'"):
+        data.load("minst")
+
+
+@pytest.mark.usefixtures("empty")
+def test_what_is_missing_is_said() -> None:
+    with pytest.raises(DataError, match=r"there is no cats_vs_dogs\.zip: put it into the folder.*kaggle"):
+        data.cats_vs_dogs()
+
+
+def test_without_a_folder_the_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XAIKIT_DATA", raising=False)
+    assert data.folder() is None
+    with pytest.raises(DataError, match="name it in XAIKIT_DATA"):
+        data.find("x.csv", "draw it")
+
+
+def test_digits_without_keras(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xaikit.data.sets.find_spec", lambda name: None)
+    with pytest.raises(DataError, match=r"no mnist\.npz"):
+        data.mnist()
+
+
+def test_digits_fall_back_on_keras(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digits = pytest.importorskip("keras.datasets.mnist")
+    given = (np.zeros((2, 28, 28), np.uint8), np.array([3, 4])), (np.ones((1, 28, 28), np.uint8), np.array([5]))
+    monkeypatch.setattr(digits, "load_data", lambda: given)
+    part = data.mnist("test")
+    assert part.x.shape == (1, 28, 28, 1)
+    assert_array_equal(part.y, [5])
+    data.mnist.cache_clear()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not a zip", b"\x93NUMPY"])
+def test_damaged_digits(empty: Path, content: bytes) -> None:
+    (empty / "mnist.npz").write_bytes(content)
+    with pytest.raises(DataError, match=r"not a readable mnist\.npz"):
+        data.mnist()
+
+
+def test_digits_are_bytes_with_a_channel(data_folder: Path) -> None:
+    data.mnist.cache_clear()
+    x, y = data.load("mnist").read("test")
+    assert x.shape == (10_000, 28, 28, 1)
+    assert x.dtype == np.uint8
+    assert_array_equal(np.unique(y), np.arange(10))
+
+
+def test_pictures_are_fitted_and_labelled(tmp_path: Path) -> None:
+    path = tmp_path / "some.zip"
+    rng = np.random.default_rng(0)
+    photo = Pillow.fromarray(rng.integers(0, 255, (30, 40, 3), np.uint8))
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("test/dogs/1.png", "test/cats/2.png", "test/cats/1.png", "train/cats/1.png"):
+            with archive.open(name, "w") as file:
+                photo.save(file, "png")
+    x, y = pictures(path, "test", ("cats", "dogs"), Image(10, 12, 3))
+    assert_array_equal(y, [0, 0, 1])
+    assert_array_equal(x[0], np.asarray(photo.resize((12, 10), Pillow.Resampling.BILINEAR)))
+    with pytest.raises(DataError, match="lacks pictures under train/cats/ or train/dogs/"):
+        pictures(path, "train", ("cats", "dogs"), Image(10, 12, 3))
+
+
+def test_a_damaged_archive(tmp_path: Path) -> None:
+    path = tmp_path / "some.zip"
+    path.write_bytes(b"no zip")
+    with pytest.raises(DataError, match="is damaged"):
+        pictures(path, "test", ("cats", "dogs"), Image(10, 12, 3))

@@ -1,0 +1,249 @@
+"""Every operation gives the same numbers, counts and weights in both frameworks."""
+
+import copy
+import pickle
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from xaikit.zoo.building import ACTIVATIONS, RECURRENT, Architecture, Ops, Symbol, describe, initial_weights
+from xaikit.zoo.networks import networks
+
+Body = Callable[[Ops, Symbol], Symbol]
+SPACE = (11, 10, 9)
+
+
+def spatial_cases() -> dict[str, tuple[tuple[int, ...], Body]]:
+    cases: dict[str, tuple[tuple[int, ...], Body]] = {}
+    for rank in (1, 2, 3):
+        shape = (*SPACE[:rank], 3)
+        small = (*(n - 5 for n in SPACE[:rank]), 3)
+        for pad in ("valid", "same"):
+            for stride, dilation, kernel in ((1, 1, 3), (2, 1, 2), (2, 1, 3), (3, 1, 4), (1, 2, 3), (1, 1, 4)):
+                cases[f"conv{rank}-{pad}-s{stride}-d{dilation}-k{kernel}"] = (
+                    shape,
+                    lambda n, x, p=pad, s=stride, d=dilation, k=kernel: n.conv(
+                        x, 4, k, stride=s, dilation=d, padding=p, activation="relu"
+                    ),
+                )
+            for stride, kernel in ((1, 3), (2, 3), (2, 2), (3, 2), (2, 5)):
+                cases[f"deconv{rank}-{pad}-s{stride}-k{kernel}"] = (
+                    small,
+                    lambda n, x, p=pad, s=stride, k=kernel: n.conv_transpose(x, 4, k, stride=s, padding=p),
+                )
+            for op in ("max_pool", "avg_pool"):
+                for stride, size in ((1, 3), (2, 2), (2, 3), (3, 2), (2, 5)):
+                    cases[f"{op}{rank}-{pad}-s{stride}-k{size}"] = (
+                        shape,
+                        lambda n, x, o=op, p=pad, s=stride, k=size: getattr(n, o)(x, k, stride=s, padding=p),
+                    )
+            for stride in (1, 2) if rank < 3 else ():
+                cases[f"depthwise{rank}-{pad}-s{stride}"] = (
+                    shape,
+                    lambda n, x, p=pad, s=stride: n.depthwise_conv(x, 3, stride=s, padding=p, multiplier=2),
+                )
+                cases[f"separable{rank}-{pad}-s{stride}"] = (
+                    shape,
+                    lambda n, x, p=pad, s=stride: n.separable_conv(x, 5, 3, stride=s, padding=p),
+                )
+        for op in ("global_avg_pool", "global_max_pool", "batch_norm"):
+            cases[f"{op}{rank}"] = (shape, lambda n, x, o=op: getattr(n, o)(x))
+        cases[f"upsample{rank}"] = (shape, lambda n, x: n.upsample(x, 2))
+        cases[f"zero_pad{rank}"] = (shape, lambda n, x, r=rank: n.zero_pad(x, *((1, 2), (0, 1), (2, 0))[:r]))
+        cases[f"layer_norm{rank}"] = (shape, lambda n, x: n.layer_norm(n.conv(x, 4, 3)))
+    return cases
+
+
+def other_cases() -> dict[str, tuple[tuple[int, ...], Body]]:
+    image = (5, 6, 3)
+    cases: dict[str, tuple[tuple[int, ...], Body]] = {
+        **{f"{kind}-map": (image, lambda n, x, k=kind: n.conv(x, 4, 3, activation=k)) for kind in ACTIVATIONS},
+        **{f"{kind}-vector": ((7,), lambda n, x, k=kind: n.dense(x, 4, activation=k)) for kind in ACTIVATIONS},
+        "batch_norm-vector": ((7,), lambda n, x: n.batch_norm(n.dense(x, 4))),
+        "layer_norm-vector": ((7,), lambda n, x: n.layer_norm(x)),
+        "dense-on-map": (image, lambda n, x: n.dense(n.conv(x, 4, 3), 7)),
+        "no-bias": (image, lambda n, x: n.dense(n.flatten(n.conv(x, 4, 3, bias=False)), 2, bias=False)),
+        "flatten-relu-dropout-dense": (
+            image,
+            lambda n, x: n.dense(n.dropout(n.activation(n.flatten(n.conv(x, 4, 3)), "relu"), 0.5), 3),
+        ),
+        "flatten-given": (image, lambda n, x: n.flatten(n.conv(x, 4, 3))),
+        "flatten-softmax": (image, lambda n, x: n.dense(n.activation(n.flatten(n.conv(x, 4, 3)), "softmax"), 3)),
+        "flatten-norm": (image, lambda n, x: n.dense(n.batch_norm(n.flatten(n.conv(x, 4, 3))), 3)),
+        "flatten-input": ((5, 6), lambda n, x: n.dense(n.flatten(x), 3)),
+        "reshape": ((4, 6, 2), lambda n, x: n.reshape(n.conv(x, 3, 1), 8, 9)),
+        "concat": (image, lambda n, x: n.dense(n.flatten(n.concat(n.conv(x, 4, 3, padding="same"), x)), 2)),
+        "concat-layouts": (
+            (6, 3),
+            lambda n, x: n.concat(n.conv(x, 3, 3, padding="same"), n.lstm(x, 4, sequences=True)),
+        ),
+        "add": (image, lambda n, x: n.add(n.conv(x, 3, 3, padding="same"), x, n.conv(x, 3, 1))),
+        "conv-lstm": ((9, 3), lambda n, x: n.lstm(n.max_pool(n.conv(x, 4, 3), 2), 5)),
+        "autoencoder": (
+            (8, 8, 3),
+            lambda n, x: n.conv(
+                n.upsample(
+                    n.reshape(n.dense(n.flatten(n.layer_norm(n.conv(x, 4, 3, padding="same"))), 48), 4, 4, 3), 2
+                ),
+                *(3, 1),
+                activation="sigmoid",
+            ),
+        ),
+    }
+    for cell in RECURRENT:
+        cases[cell] = ((7, 3), lambda n, x, c=cell: getattr(n, c)(x, 4))
+        cases[f"bi-{cell}"] = ((7, 3), lambda n, x, c=cell: n.bidirectional(x, c, 4, sequences=True))
+    return cases
+
+
+def token_cases() -> dict[str, Body]:
+    cases: dict[str, Body] = {}
+    for cell in RECURRENT:
+        for sequences in (False, True):
+            for mask in (False, True):
+                name = f"{cell}-{'sequences' if sequences else 'last'}-{'masked' if mask else 'plain'}"
+                cases[name] = lambda n, x, c=cell, s=sequences, m=mask: getattr(n, c)(
+                    n.embedding(x, 9, 6, mask_zero=m), 4, sequences=s
+                )
+                cases[f"bi-{name}"] = lambda n, x, c=cell, s=sequences, m=mask: n.bidirectional(
+                    n.embedding(x, 9, 6, mask_zero=m), c, 4, sequences=s
+                )
+        cases[f"stacked-{cell}"] = lambda n, x, c=cell: getattr(n, c)(
+            n.dense(n.bidirectional(n.embedding(x, 9, 6, mask_zero=True), c, 4, sequences=True), 3), 4
+        )
+    return cases
+
+
+SPATIAL, OTHER, TOKENS = spatial_cases(), other_cases(), token_cases()
+
+
+def random_weights(architecture: Architecture, seed: int = 1) -> dict[str, Any]:
+    """Weights in which no bias, scale or statistic is zero or one."""
+    rng = np.random.default_rng(seed)
+    start = initial_weights(architecture, seed)
+    return {name: (w + rng.uniform(0.1, 0.5, w.shape)).astype(np.float32) for name, w in start.items()}
+
+
+def run_torch(net: Any, architecture: Architecture, x: Any) -> Any:
+    import torch
+
+    from xaikit_torch.building import layouts
+
+    given = np.moveaxis(x, -1, 1) if net.layout == "channels-first" else x
+    with torch.no_grad():
+        y = net(torch.from_numpy(np.ascontiguousarray(given))).numpy()
+    return np.moveaxis(y, 1, -1) if layouts(architecture)[architecture.last.name] == "channels-first" else y
+
+
+def agree(both: tuple[Any, Any], architecture: Architecture, x: Any) -> None:
+    torch_side, keras_side = both
+    weights = random_weights(architecture)
+    torch_net, keras_net = (side.build(architecture) for side in both)
+    torch_side.set_weights(torch_net, architecture, weights)
+    keras_side.set_weights(keras_net, architecture, weights)
+    expected = np.asarray(keras_net(x))
+    assert expected.shape == (len(x), *architecture.last.shape)
+    # float32 sums in another order: six digits of the largest output.
+    assert_allclose(run_torch(torch_net, architecture, x), expected, rtol=0, atol=1e-5 * max(1, abs(expected).max()))
+    assert counts_torch(torch_net) == counts_keras(keras_net) == (architecture.total, architecture.trainable)
+    for side, net in ((torch_side, torch_net), (keras_side, keras_net)):
+        taken = side.get_weights(net, architecture)
+        assert list(taken) == list(architecture.weights)
+        for name, value in taken.items():
+            assert_array_equal(value, weights[name])
+
+
+def counts_torch(net: Any) -> tuple[int, int]:
+    statistics = sum(b.numel() for name, b in net.named_buffers() if "running_" in name)
+    total = sum(p.numel() for p in net.parameters()) + statistics
+    return total, sum(p.numel() for p in net.parameters() if p.requires_grad)
+
+
+def counts_keras(net: Any) -> tuple[int, int]:
+    return net.count_params(), sum(int(np.prod(w.shape)) for w in net.trainable_weights)
+
+
+@pytest.mark.parametrize("case", [*SPATIAL, *OTHER])
+def test_an_operation_is_the_same_in_both_frameworks(both: tuple[Any, Any], case: str) -> None:
+    shape, body = {**SPATIAL, **OTHER}[case]
+    x = np.random.default_rng(0).normal(size=(3, *shape)).astype(np.float32)
+    agree(both, describe(case, lambda net: body(net, net.input(*shape))), x)
+
+
+@pytest.mark.parametrize("case", TOKENS)
+def test_tokens_and_masks_are_the_same_in_both_frameworks(both: tuple[Any, Any], case: str) -> None:
+    x = np.array([[0, 0, 3, 5, 1, 2, 8], [4, 0, 0, 2, 0, 7, 0], [1, 2, 3, 4, 5, 6, 7], [0] * 7, [6, 6, 0, 0, 0, 0, 0]])
+    agree(both, describe(case, lambda net: TOKENS[case](net, net.input(7, integer=True))), x)
+
+
+@pytest.mark.parametrize("name", list(networks))
+def test_networks_have_the_documented_counts_and_names(both: tuple[Any, Any], name: str) -> None:
+    architecture = networks[name].architecture
+    torch_net, keras_net = (side.build(architecture) for side in both)
+    assert counts_torch(torch_net) == counts_keras(keras_net) == (architecture.total, architecture.trainable)
+    described = [node.name for node in architecture.nodes]
+    assert [layer.name for layer in keras_net.layers] == described
+    assert [child for child, _ in torch_net.named_children()] == described[1:]
+
+
+def test_both_start_from_the_same_weights(both: tuple[Any, Any]) -> None:
+    architecture = networks["mnist_cnn"].architecture
+    torch_side, keras_side = both
+    ours = torch_side.get_weights(torch_side.build(architecture, seed=5), architecture)
+    theirs = keras_side.get_weights(keras_side.build(architecture, seed=5), architecture)
+    for name, value in ours.items():
+        assert_array_equal(value, theirs[name])
+
+
+def test_several_inputs_and_outputs_keep_their_names(both: tuple[Any, Any]) -> None:
+    def two(net: Ops) -> dict[str, Symbol]:
+        picture, number = net.input(6, 6, 1, name="picture"), net.input(3, name="number")
+        trunk = net.flatten(net.conv(picture, 2, 3))
+        joined = net.concat(trunk, number)
+        return {"digit": net.dense(joined, 4, activation="softmax"), "size": net.dense(joined, 1)}
+
+    architecture = describe("two", two)
+    torch_net, keras_net = (side.build(architecture) for side in both)
+    rng = np.random.default_rng(0)
+    picture, number = (rng.normal(size=s).astype(np.float32) for s in ((2, 6, 6, 1), (2, 3)))
+    import torch
+
+    ours = torch_net(torch.from_numpy(np.moveaxis(picture, -1, 1).copy()), torch.from_numpy(number))
+    theirs = keras_net({"picture": picture, "number": number})
+    assert set(ours) == set(theirs) == {"digit", "size"}
+    for name in ours:
+        assert_allclose(ours[name].detach().numpy(), np.asarray(theirs[name]), atol=1e-5)
+
+
+def test_building_leaves_the_global_random_state_alone(backend: Any) -> None:
+    architecture = describe(
+        "all", lambda n: n.dropout(n.bidirectional(n.lstm(n.input(5, 3), 4, sequences=True), "simple_rnn", 4), 0.5)
+    )
+    before = global_random_states()
+    backend.build(architecture)
+    assert global_random_states() == before
+
+
+def global_random_states() -> tuple[object, ...]:
+    import torch
+
+    return random.getstate(), np.random.get_state()[1].tobytes(), torch.get_rng_state().numpy().tobytes()  # noqa: NPY002
+
+
+def test_a_torch_network_survives_copying_and_pickling(both: tuple[Any, Any]) -> None:
+    import torch
+
+    architecture = describe("copied", lambda n: n.dense(n.lstm(n.input(5, 3), 4), 2))
+    net = both[0].build(architecture)
+    x = torch.ones(2, 5, 3)
+    expected = net(x).detach().numpy()
+    for twin in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        with torch.no_grad():
+            assert_array_equal(twin(x).numpy(), expected)
+            twin.lstm1.bias_ih_l0 += 1.0
+        assert np.abs(twin(x).detach().numpy() - expected).max() > 1e-3
+    assert_array_equal(net(x).detach().numpy(), expected)

@@ -1,0 +1,110 @@
+"""The card of a network: what it is, what it was trained on and how, how well it does, and where it fails."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from xaikit import data
+from xaikit.arrays import Array
+from xaikit.errors import StorageError
+from xaikit.inputs import specs_from_dict, specs_to_dict
+from xaikit.zoo.networks import Network
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """How a network's weights came about, and how well they do on the test part.
+
+    seed; epochs: how many ran; best_epoch: whose weights were kept (from 1); curve: one entry per epoch; metrics: see
+    `judged`; sha256: of the weights file; weights_id: equal in both frameworks; trained_with: versions by package.
+    """
+
+    seed: int
+    epochs: int
+    best_epoch: int
+    samples: Mapping[str, int]
+    metrics: Mapping[str, Any]
+    curve: tuple[Mapping[str, Any], ...]
+    file: str
+    sha256: str
+    weights_id: str
+    date: str
+    trained_with: Mapping[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Card:
+    """What a reader must know of a network; `trained` is None where no weights are shipped or kept."""
+
+    name: str
+    title: str
+    task: str
+    inputs: Any
+    outputs: Any
+    data: Mapping[str, str] | None
+    recipe: Mapping[str, Any] | None
+    parameters: Mapping[str, int]
+    limits: tuple[str, ...]
+    trained: Trained | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The card as JSON types."""
+        shown = {f.name: getattr(self, f.name) for f in fields(self)}
+        shown |= {"inputs": specs_to_dict(self.inputs), "outputs": specs_to_dict(self.outputs)}
+        return {"schema": SCHEMA, **shown, "trained": asdict(self.trained) if self.trained else None}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> "Card":
+        """A card from JSON types. Raises StorageError for a schema or content that is not a card."""
+        if stored.get("schema") != SCHEMA:
+            raise StorageError(f"the card has schema {stored.get('schema')!r}, this version reads {SCHEMA}")
+        known = {k: v for k, v in stored.items() if k != "schema"}
+        try:
+            trained = Trained(**known.pop("trained")) if known.get("trained") else known.pop("trained")
+            specs = {k: specs_from_dict(known.pop(k)) for k in ("inputs", "outputs")}
+            return cls(**{**known, "limits": tuple(known["limits"])}, **specs, trained=trained)
+        except (TypeError, KeyError, AttributeError) as error:
+            raise StorageError(f"the card is damaged: {error}") from None
+
+
+def blank(entry: Network) -> Card:
+    """The card of a network that is not trained yet."""
+    described = data.load(entry.data) if entry.data else None
+    return Card(
+        name=entry.name,
+        title=entry.title,
+        task=entry.task,
+        inputs=entry.inputs,
+        outputs=entry.outputs,
+        data={k: getattr(described, k) for k in ("name", "origin", "licence", "split")} if described else None,
+        recipe=asdict(entry.recipe) if entry.recipe else None,
+        parameters={"total": entry.architecture.total, "trainable": entry.architecture.trainable},
+        limits=entry.limits,
+    )
+
+
+def judged(classes: tuple[str, ...], truth: Array, said: Array) -> dict[str, Any]:
+    """Accuracy with its 95 % interval, the number of samples, and the confusion matrix (row: truth, column: answer)."""
+    confusion = np.zeros((len(classes), len(classes)), int)
+    np.add.at(confusion, (truth, said), 1)
+    right = int(np.trace(confusion))
+    return {
+        "accuracy": right / len(truth),
+        "interval_95": list(wilson(right, len(truth))),
+        "samples": len(truth),
+        "classes": list(classes),
+        "confusion": confusion.tolist(),
+    }
+
+
+def wilson(right: int, samples: int, z: float = 1.959964) -> tuple[float, float]:
+    """The score interval of a proportion (Wilson 1927), by default 95 %."""
+    p = right / samples
+    centre = p + z * z / (2 * samples)
+    spread = z * math.sqrt(p * (1 - p) / samples + z * z / (4 * samples**2))
+    return (centre - spread) / (1 + z * z / samples), (centre + spread) / (1 + z * z / samples)
