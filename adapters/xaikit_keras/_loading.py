@@ -34,6 +34,7 @@ def load(path: Path, factory: Any) -> Any:
 
 def _built(path: Path, config: Any) -> Any:
     _refuse_code(path, config)
+    _refuse_unknown(path, config)
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except XaikitError:
@@ -76,6 +77,17 @@ def _refuse_code(path: Path, config: Any) -> None:
             raise UnsafeFile(
                 f"{path.name} holds a {what} layer, which can run any code while it is loaded; it was not opened. "
                 "Build the network in your own code, load its weights, and wrap that"
+            )
+
+
+def _refuse_unknown(path: Path, config: Any) -> None:
+    for part in _parts(config):
+        name, module = part.get("registered_name"), str(part.get("module") or "")
+        known = name is None or module.split(".")[0] in ("keras", "builtins") or part.get("class_name") == "function"
+        if not known and keras.saving.get_registered_object(name) is None:
+            raise ModelError(
+                f"{path.name} holds {part.get('class_name')!r}, which is not known here: import the module that "
+                "defines it with @keras.saving.register_keras_serializable() first"
             )
 
 

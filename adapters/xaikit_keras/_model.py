@@ -17,7 +17,7 @@ from xaikit.model import Layout, Network, Pull, Rule, Run, Seed
 from xaikit_keras._passes import Pass, Task
 from xaikit_keras._private import functional, intercepted, is_built, operations, untouched
 from xaikit_keras._reading import Final, Reading, Recorder, read
-from xaikit_keras._tensors import Declared, call_net, declared_inputs, prepared
+from xaikit_keras._tensors import Declared, built_inputs, call_net, declared_inputs, prepared
 from xaikit_keras._traced import Key, Traced, as_arrays, as_tensors, made_rows, power_above, shapes_of
 from xaikit_keras._weights import clone, fingerprint, named_weights
 
@@ -32,8 +32,9 @@ class KerasModel(Network):
     framework: ClassVar[str] = "keras"
     can = frozenset({"run", "pull", "patch", "rule:guided", "rule:deconvnet"})
 
-    def __init__(self, net: Any, **described: Any) -> None:
+    def __init__(self, net: Any, *, values: Sequence[tuple[Any, Any]] = (), **described: Any) -> None:
         super().__init__(net, **described)
+        self._values = values
         self.name = described.get("name") or str(net.name)
         self.traced = Traced()
         self._reading: Reading | None = None
@@ -62,10 +63,10 @@ class KerasModel(Network):
 
     @property
     def _declared(self) -> Declared:
-        return declared_inputs(self.net) if functional(self.net) is not None or self.net.built else {}
+        return declared_inputs(self.net)
 
     def _natural_inputs(self) -> Any:
-        found = self._declared
+        found = self._declared or built_inputs(self.net)
         if not found or any(n is None for shape, _ in found.values() for n in shape[1:]):
             return Raw()
         specs = {name: ArraySpec(tuple(int(n or 0) for n in shape[1:])) for name, (shape, _) in found.items()}
@@ -147,7 +148,7 @@ class KerasModel(Network):
 
         def function(x: Any, patch: Any, seed: Any) -> Any:
             recorder = Recorder(self.net, _by_name(x), tf.compat.v1.get_default_graph())
-            with untouched(self.net), intercepted(operations(self.net), recorder):
+            with untouched(self.net, self._values), intercepted(operations(self.net), recorder):
                 result = call_net(self.net, x)
             found.append(read(recorder, result, self._axes()))
             return Pass(self.net, self.name, found[-1], count, {}).outputs(result, Task()), []
@@ -164,7 +165,7 @@ class KerasModel(Network):
     def _record_eagerly(self, sample: Tensors) -> Reading:
         x = as_tensors(sample)
         recorder = Recorder(self.net, _by_name(x))
-        with untouched(self.net), intercepted(operations(self.net), recorder):
+        with untouched(self.net, self._values), intercepted(operations(self.net), recorder):
             result = call_net(self.net, x)
         return read(recorder, result, self._axes())
 
@@ -209,7 +210,9 @@ class KerasModel(Network):
         reading, count, x = self._read(), length(x), prepared(x, self._declared)
         patches = [self._checked_patch(name, patch[name], count) for name in task.patch]
         fixed = self._rows_of_trace(count) if traced else self._fixed_rows
-        made = Pass(self.net, self.name, reading, fixed or (None if traced else count), self._finals(task.score))
+        made = Pass(
+            self.net, self.name, reading, fixed or (None if traced else count), self._finals(task.score), self._values
+        )
         total = fixed or count
         arguments = [made_rows(x, total), [made_rows(p, total) for p in patches], _seed(seed, count, total)]
         with self._refusing(x):
@@ -293,34 +296,44 @@ class KerasModel(Network):
         reading = self._read()
         if layer not in reading.layers:
             raise UnknownName(f"layer of {self.name}", layer, reading.layers)
-        return {name: np.array(v) for name, v in self._variables(layer).items()}
+        replaced = self._replaced
+        return {name: np.array(replaced.get(id(v), v)) for name, v in self._variables(layer).items()}
 
     def _variables(self, layer: str) -> dict[str, Any]:
         reading = self._read()
         return named_weights(reading.calls[layer][0]) if layer in reading.calls else {}
 
+    @property
+    def _replaced(self) -> dict[int, Any]:
+        return {id(variable): value for variable, value in self._values}
+
     def with_weights(self, weights: Mapping[str, Array]) -> "KerasModel":
-        """Give a copy with some weights ("layer/weight") replaced; the network itself is not touched."""
+        """Give a copy with some weights ("layer/weight") replaced; the network itself is not touched.
+
+        A network that Keras cannot copy (most subclassed ones) is shared: the copy has values of its own for all its
+        weights, which stand in the place of the variables while the network is called.
+        """
         known = {f"{layer}/{n}": v for layer in self._read().calls for n, v in self._variables(layer).items()}
         for name, value in weights.items():
             if name not in known:
                 raise UnknownName(f"weight of {self.name}", name, known)
             if np.shape(value) != tuple(known[name].shape):
                 raise InputError(f"weight {name!r} has shape {tuple(known[name].shape)}, not {np.shape(value)}")
-        values = {id(known[name]): value for name, value in weights.items()}
-        made = clone(self.net, lambda net: call_net(net, as_tensors(self._sample())))
+        new = {**self._replaced, **{id(known[name]): value for name, value in weights.items()}}
+        made = None if self._values else clone(self.net)
+        described = {"inputs": self._inputs, "outputs": self._asked_outputs, "layout": self._asked_layout}
+        if made is None:
+            own = [(v, tf.constant(np.array(new.get(id(v), v)), v.dtype)) for v in self.net.weights]
+            return KerasModel(self.net, values=own, name=self.name, **described)
         for ours, theirs in zip(self.net.weights, made.weights, strict=True):
-            if id(ours) in values:
-                theirs.assign(values[id(ours)])
-        return KerasModel(
-            made, inputs=self._inputs, outputs=self._asked_outputs, name=self.name, layout=self._asked_layout
-        )
+            theirs.assign(new.get(id(ours), ours))
+        return KerasModel(made, name=self.name, **described)
 
     def fingerprint(self) -> str:
         """SHA-256 over names, shapes, types and bytes of all weights; numbers that Keras gave do not count."""
         if not self.net.weights:
             self._read()
-        return fingerprint(self.net)
+        return fingerprint(self.net, self._replaced)
 
 
 class _CallerError(Exception):

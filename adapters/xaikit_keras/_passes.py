@@ -145,7 +145,7 @@ class Pass:
     """A network with what is known of it: computes tasks on tensors, eagerly or while being traced.
 
     `count` is the number of rows, None while tracing for any number; `final` names the function that turns an output
-    of logits into probabilities.
+    of logits into probabilities; `values` stand in the place of some variables.
     """
 
     net: Any
@@ -153,6 +153,7 @@ class Pass:
     reading: Reading
     count: int | None
     final: Mapping[str | None, Final]
+    values: Sequence[tuple[Any, Any]] = ()
 
     def compute(self, task: Task, x: Any, patch: Sequence[Any], seed: Any) -> tuple[Any, ...]:
         """Give (output, values at the layers asked for), or (value, source, gradient) for a task that pulls."""
@@ -192,7 +193,7 @@ class Pass:
         self, task: Task, x: Any, patch: Mapping[str, Any], watch: Callable[[Any], None] = lambda tensor: None
     ) -> tuple[Any, Taps]:
         taps = Taps(self.reading, task, patch, watch)
-        with untouched(self.net), ExitStack() as stack:
+        with untouched(self.net, self.values), ExitStack() as stack:
             hidden = [op for op in self.reading.decorated if op not in taps.targets]
             stack.enter_context(intercepted(hidden, passed_on))
             stack.enter_context(intercepted(taps.targets, taps))

@@ -132,8 +132,8 @@ def replaced(target: Any, name: str, value: Any) -> Iterator[None]:
 
 
 @contextmanager
-def untouched(net: Any) -> Iterator[None]:
-    """Run a network without side effects.
+def untouched(net: Any, values: Sequence[tuple[Any, Any]] = ()) -> Iterator[None]:
+    """Run a network without side effects, with `values` in the place of some variables.
 
     Keras' own stateless scope discards what a call assigns to variables (states of stateful recurrent layers, which
     start from zero here, seeds, statistics); the losses collected by the last call of the user are put back.
@@ -142,7 +142,7 @@ def untouched(net: Any) -> Iterator[None]:
     losses = [(layer, list(layer._losses), set(layer._loss_ids)) for layer in layers if layer._losses]
     zeros = [(state, keras.ops.zeros_like(state.value)) for state in _recurrent_states(layers)]
     try:
-        with keras.StatelessScope(state_mapping=zeros):
+        with keras.StatelessScope(state_mapping=[*values, *zeros]):
             yield
     finally:
         for layer, kept, ids in losses:

@@ -17,19 +17,21 @@ Declared = dict[str, tuple[tuple[int | None, ...], str]]
 
 
 def declared_inputs(net: Any) -> Declared:
-    """Give the inputs that a network declares, or {} if it has not been built and declares none.
-
-    A subclassed model remembers the shape of the first batch it was called on, though not its type.
-    """
+    """Give the inputs that a functional or sequential network declares; {} for a subclassed or unbuilt one."""
     graph = functional(net)
-    if graph is not None:
-        return {name: (tuple(t.shape), t.dtype) for name, t in _named_inputs(graph)}
-    shapes = (net.get_build_config() or {}).get("input_shape") if net.built else None
-    if isinstance(shapes, Mapping):
-        return {str(n): ((None, *s[1:]), "") for n, s in shapes.items()}
-    if isinstance(shapes, list | tuple) and shapes and all(isinstance(s, list | tuple) for s in shapes):
-        return {str(i): ((None, *s[1:]), "") for i, s in enumerate(shapes)}
-    return {"input": ((None, *shapes[1:]), "")} if isinstance(shapes, list | tuple) and shapes else {}
+    return {} if graph is None else {name: (tuple(t.shape), t.dtype) for name, t in _named_inputs(graph)}
+
+
+def built_inputs(net: Any) -> Declared:
+    """Give the inputs that a subclassed network was first called on; it remembers their shapes, but not their types."""
+    built = (net.get_build_config() or {}) if net.built else {}
+    shapes: Any = built.get("input_shape") or {
+        n.removesuffix("_shape"): s for n, s in built.get("shapes_dict", {}).items()
+    }
+    if isinstance(shapes, list | tuple) and shapes:
+        nested = all(isinstance(s, list | tuple) for s in shapes)
+        shapes = {str(i): s for i, s in enumerate(shapes)} if nested else {"input": shapes}
+    return {str(n): ((None, *s[1:]), "") for n, s in shapes.items() if s is not None}
 
 
 def _named_inputs(graph: Any) -> list[tuple[str, Any]]:
@@ -49,8 +51,7 @@ def call_net(net: Any, x: Any) -> Any:
     wanted = list(inspect.signature(type(net).call).parameters)[1:]
     if set(x) <= set(wanted):
         return net(**x, training=False)
-    shapes = (net.get_build_config() or {}).get("input_shape") if net.built else None
-    listed = isinstance(shapes, list | tuple) or [str(i) for i in range(len(x))] == list(x)
+    listed = list(x) == [str(i) for i in range(len(x))]
     return net(list(x.values()) if listed else dict(x), training=False)
 
 

@@ -1,13 +1,12 @@
 """The weights of layers by name, copies of networks, and the fingerprint."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
-from xaikit.errors import NotSupported
 from xaikit.model import canonical_hash
 from xaikit_keras._private import automatic_name, functional, is_container, python_randomness_kept, sublayers
 from xaikit_keras._reading import own_weights
@@ -50,39 +49,32 @@ def _address(layer: Any, path: str, found: dict[str, Any], seen: set[int]) -> No
         _address(part, f"{path}{part.name}/", found, seen)
 
 
-def clone(net: Any, call: Callable[[Any], Any]) -> Any:
-    """Give a network with the same structure and weights of its own; `call` builds one that builds itself when called.
+def clone(net: Any) -> Any:
+    """Give a network with the same structure and the same values in weights of its own; None if that cannot be made.
 
-    Raises NotSupported for a network that does not say how to make another one.
+    Only functional and sequential networks say all of what they are made of, and not when parts share a layer.
     """
+    if functional(net) is None:
+        return None
     with python_randomness_kept():
         try:
-            made = keras.models.clone_model(net) if functional(net) is not None else _another(net, call)
-        except Exception as error:
-            raise NotSupported(f"{net.name} cannot be copied: {_reason(net, error)}") from error
-    if [tuple(v.shape) for v in made.weights] != [tuple(v.shape) for v in net.weights]:
-        raise NotSupported(f"{net.name} cannot be copied: its copy has other weights (a layer shared between parts?)")
+            made = keras.models.clone_model(net)
+        except Exception:  # a layer of the user's own whose configuration does not make another one
+            return None
+    if [(v.name, tuple(v.shape)) for v in made.weights] != [(v.name, tuple(v.shape)) for v in net.weights]:
+        return None
     made.set_weights(net.weights)
     return made
 
 
-def _another(net: Any, call: Callable[[Any], Any]) -> Any:
-    made = type(net).from_config(net.get_config())
-    call(made)
-    return made
+def fingerprint(net: Any, replaced: Mapping[int, Any]) -> str:
+    """SHA-256 over the names, shapes, types and bytes of all weights of a network.
 
-
-def _reason(net: Any, error: Exception) -> str:
-    if isinstance(error, NotImplementedError):
-        return f"give {type(net).__name__} a get_config() that returns the arguments of its __init__"
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def fingerprint(net: Any) -> str:
-    """SHA-256 over the names, shapes, types and bytes of all weights of a network."""
+    `replaced` gives by id the values that stand for variables.
+    """
     found: dict[str, Any] = {}
     _collect(net, "", found, set())
-    return canonical_hash(found)
+    return canonical_hash({name: np.asarray(replaced.get(id(v), v)) for name, v in found.items()})
 
 
 def _collect(layer: Any, path: str, found: dict[str, Any], seen: set[int]) -> None:
@@ -93,7 +85,7 @@ def _collect(layer: Any, path: str, found: dict[str, Any], seen: set[int]) -> No
     owned_inside = {id(v) for part in inner for v in part.weights}
     own = [v for v in layer.weights if id(v) not in owned_inside]
     for name, variable in zip(unique([v.name for v in own]), own, strict=True):
-        found[f"{path}{name}"] = np.asarray(variable)
+        found[f"{path}{name}"] = variable
     for name, part in zip(unique([_lasting_name(p) for p in inner]), inner, strict=True):
         _collect(part, f"{path}{name}/", found, seen)
 
@@ -107,4 +99,4 @@ def _parts(layer: Any) -> list[Any]:
 def _lasting_name(layer: Any) -> str:
     """Take from a name the number that Keras gave it: dense_7 is the eighth in this process, not in the network."""
     kind = automatic_name(layer)
-    return kind if re.fullmatch(rf"{re.escape(kind)}(_\\d+)?", layer.name) else str(layer.name)
+    return kind if re.fullmatch(rf"{re.escape(kind)}(_\d+)?", layer.name) else str(layer.name)

@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 import pytest
+
 import xaikit_keras
 from tests.keras.nets import L, cnn, filled, images, subclassed, two_headed
-
 from xaikit.errors import ModelError, UnknownName
 from xaikit.graph import Geometry
 from xaikit.inputs import Array, Image

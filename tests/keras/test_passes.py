@@ -6,12 +6,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+
 import xaikit_keras
 from tests.keras.nets import L, cnn, filled, hot, images, rows, subclassed, two_headed
-from xaikit_keras._traced import EAGER_ROWS
-
 from xaikit.errors import InputError, NotSupported
 from xaikit.inputs import Array
+from xaikit_keras._traced import EAGER_ROWS
 
 
 def test_activations_are_those_of_the_frameworks_own_submodel():

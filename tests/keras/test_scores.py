@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+
 import xaikit_keras
 from tests.keras.nets import L, filled, hot, rows, subclassed
-
 from xaikit.errors import NotSupported
 from xaikit.inputs import Classes, Values
 

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+
 import xaikit_keras
 from tests.keras.nets import L, filled, sentences, text
-
 from xaikit.errors import NotSupported
 
 RECURRENT = {
