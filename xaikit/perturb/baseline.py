@@ -69,7 +69,7 @@ def _given(value: Any, spec: InputSpec, x: Array) -> Array:
         encoded = spec.encode(value)
     if encoded.shape[1:] != x.shape[1:]:
         raise InputError(f"the baseline has shape {encoded.shape[1:]}, the input {x.shape[1:]}")
-    return np.broadcast_to(encoded[None].astype(x.dtype), (len(x), *encoded.shape)).copy()
+    return np.broadcast_to(encoded[None].astype(x.dtype), (len(x), *encoded.shape))
 
 
 def _background_rows(value: Any, spec: Any, x: Array) -> Array:
@@ -82,4 +82,4 @@ def _background_rows(value: Any, spec: Any, x: Array) -> Array:
     if isinstance(rows, str) or np.isscalar(rows):
         raise ParameterError(f"the baseline of a Table is a set of rows, not {rows!r}")
     encoded = spec.encode(rows)
-    return np.broadcast_to(encoded[None], (len(x), *encoded.shape)).copy()
+    return np.broadcast_to(encoded[None], (len(x), *encoded.shape))

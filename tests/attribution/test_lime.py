@@ -1,0 +1,189 @@
+"""LIME against the lime package, and against answers on paper."""
+
+import warnings
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from xaikit.attribution import explain
+from xaikit.errors import Cancelled, ParameterError
+from xaikit.inputs import Array, Category, Classes, Image, Number, Series, Table, Text, softmax
+from xaikit.perturb.memory import MEMORY
+from xaikit.wrapping import wrap
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def _empty_memory():
+    MEMORY.clear()
+
+
+def classifier(spec, classes=4):
+    """Probabilities that depend on a picture in no simple way."""
+    weights = RNG.normal(size=(int(np.prod(spec.shape)), classes)) * 3 / np.prod(spec.shape) ** 0.5
+
+    def call(x):
+        return softmax(np.tanh(x.reshape(len(x), -1)[:, :, None] * weights).sum(1))
+
+    return wrap(call, inputs=spec, outputs=Classes(classes, "softmax"))
+
+
+def of_lime(image, labels, model, seed, samples, width):
+    from lime.lime_image import LimeImageExplainer
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = LimeImageExplainer(kernel_width=width, random_state=np.random.RandomState(seed)).explain_instance(
+            image,
+            lambda rows: model.run(model.inputs.encode(list(rows))).output,
+            segmentation_fn=lambda _: labels,
+            num_samples=samples,
+            top_labels=4,
+            random_seed=0,
+        )
+    top = found.top_labels[0]
+    return np.array([w for _, w in sorted(found.local_exp[top])]), found.intercept[top], found.score, found.local_pred
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.uint8])
+@pytest.mark.parametrize(("seed", "width"), [(0, 0.25), (3, 0.6)])
+def test_images_equal_the_lime_package_with_the_same_segments_and_seed(dtype, seed, width):
+    spec = Image(12, 10, mean=(0.4, 0.5, 0.6), std=0.25, order="bgr")
+    model = classifier(spec)
+    image = RNG.integers(0, 256, spec.shape).astype(dtype)
+    labels = np.arange(12)[:, None] // 3 * 3 + np.arange(10) // 4
+    ours = explain(model, image, "lime", seed=seed, samples=300, segments=labels, kernel_width=width)
+    theirs, intercept, r2, predicted = of_lime(image, labels, model, seed, 300, width)
+    assert_allclose(ours.part_values[0], theirs, atol=1e-6)
+    assert_allclose(ours.quality["intercept"], intercept, atol=1e-6)
+    assert_allclose(ours.quality["local_prediction"], predicted, atol=1e-6)
+    # The scores' last bit differs with the batch they were computed in, and the residuals are small.
+    assert_allclose(ours.quality["surrogate_r2"], r2, atol=1e-4)
+    assert np.abs(theirs).max() > 1e-3
+    assert_array_equal(ours.values[0], ours.part_values[0][labels])
+    assert_array_equal(ours.parts[0], labels)
+
+
+def test_a_linear_score_gets_its_weights_but_for_the_ridge():
+    """Ridge with alpha 1 shrinks by less than 1 in 20 against 1000 coalitions of these weights."""
+    w, x = np.array([1.0, -2, 3]), np.array([[4.0, 5, 6], [1, 0, -1]])
+    found = explain(wrap(lambda x: x @ w, inputs=Array(3)), x, "lime")
+    assert_allclose(found.part_values, w * x, rtol=0.05, atol=0.05)
+    assert (found.quality["surrogate_r2"] > 0.99).all()
+    assert found.status == "ok"
+
+
+def test_a_column_counts_from_the_mean_of_the_background():
+    rows = [{"age": 30, "sex": "m"}, {"age": 50, "sex": "f"}]
+    spec = Table({"age": Number(40, 10), "sex": Category("mfx")}, background=rows)
+    found = explain(wrap(lambda x: x @ [1.0, 2, 3, 40], inputs=spec), {"age": 60, "sex": "x"}, "lime")
+    assert found.axes == ("sample", "column")
+    assert_allclose(found.values, [[2 - 0, 40 - 2.5]], rtol=0.1)
+
+
+def test_tokens_and_windows():
+    text = wrap(lambda x: (x == 5).sum(1) - 2.0 * (x == 3).sum(1), inputs=Text(5, {"good": 5, "bad": 3, "a": 2}))
+    found = explain(text, ["good bad a", "a bad"], "lime")
+    assert_allclose(found.values, [[0, 0, 1, -2, 0], [0, 0, 0, 0, -2]], atol=0.1)
+    assert np.isnan(found.part_values[1, 2])
+    series = wrap(lambda x: x[:, :10].sum((1, 2)), inputs=Series(20, 2))
+    found = explain(series, np.tile([0.0, 1.0], 20).reshape(20, 2) * np.arange(20)[:, None], "lime", segments=4)
+    assert found.values.shape == (1, 20)
+    assert_allclose(found.part_values, [[(2 - 9.5) * 5, (7 - 9.5) * 5, 0, 0]], atol=2)
+
+
+def test_a_second_run_asks_nothing_of_the_model_but_the_prediction():
+    rows = []
+
+    def call(x):
+        rows.append(len(x))
+        return x.reshape(len(x), -1).sum(1)
+
+    model = wrap(call, inputs=Image(16, 16))
+    x = RNG.integers(0, 256, (2, 16, 16, 3))
+    first = explain(model, x, "lime", samples=100)
+    rows.clear()
+    again = explain(model, x, "lime", samples=100)
+    assert again.origin.model_calls == len(x)
+    assert sum(rows) == len(x)
+    assert_array_equal(again.values, first.values)
+    explain(model, x, "kernel-shap", samples=100, segments=first.parts, baseline="segment-mean")
+    assert sum(rows) < len(x) + len(x) + len(x) * 100  # "all" at least is known of each
+
+
+def test_the_seed_decides_and_the_callers_random_stream_is_left_alone():
+    model = classifier(Image(16, 16))
+    x = RNG.integers(0, 256, (16, 16, 3))
+    np.random.seed(1)  # noqa: NPY002
+    expected = np.random.RandomState(1).random(3)
+    one, same, other = (explain(model, x, "lime", samples=60, seed=s).values for s in (1, 1, 2))
+    assert_array_equal(np.random.random(3), expected)  # noqa: NPY002
+    assert_array_equal(one, same)
+    assert np.abs(one - other).max() > 1e-4
+
+
+def test_a_batch_equals_its_rows():
+    model = classifier(Image(16, 16))
+    x = RNG.integers(0, 256, (3, 16, 16, 3))
+    batch = explain(model, x, "lime", samples=80, seed=4)
+    for i, row in enumerate(x):
+        MEMORY.clear()
+        alone = explain(model, row, "lime", samples=80, seed=4)
+        assert_allclose(batch[i].values, alone.values, rtol=1e-6, atol=1e-9)
+
+
+def test_a_budget_gives_a_partial_result_that_says_so():
+    model = classifier(Image(16, 16))
+    x = RNG.integers(0, 256, (2, 16, 16, 3))
+    found = explain(model, x, "lime", samples=200, max_calls=120)
+    assert found.origin.model_calls == 2 * 120 + 2
+    assert_allclose(found.quality["complete"], 120 / 200)
+    assert any("stopped early" in reason for reason in found.status.reasons)
+    assert np.isfinite(found.values).all()
+    MEMORY.clear()
+    with pytest.raises(ParameterError, match="at least 2"):
+        explain(model, x, "lime", samples=200, max_calls=1, seed=9)
+
+
+def test_cancelled_gives_the_samples_that_were_reached():
+    calls = []
+
+    def stop(done, total):
+        calls.append((done, total))
+        if len(calls) == 3:
+            raise Cancelled("enough")
+
+    model = wrap(lambda x: x.reshape(len(x), -1).sum(1), inputs=Image(300, 300))
+    x = RNG.integers(0, 256, (2, 300, 300, 3))
+    found = explain(model, x, "lime", samples=100, segments="grid", progress=stop)
+    assert calls[-1] == (3 * model.batch_size, 200)
+    assert_allclose(found.quality["complete"], [3 * model.batch_size / 100, 0])
+    assert found[0].status == "warn"
+    assert np.isnan(found[1].values).all()
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_an_image_of_few_parts(parts):
+    model = wrap(lambda x: x.reshape(len(x), -1).mean(1), inputs=Image(4, 4))
+    labels = np.arange(16).reshape(4, 4) // (16 // parts)
+    found = explain(model, np.full((4, 4, 3), 200) + labels[..., None], "lime", segments=labels, baseline=0)
+    assert found.part_values.shape == (1, parts)
+    assert np.isfinite(found.values).all()
+
+
+def test_a_constant_model_has_a_map_of_zeros_with_a_warning():
+    model = wrap(lambda x: np.full(len(x), 0.5), inputs=Image(8, 8))
+    found = explain(model, RNG.integers(0, 256, (8, 8, 3)), "lime")
+    assert_allclose(found.values, 0, atol=1e-12)
+    assert found.quality["surrogate_r2"] == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [({"samples": 1}, "samples"), ({"kernel_width": 0}, "kernel_width"), ({"sample": 3}, "samples")],
+)
+def test_wrong_parameters_are_refused(wrong, message):
+    with pytest.raises(ParameterError, match=message):
+        explain(classifier(Image(8, 8)), np.zeros((8, 8, 3)), "lime", **wrong)

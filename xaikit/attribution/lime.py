@@ -1,0 +1,72 @@
+"""LIME: a linear model of the score around one sample, part by part."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from xaikit.attribution._method import Map, Method, Task, methods, parameter, require
+from xaikit.perturb.coalitions import coin_flips
+from xaikit.perturb.evaluate import ask
+from xaikit.perturb.maskers import maskers
+from xaikit.perturb.segments import cut, paint
+from xaikit.perturb.solvers import surrogate
+
+
+@methods("lime")
+@dataclass(frozen=True, kw_only=True)
+class Lime(Method):
+    """The coefficients of a ridge regression (alpha 1) of the score on which parts are shown.
+
+    Each of `samples` coalitions shows every part with probability ½ and has the weight sqrt(exp(-d²/kernel_width²)),
+    d its cosine distance from all parts. All parts keep their coefficient. Coalitions, weights and fit are those of the
+    lime package for the same segments and seed. `part_values` (sample, part) are the coefficients, `values` paints them
+    on the parts: images (sample, height, width), series (sample, time), tables (sample, column), texts (sample, token).
+
+    `baseline="mean"` fills a hidden part of an Image with the part's own mean colour, and a Series with each channel's
+    mean over the sample; elsewhere it stands for None: 0 for Array, padding for Text, and for Table the background
+    rows, over which each coalition's score is averaged. `quality` has "surrogate_r2" (weighted), "intercept",
+    "local_prediction" (the surrogate's score for the sample itself) and "complete". Source: Ribeiro, Singh and
+    Guestrin, "Why Should I Trust You?" (2016), sections 3.3 and 3.4.
+    """
+
+    stochastic: ClassVar = True
+
+    samples: int = parameter(1000, "coalitions of parts to ask the model about")
+    segments: Any = parameter(
+        None, "parts: a number, 'slic', 'quickshift', 'felzenszwalb', 'grid', or a label map; None = by input"
+    )
+    kernel_width: float = parameter(0.25, "how fast coalitions lose weight with their distance from the sample")
+    baseline: Any = parameter(
+        "mean", "what stands in place of a hidden part: 'mean', 'blur', 'inpaint', a number, an array"
+    )
+
+    def __post_init__(self) -> None:
+        require(self.samples >= 2, f"samples must be at least 2, not {self.samples}")
+        require(self.kernel_width > 0, f"kernel_width must be positive, not {self.kernel_width}")
+
+    def __call__(self, task: Task) -> Map:
+        parts = cut(task, self.segments)
+        masks = [coin_flips(self.samples, p.count, task.seed) for p in parts]
+        answers = ask(task, maskers(task, parts, own_means(self.baseline, task.spec)), masks)
+        fits = [
+            surrogate(m[a.known], a.values[a.known], self.kernel_width) for m, a in zip(masks, answers, strict=True)
+        ]
+        quality = {
+            "surrogate_r2": np.array([f.r2 for f in fits]),
+            "intercept": np.array([f.intercept for f in fits]),
+            "local_prediction": np.array([f.predicts for f in fits]),
+            "complete": np.array([a.complete for a in answers]),
+        }
+        return Map(**paint(task, parts, [f.values for f in fits]), quality=quality)
+
+
+def own_means(baseline: Any, spec: Any) -> Any:
+    """Read "mean" as LIME does, input by input."""
+    if isinstance(spec, Mapping):
+        asked = baseline if isinstance(baseline, Mapping) else dict.fromkeys(spec, baseline)
+        return {name: own_means(asked.get(name, "mean"), s) for name, s in spec.items()}
+    if not (isinstance(baseline, str) and baseline == "mean"):
+        return baseline
+    return {"Image": "segment-mean", "Series": "mean"}.get(spec.kind)

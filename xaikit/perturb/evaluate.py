@@ -1,0 +1,202 @@
+"""Evaluation: what the model says of coalitions, in streamed batches, with memory, budget and progress."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Protocol
+
+import numpy as np
+
+from xaikit.arrays import Array, Tensors, chunks, each, leaves, rows
+from xaikit.errors import Cancelled, NotSupported, ParameterError
+from xaikit.inputs import LinearScore, Score
+from xaikit.perturb.maskers import Fill, Masker
+from xaikit.perturb.memory import MEMORY, Memory, packed, serial
+from xaikit.perturb.question import Question
+
+MASK_BYTES = 2**24
+"""How many coalitions are looked at together: what fits in this much."""
+
+
+class Coalitions(Protocol):
+    """Rows of bools (coalition, part), True where a part is shown: an array, or rows made when they are asked for."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, rows: slice, /) -> Array: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """The explained scalar of each coalition (coalition,), NaN where the model was not asked."""
+
+    values: Array
+    known: Array
+
+    @property
+    def complete(self) -> float:
+        """The share of the coalitions that were evaluated."""
+        return float(self.known.mean())
+
+
+class Evaluator:
+    """Asks the model about coalitions of one sample; the budget of calls holds over all its evaluations."""
+
+    def __init__(self, task: Question, sample: int, masker: Masker, memory: Memory = MEMORY) -> None:
+        self.task, self.sample, self.masker, self.memory = task, sample, masker, memory
+        self.left = np.inf if task.max_calls is None else task.max_calls
+        self.context: Hashable = (
+            masker.identity,
+            _model_key(task, sample),
+            _score_key(task.scores.kind, task.scores[sample]),
+        )
+
+    def evaluate(self, masks: Coalitions) -> Answers:
+        """Give the explained scalar of each coalition; the mean over the baselines where there are several.
+
+        A coalition seen before costs no call, nor does one that differs only in parts whose hiding changes nothing.
+        Where the budget ends or progress raises Cancelled, the rest stays unknown.
+        """
+        return evaluate_all([self], [masks])[0]
+
+
+def ask(task: Question, maskers: Sequence[Masker], masks: Sequence[Coalitions], need: int = 2) -> list[Answers]:
+    """Evaluate the coalitions of every sample, in batches over all of them.
+
+    The first `need` coalitions are what a solver cannot do without: if no sample has them, raises Cancelled when the
+    caller stopped, else ParameterError for a budget that is too small.
+    """
+    evaluators = [Evaluator(task, i, masker) for i, masker in enumerate(maskers)]
+    answers = evaluate_all(evaluators, masks)
+    if any(a.known[:need].all() for a in answers):
+        return answers
+    most = max(e.masker.baselines for e in evaluators)
+    if task.max_calls is not None and task.max_calls < need * most:
+        raise ParameterError(
+            f"max_calls={task.max_calls} is too few: at least {need * most} are needed for each sample"
+        )
+    raise Cancelled("stopped before there was anything to return")
+
+
+def evaluate_all(evaluators: Sequence[Evaluator], masks: Sequence[Coalitions]) -> list[Answers]:
+    """Evaluate the coalitions of several samples of one task, filling batches across samples."""
+    requests = [_Request(e, m) for e, m in zip(evaluators, masks, strict=True)]
+    stream = _Stream(evaluators[0].task, sum(len(m) for m in masks))
+    try:
+        for request in requests:
+            fill = request.evaluator.masker.filler()
+            for s in chunks(len(request.masks), max(64, MASK_BYTES // max(1, request.parts))):
+                stream.add(request, fill, s)
+        stream.flush()
+    except Cancelled:
+        pass
+    return [request.answers() for request in requests]
+
+
+class _Request:
+    """The coalitions asked of one sample, and what is known of them."""
+
+    def __init__(self, evaluator: Evaluator, masks: Coalitions) -> None:
+        self.evaluator, self.masks, self.parts = evaluator, masks, evaluator.masker.parts.count
+        self.sums = np.zeros(len(masks))
+        self.rows = np.ones(len(masks), int)
+        self.missing = np.full(len(masks), -1)  # rows still to come; -1: not asked for
+        self.same = np.arange(len(masks))  # the first coalition with the same parts
+        self.seen: dict[bytes, int] = {}
+        self.keys: dict[int, bytes] = {}
+
+    def open(self, s: slice) -> tuple[Array, Array]:
+        """Look a slice of coalitions up; give those to run, within the budget, and their masks."""
+        e = self.evaluator
+        shown = np.asarray(self.masks[s], bool) | ~e.masker.varying
+        keys = packed(shown)
+        self.same[s] = [self.seen.setdefault(key, j) for j, key in enumerate(keys, s.start)]
+        fresh = np.flatnonzero(self.same[s] == np.arange(s.start, s.stop))
+        remembered = e.memory.recall(e.context, [keys[j] for j in fresh])
+        for j, value in zip(fresh, remembered, strict=True):
+            if value is not None:
+                self.sums[s.start + j], self.missing[s.start + j] = value, 0
+        fresh = fresh[[value is None for value in remembered]]
+        # Where everything is shown all baselines give the same row.
+        needed = np.where(shown[fresh].all(1), 1, e.masker.baselines)
+        fresh, needed = (a[np.cumsum(needed) <= e.left] for a in (fresh, needed))
+        e.left -= needed.sum()
+        self.rows[s.start + fresh] = self.missing[s.start + fresh] = needed
+        self.keys.update((s.start + j, keys[j]) for j in fresh)
+        return s.start + fresh, shown[fresh]
+
+    def receive(self, coalitions: Array, values: Array) -> int:
+        """Take the values of some rows, remember the coalitions that they complete, and count these."""
+        np.add.at(self.sums, coalitions, values)
+        np.subtract.at(self.missing, coalitions, 1)
+        done = np.unique(coalitions)
+        done = done[self.missing[done] == 0]
+        e = self.evaluator
+        means = self.sums[done] / self.rows[done]
+        e.memory.store(e.context, [(self.keys.pop(j), v) for j, v in zip(done.tolist(), means.tolist(), strict=True)])
+        return len(done)
+
+    def answers(self) -> Answers:
+        values = np.where(self.missing == 0, self.sums / self.rows, np.nan)[self.same]
+        return Answers(values, (self.missing == 0)[self.same])
+
+
+class _Stream:
+    """Fills one reused buffer of a batch with masked rows, and runs the model when it is full."""
+
+    def __init__(self, task: Question, total: int) -> None:
+        self.task, self.total, self.done = task, total, 0
+        self.size = max(1, task.model.batch_size)
+        self.buffer: dict[str, Array] = {n: np.empty((self.size, *a.shape[1:]), a.dtype) for n, a in leaves(task.x)}
+        self.filled = 0
+        self.owners: list[tuple[_Request, Array]] = []
+
+    def add(self, request: _Request, fill: Fill, s: slice) -> None:
+        """Mask and run one slice of a request's coalitions."""
+        coalitions, shown = request.open(s)
+        self.done += s.stop - s.start - len(coalitions)
+        count = request.rows[coalitions]
+        which = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+        local = np.repeat(np.arange(len(coalitions)), count)
+        at = 0
+        while at < len(local):
+            take = slice(at, min(at + self.size - self.filled, len(local)))
+            end = self.filled + take.stop - take.start
+            fill(shown[local[take]], which[take], {n: b[self.filled : end] for n, b in self.buffer.items()})
+            self.owners.append((request, coalitions[local[take]]))
+            self.filled, at = end, take.stop
+            if self.filled == self.size:
+                self.flush()
+
+    def flush(self) -> None:
+        """Run what is in the buffer, hand the values out, and report progress."""
+        if self.filled:
+            x = self._batch()
+            index = np.repeat([r.evaluator.sample for r, _ in self.owners], [len(c) for _, c in self.owners])
+            values = self.task.scores.value(self.task.run(x).output, x, index)
+            ends = np.cumsum([len(c) for _, c in self.owners])[:-1]
+            for (request, coalitions), part in zip(self.owners, np.split(values, ends), strict=True):
+                self.done += request.receive(coalitions, part)
+            self.filled, self.owners = 0, []
+        self.task.progress(self.done, self.total)
+
+    def _batch(self) -> Tensors:
+        buffer: Tensors = self.buffer if isinstance(self.task.x, Mapping) else self.buffer[""]
+        return rows(buffer, slice(0, self.filled))
+
+
+def _model_key(task: Question, sample: int) -> Hashable:
+    """Tell models apart: by fingerprint, or for a function by its object and by what it now says of the sample."""
+    try:
+        return task.model.fingerprint()
+    except NotSupported:
+        said = each(lambda a: np.ascontiguousarray(a[sample]), task.prediction)
+        return (serial(task.model), tuple(a.tobytes() for _, a in leaves(said)))
+
+
+def _score_key(kind: str, score: Score) -> Hashable:
+    if not isinstance(score, LinearScore):
+        return (kind, repr(score.target))
+    digest = blake2b(digest_size=16)
+    for name, weights in leaves(score.weights):
+        digest.update(f"{name}\0{weights.shape}\0".encode() + np.ascontiguousarray(weights).tobytes())
+    return (kind, digest.digest(), score.offset)

@@ -1,0 +1,93 @@
+"""Solvers: from coalitions and what the model said of them to one value per part."""
+
+from dataclasses import dataclass
+from math import factorial
+
+import numpy as np
+
+from xaikit.arrays import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Surrogate:
+    """A linear model of the masked scores: `values` (part,), `intercept`, its weighted `r2`, and what it `predicts`
+    for the sample itself."""
+
+    values: Array
+    intercept: float
+    r2: float
+    predicts: float
+
+
+def surrogate(masks: Array, scores: Array, kernel_width: float, alpha: float = 1.0) -> Surrogate:
+    """Fit scores (coalition,) on masks (coalition, part) by ridge regression, near coalitions first.
+
+    A coalition has the weight sqrt(exp(-d²/kernel_width²)), d its cosine distance from all parts. Equal to the lime
+    package's fit with all features. Source: Ribeiro, Singh and Guestrin, "Why Should I Trust You?" (2016), sections
+    3.3 and 3.4. Fewer than two coalitions give NaN.
+    """
+    Z, y = masks.astype(np.float64), np.asarray(scores, np.float64)
+    if len(y) < 2:
+        return Surrogate(np.full(Z.shape[1], np.nan), np.nan, np.nan, np.nan)
+    distance = 1 - np.sqrt(Z.mean(1))
+    weights = np.sqrt(np.exp(-(distance**2) / kernel_width**2))
+    middle, mean = np.average(Z, axis=0, weights=weights), float(np.average(y, weights=weights))
+    Zc, yc = Z - middle, y - mean
+    values = np.linalg.solve((Zc.T * weights) @ Zc + alpha * np.eye(Z.shape[1]), (Zc.T * weights) @ yc)
+    intercept = float(mean - middle @ values)
+    return Surrogate(values, intercept, _r2(yc, yc - Zc @ values, weights, y), float(intercept + values.sum()))
+
+
+def _r2(centred: Array, residual: Array, weights: Array, y: Array) -> float:
+    """The weighted share of variance explained; 1 where the scores do not vary beyond the rounding of float32."""
+    variance, left = np.average(centred**2, weights=weights), np.average(residual**2, weights=weights)
+    rounding = (4 * np.finfo(np.float32).eps * np.abs(y).max()) ** 2
+    return float(1 - left / variance) if variance > rounding else 1.0
+
+
+def shapley_values(masks: Array, scores: Array) -> Array:
+    """Give the Shapley values (part,) of a game of which all 2^n coalitions are known.
+
+    φ_k = Σ over coalitions S without k of |S|! (n - |S| - 1)!/n! · (v(S ∪ k) - v(S)). Source: Shapley, "A value for
+    n-person games" (1953).
+    """
+    n = masks.shape[1]
+    weight = np.array([factorial(s) * factorial(n - s - 1) / factorial(n) for s in range(n)])
+    size = masks.sum(1)
+    joins = weight[np.maximum(size - 1, 0)][:, None] * masks
+    lacks = weight[np.minimum(size, n - 1)][:, None] * ~masks
+    return np.asarray(np.asarray(scores, np.float64) @ (joins - lacks))
+
+
+def shapley_regression(masks: Array, scores: Array, weights: Array, drawn: Array) -> tuple[Array, Array]:
+    """Give estimated Shapley values (part,) and their standard errors (part,).
+
+    The first row of `masks` shows all parts, the second none; the others come with their weights. Minimises
+    Σ w (v(z) - v(∅) - z·φ)² under Σφ = v(all) - v(∅), which is built in: φ is the even share plus a vector that sums
+    to 0. Exact when all coalitions are there. Errors count only what was `drawn`, pair by pair of complements.
+    Source: Lundberg and Lee (2017), theorem 2; Covert and Lee, "Improving KernelSHAP" (2021), section 3.2.
+    """
+    n = masks.shape[1]
+    if n == 0:
+        return np.zeros(0), np.zeros(0)
+    difference = scores[0] - scores[1]
+    even = np.full(n, difference / n)
+    if n == 1 or len(masks) == 2:
+        return even, np.zeros(n) if n == 1 else np.full(n, np.nan)
+    Z, w, drawn = masks[2:].astype(np.float64), weights[2:], drawn[2:]
+    y = scores[2:] - scores[1] - Z @ even
+    Z -= Z.mean(1, keepdims=True)
+    # Singular by construction: the even share is its null vector, whose eigenvalue is rounding and must be cut.
+    inverse = np.linalg.pinv((Z.T * w) @ Z, rcond=1e-10, hermitian=True)
+    beyond = inverse @ (Z.T @ (w * y))
+    beyond -= beyond.mean()
+    influence = Z[drawn] * (w * (y - Z @ beyond))[drawn, None]
+    return even + beyond, _pairwise_error(influence @ inverse)
+
+
+def _pairwise_error(influence: Array) -> Array:
+    """Standard error of a sum over independent pairs of consecutive rows: (part,)."""
+    if len(influence) < 4:
+        return np.zeros(influence.shape[1])
+    pairs = influence[: len(influence) // 2 * 2].reshape(-1, 2, influence.shape[1]).sum(1)
+    return np.asarray(pairs.std(0, ddof=1) * np.sqrt(len(pairs)))
