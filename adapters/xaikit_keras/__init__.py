@@ -59,9 +59,8 @@ def wrap(
     from xaikit_keras._model import KerasModel
 
     if not isinstance(net, keras.Model):
-        raise ModelError(
-            f"expected a keras.Model, not {type(net).__name__}; put a single layer into keras.Sequential([...])"
-        )
+        kind = f"{type(net).__module__.split('.')[0]}'s {type(net).__name__}"
+        raise ModelError(f"expected a keras.Model, not {kind}; put a single layer into keras.Sequential([...])")
     return KerasModel(
         net, inputs=inputs, outputs=outputs, name=name, layout=layout, version=version, weights_id=weights_id
     )

@@ -19,7 +19,7 @@ from xaikit_keras._private import functional, intercepted, is_built, operations,
 from xaikit_keras._reading import Final, Reading, Recorder, read
 from xaikit_keras._tensors import Declared, built_inputs, call_net, declared_inputs, prepared
 from xaikit_keras._traced import Key, Traced, as_arrays, as_tensors, made_rows, power_above, shapes_of
-from xaikit_keras._weights import clone, fingerprint, named_weights
+from xaikit_keras._weights import clone, fingerprint, marks, named_weights
 
 
 class KerasModel(Network):
@@ -39,6 +39,7 @@ class KerasModel(Network):
         self.traced = Traced()
         self._reading: Reading | None = None
         self._seen: Tensors | None = None
+        self._fingerprint: tuple[tuple[bytes, ...], str] | None = None
         self._rows_free = False
         self._rows_ahead = 0
 
@@ -73,8 +74,9 @@ class KerasModel(Network):
         return specs if len(specs) > 1 else next(iter(specs.values()))
 
     def _find_layout(self) -> Layout:
-        ordered = (getattr(op, "data_format", None) for op in operations(self.net))
-        return "channels-first" if next((f for f in ordered if f), None) == "channels_first" else "as-given"
+        windows = (op for op in operations(self.net) if hasattr(op, "kernel_size") or hasattr(op, "pool_size"))
+        first = next((op for op in windows if hasattr(op, "data_format")), None)
+        return "channels-first" if getattr(first, "data_format", None) == "channels_first" else "as-given"
 
     def _ends_in(self, output: str | None) -> Literal["softmax", "sigmoid"] | None:
         end = self._read().ends.get(output)
@@ -126,8 +128,11 @@ class KerasModel(Network):
         if self._reading is None:
             sample, self._seen = self._sample(), None  # seen again on the next call, should this one fail
             with self._refusing(sample):
-                if not is_built(self.net):
+                if not self.net.built:
                     call_net(self.net, as_tensors(sample))
+                elif not is_built(self.net):
+                    with untouched(self.net):
+                        call_net(self.net, as_tensors(sample))
                 self._reading = self._record_traced(sample, self._fixed_rows) or self._record_eagerly(sample)
         return self._reading
 
@@ -198,6 +203,10 @@ class KerasModel(Network):
         kind = self._form("output" if of else score)
         task = Task((), tuple(sorted(patch)), kind, True, of, wrt, rule)
         traced = self._goes_traced(task, x)
+        if rule is not None and not traced:
+            raise NotSupported(
+                f"the rule {rule!r} needs a traced network and whole layers; {self.name} runs eagerly here"
+            )
         if callable(seed) and traced:
             # a graph cannot call back: the value is computed first, in a graph of its own
             ran = self._forward(x, (of,) if of else (), patch, kind)
@@ -333,7 +342,10 @@ class KerasModel(Network):
         """SHA-256 over names, shapes, types and bytes of all weights; numbers that Keras gave do not count."""
         if not self.net.weights:
             self._read()
-        return fingerprint(self.net, self._replaced)
+        now = marks(self.net)
+        if self._fingerprint is None or self._fingerprint[0] != now:
+            self._fingerprint = (now, fingerprint(self.net, self._replaced))
+        return self._fingerprint[1]
 
 
 class _CallerError(Exception):

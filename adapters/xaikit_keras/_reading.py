@@ -15,6 +15,7 @@ from xaikit_keras._gates import gates_of
 from xaikit_keras._graph import IDS, Value, axes_of, default_axes, function_name, geometry_of, kind_of
 from xaikit_keras._private import functional, is_container, is_decorated, operations, sublayers, with_mask_of
 from xaikit_keras._tensors import leaves, unique
+from xaikit_keras._tensors import named as as_named
 
 Final = Literal["softmax", "sigmoid"]
 Place = tuple[int, int]
@@ -269,7 +270,7 @@ def read(recorder: Recorder, result: Any, axes: Mapping[str, tuple[str, ...]]) -
 def _layer(call: Call, values: dict[str, Value], counted: set[int]) -> Layer:
     operation, kind = call.operation, kind_of(call.operation)
     if is_container(operation):
-        kind = "block"
+        kind = _last_operation(call.outputs[0])
     sources = [_as_value(t, values, call.parents) for t in call.inputs] or [values[p] for p in call.parents]
     shape = tuple(call.outputs[0].shape)
     axes = axes_of(operation, kind, sources, shape)
@@ -290,6 +291,19 @@ def _layer(call: Call, values: dict[str, Value], counted: set[int]) -> Layer:
     )
 
 
+def _last_operation(tensor: Any) -> str:
+    """Name what a container does itself by its last operation, where that is plain to see."""
+    known = {
+        "Softmax": "softmax",
+        "Sigmoid": "sigmoid",
+        "Tanh": "tanh",
+        "Relu": "relu",
+        "AddV2": "add",
+        "Mul": "multiply",
+    }
+    return known.get(tensor.op.type, "block") if tf.is_symbolic_tensor(tensor) else "block"
+
+
 def _as_value(tensor: Any, values: Mapping[str, Value], parents: tuple[str, ...]) -> Value:
     """Name the axes of a tensor that enters a call by those of its origins, where the shapes agree."""
     shape = tuple(tensor.shape)
@@ -305,7 +319,7 @@ def _size(weight: Any) -> int:
 
 
 def _output_names(recorder: Recorder, result: Any, named: list[tuple[str, Any]]) -> tuple[str, ...] | None:
-    if isinstance(result, Mapping):
+    if isinstance(as_named(result), Mapping):
         return unique([path for path, _ in named])
     if len(named) == 1:
         return None

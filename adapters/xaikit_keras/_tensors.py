@@ -1,5 +1,6 @@
 """What crosses the border of a network: inputs in the structure that it takes, outputs by name."""
 
+import dataclasses
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -67,6 +68,7 @@ def _like(struct: Any, x: Any) -> Any:
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the tensors of a nested result with their paths; what is no tensor is passed over."""
+    value = named(value)
     if isinstance(value, Mapping):
         for key, part in value.items():
             yield from leaves(part, f"{path}/{key}" if path else str(key))
@@ -75,6 +77,13 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
             yield from leaves(part, f"{path}/{i}" if path else str(i))
     elif tf.is_tensor(value):
         yield path, value
+
+
+def named(result: Any) -> Any:
+    """Give a result with named parts (a dataclass, a named tuple) as a mapping; others as they are."""
+    if dataclasses.is_dataclass(result) and not isinstance(result, type):
+        return {f.name: getattr(result, f.name) for f in dataclasses.fields(result)}
+    return result._asdict() if hasattr(result, "_asdict") else result
 
 
 def unique(names: Sequence[str]) -> tuple[str, ...]:

@@ -1,5 +1,8 @@
 """Several inputs and outputs, in every structure that Keras has; what a wrapped network is made of."""
 
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
 import keras
 import numpy as np
 import pytest
@@ -73,6 +76,17 @@ def test_one_layer_that_gives_two_outputs_has_two_names():
     assert list(xaikit_keras.wrap(net).run(rows(2)).output) == ["shared", "shared:1"]
 
 
+class Pair(NamedTuple):
+    left: Any
+    right: Any
+
+
+@dataclass
+class Both:
+    one: Any
+    two: Any
+
+
 class Several(keras.Model):
     """Takes and gives what a subclass likes."""
 
@@ -94,6 +108,8 @@ class Several(keras.Model):
         (lambda a, b: {"first": a, "second": b}, ["first", "second"]),
         (lambda a, b: (a, None, {"more": b}), ["a", "b"]),
         (lambda a, b: {"deep": {"a": a, "b": b}}, ["deep/a", "deep/b"]),
+        (lambda a, b: Pair(a, b), ["left", "right"]),
+        (lambda a, b: Both(a, b), ["one", "two"]),
     ],
 )
 def test_what_a_subclass_gives_is_named(gives, names):
@@ -286,8 +302,29 @@ def test_the_fingerprint_tells_apart_weights_that_changed_places():
     assert model.fingerprint() == before
 
 
+@pytest.mark.filterwarnings("ignore:`build\\(\\)` was called on layer")
+def test_an_unused_layer_does_no_harm():
+    class Spare(keras.Model):
+        def __init__(self):
+            super().__init__(name="spare")
+            self.used, self.spare = L.Dense(2, name="used"), L.Dense(2, name="spare")
+            self.noise = keras.random.SeedGenerator(1)
+
+        def call(self, x):
+            return self.used(x) + keras.random.uniform((), seed=self.noise)
+
+    net = Spare()
+    net(rows(1))
+    state = net.noise.state.numpy()
+    model = xaikit_keras.wrap(net)
+    assert list(model.layers) == ["used", "output"]
+    assert model.layers["output"].kind == "add"
+    np.testing.assert_array_equal(net.noise.state.numpy(), state)
+    assert not net.spare.built
+
+
 def test_wrap_refuses_what_is_no_network(monkeypatch):
-    with pytest.raises(ModelError, match=r"expected a keras.Model, not Dense"):
+    with pytest.raises(ModelError, match=r"expected a keras.Model, not keras's Dense"):
         xaikit_keras.wrap(L.Dense(3))
     monkeypatch.setattr(keras.config, "backend", lambda: "jax")
     with pytest.raises(ModelError, match="set KERAS_BACKEND=tensorflow"):
