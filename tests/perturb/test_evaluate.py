@@ -225,7 +225,7 @@ def test_an_error_of_the_model_is_not_swallowed():
 def test_the_memory_drops_the_context_used_longest_ago():
     memory = Memory(limit=10 * (160 + 1))
     for name in "abc":
-        memory.store(name, [(bytes([k]), 1.0) for k in range(4)])
+        memory.store(name, {bytes([k]): 1.0 for k in range(4)})
         memory.recall("a", [b"\0"])
     assert memory.recall("a", [b"\0"]) == [1.0]
     assert memory.recall("b", [b"\0"]) == [None]
@@ -234,7 +234,7 @@ def test_the_memory_drops_the_context_used_longest_ago():
 
 def test_one_context_larger_than_the_memory_keeps_its_newest_entries():
     memory = Memory(limit=10 * (160 + 1))
-    memory.store("a", [(bytes([k]), float(k)) for k in range(30)])
+    memory.store("a", {bytes([k]): float(k) for k in range(30)})
     assert memory.recall("a", [bytes([0]), bytes([29])]) == [None, 29.0]
     assert memory.size <= memory.limit
     memory.clear()
@@ -248,8 +248,8 @@ def test_the_memory_serves_several_threads():
     def work(name):
         try:
             for k in range(300):
-                memory.store((name, k % 7), [(str(k).encode(), float(k))])
-                if memory.recall((name, k % 7), [str(k).encode()]) not in ([float(k)], [None]):
+                memory.store((name, k % 7), {f"{k:03}".encode(): float(k)})
+                if memory.recall((name, k % 7), [f"{k:03}".encode()]) not in ([float(k)], [None]):
                     failed.append(k)
         except Exception as error:
             failed.append(error)

@@ -10,10 +10,13 @@ import numpy as np
 from xaikit.arrays import Array, Tensors, chunks, each, leaves, rows
 from xaikit.errors import Cancelled, NotSupported, ParameterError
 from xaikit.inputs import LinearScore, Score
+from xaikit.model import Model
 from xaikit.perturb.maskers import Fill, Masker
-from xaikit.perturb.memory import MEMORY, Memory, packed, serial
+from xaikit.perturb.memory import MEMORY, packed, serial
 from xaikit.perturb.question import Question
 
+BUFFER_BYTES = 2**25
+"""What the masked rows of one batch may hold, for models that know nothing of their size."""
 MASK_BYTES = 2**24
 """How many coalitions are looked at together: what fits in this much."""
 
@@ -41,14 +44,11 @@ class Answers:
 class Evaluator:
     """Asks the model about coalitions of one sample; the budget of calls holds over all its evaluations."""
 
-    def __init__(self, task: Question, sample: int, masker: Masker, memory: Memory = MEMORY) -> None:
-        self.task, self.sample, self.masker, self.memory = task, sample, masker, memory
+    def __init__(self, task: Question, sample: int, masker: Masker, fingerprint: str | None = None) -> None:
+        self.task, self.sample, self.masker = task, sample, masker
         self.left = np.inf if task.max_calls is None else task.max_calls
-        self.context: Hashable = (
-            masker.identity,
-            _model_key(task, sample),
-            _score_key(task.scores.kind, task.scores[sample]),
-        )
+        model = fingerprint or _fingerprint(task.model) or _said(task, sample)
+        self.context: Hashable = (masker.identity, model, _score_key(task.scores.kind, task.scores[sample]))
 
     def evaluate(self, masks: Coalitions) -> Answers:
         """Give the explained scalar of each coalition; the mean over the baselines where there are several.
@@ -65,7 +65,8 @@ def ask(task: Question, maskers: Sequence[Masker], masks: Sequence[Coalitions], 
     The first `need` coalitions are what a solver cannot do without: if no sample has them, raises Cancelled when the
     caller stopped, else ParameterError for a budget that is too small.
     """
-    evaluators = [Evaluator(task, i, masker) for i, masker in enumerate(maskers)]
+    fingerprint = _fingerprint(task.model)
+    evaluators = [Evaluator(task, i, masker, fingerprint) for i, masker in enumerate(maskers)]
     answers = evaluate_all(evaluators, masks)
     if any(a.known[:need].all() for a in answers):
         return answers
@@ -102,37 +103,41 @@ class _Request:
         self.missing = np.full(len(masks), -1)  # rows still to come; -1: not asked for
         self.same = np.arange(len(masks))  # the first coalition with the same parts
         self.seen: dict[bytes, int] = {}
-        self.keys: dict[int, bytes] = {}
+        self.keys: list[bytes] = []
 
     def open(self, s: slice) -> tuple[Array, Array]:
         """Look a slice of coalitions up; give those to run, within the budget, and their masks."""
         e = self.evaluator
         shown = np.asarray(self.masks[s], bool) | ~e.masker.varying
         keys = packed(shown)
+        self.keys += keys
         self.same[s] = [self.seen.setdefault(key, j) for j, key in enumerate(keys, s.start)]
         fresh = np.flatnonzero(self.same[s] == np.arange(s.start, s.stop))
-        remembered = e.memory.recall(e.context, [keys[j] for j in fresh])
-        for j, value in zip(fresh, remembered, strict=True):
-            if value is not None:
-                self.sums[s.start + j], self.missing[s.start + j] = value, 0
-        fresh = fresh[[value is None for value in remembered]]
+        remembered = np.array(MEMORY.recall(e.context, [keys[j] for j in fresh]), np.float64)  # None becomes NaN
+        known = ~np.isnan(remembered)
+        self.sums[s.start + fresh[known]], self.missing[s.start + fresh[known]] = remembered[known], 0
+        fresh = fresh[~known]
         # Where everything is shown all baselines give the same row.
         needed = np.where(shown[fresh].all(1), 1, e.masker.baselines)
         fresh, needed = (a[np.cumsum(needed) <= e.left] for a in (fresh, needed))
         e.left -= needed.sum()
         self.rows[s.start + fresh] = self.missing[s.start + fresh] = needed
-        self.keys.update((s.start + j, keys[j]) for j in fresh)
         return s.start + fresh, shown[fresh]
 
     def receive(self, coalitions: Array, values: Array) -> int:
-        """Take the values of some rows, remember the coalitions that they complete, and count these."""
-        np.add.at(self.sums, coalitions, values)
-        np.subtract.at(self.missing, coalitions, 1)
-        done = np.unique(coalitions)
-        done = done[self.missing[done] == 0]
-        e = self.evaluator
+        """Take the values of some rows, remember the coalitions that they complete, and count these.
+
+        The rows of one coalition follow each other.
+        """
+        starts = np.flatnonzero(np.diff(coalitions, prepend=-1))
+        own = coalitions[starts]
+        self.sums[own] += np.add.reduceat(values, starts)
+        self.missing[own] -= np.diff(starts, append=len(coalitions))
+        done = own[self.missing[own] == 0]
         means = self.sums[done] / self.rows[done]
-        e.memory.store(e.context, [(self.keys.pop(j), v) for j, v in zip(done.tolist(), means.tolist(), strict=True)])
+        e = self.evaluator
+        keys = (self.keys[j] for j in done.tolist())
+        MEMORY.store(e.context, dict(zip(keys, means.tolist(), strict=True)))
         return len(done)
 
     def answers(self) -> Answers:
@@ -145,7 +150,8 @@ class _Stream:
 
     def __init__(self, task: Question, total: int) -> None:
         self.task, self.total, self.done = task, total, 0
-        self.size = max(1, task.model.batch_size)
+        row = sum(a[0].nbytes for _, a in leaves(task.x))
+        self.size = max(1, min(task.model.batch_size, BUFFER_BYTES // max(1, row)))
         self.buffer: dict[str, Array] = {n: np.empty((self.size, *a.shape[1:]), a.dtype) for n, a in leaves(task.x)}
         self.filled = 0
         self.owners: list[tuple[_Request, Array]] = []
@@ -172,7 +178,9 @@ class _Stream:
         if self.filled:
             x = self._batch()
             index = np.repeat([r.evaluator.sample for r, _ in self.owners], [len(c) for _, c in self.owners])
-            values = self.task.scores.value(self.task.run(x).output, x, index)
+            scores, output = self.task.scores, self.task.run(x).output
+            alone = index[0] == index[-1]
+            values = scores[index[0]].value(output, x) if alone else scores.value(output, x, index)
             ends = np.cumsum([len(c) for _, c in self.owners])[:-1]
             for (request, coalitions), part in zip(self.owners, np.split(values, ends), strict=True):
                 self.done += request.receive(coalitions, part)
@@ -184,13 +192,17 @@ class _Stream:
         return rows(buffer, slice(0, self.filled))
 
 
-def _model_key(task: Question, sample: int) -> Hashable:
-    """Tell models apart: by fingerprint, or for a function by its object and by what it now says of the sample."""
+def _fingerprint(model: Model) -> str | None:
     try:
-        return task.model.fingerprint()
+        return model.fingerprint()
     except NotSupported:
-        said = each(lambda a: np.ascontiguousarray(a[sample]), task.prediction)
-        return (serial(task.model), tuple(a.tobytes() for _, a in leaves(said)))
+        return None
+
+
+def _said(task: Question, sample: int) -> Hashable:
+    """Tell functions without a fingerprint apart: by the object, and by what it now says of the sample."""
+    said = each(lambda a: np.ascontiguousarray(a[sample]), task.prediction)
+    return (serial(task.model), tuple(a.tobytes() for _, a in leaves(said)))
 
 
 def _score_key(kind: str, score: Score) -> Hashable:

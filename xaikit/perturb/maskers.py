@@ -180,9 +180,12 @@ class _Swap:
         flat = out.reshape(len(out), -1).view(self.bits)
         ones = self.bits.type(np.iinfo(self.bits).max)
         for s in chunks(len(shown), self.rows):
-            table = np.take(shown[s] * ones, self.table, axis=1, mode="clip")
-            block = flat[s]
-            np.take(table, self.run, axis=1, out=block.reshape(len(block), len(self.run), -1), mode="clip")
+            block, masks = flat[s], shown[s] * ones
+            if self.table is None:
+                np.take(masks, self.run, axis=1, out=block, mode="clip")
+            else:
+                runs = block.reshape(len(block), len(self.run), -1)
+                np.take(np.take(masks, self.table, axis=1, mode="clip"), self.run, axis=1, out=runs, mode="clip")
             block &= self._of(self.change, which[s])
             block ^= self._of(self.hidden, which[s])
 
@@ -190,15 +193,20 @@ class _Swap:
         """Rows of the baselines; one row where it serves all."""
         if len(rows) == 1:
             return rows
-        return rows[which[0]] if len(which) == 1 else rows[which]
+        return rows[which[0]] if len(which) == 1 else np.take(rows, which, axis=0, mode="clip")
 
 
-def _runs(places: Array) -> tuple[Array, Array]:
-    """Cut labels into runs of equal width: the distinct runs (run, width), and which one stands where."""
+def _runs(places: Array) -> tuple[Array | None, Array]:
+    """Cut labels into runs of equal width: the distinct runs (run, width), and which one stands where.
+
+    Where hardly any run lies inside one part there is no table, and the labels themselves are looked up.
+    """
     width = next(w for w in (8, 4, 2, 1) if places.size % w == 0)
     cut = np.ascontiguousarray(places.reshape(-1, width), np.int32)
     mixed = (cut != cut[:, :1]).any(1)
-    pure = np.repeat(np.arange(places.max(initial=0) + 1)[:, None], width, axis=1)
+    if width == 1 or mixed.mean() > 0.5:
+        return None, places.astype(np.intp)
+    pure = np.repeat(np.arange(places.max() + 1)[:, None], width, axis=1)
     keys = cut[mixed].view(np.dtype((np.void, 4 * width))).ravel()
     _, first, place = np.unique(keys, return_index=True, return_inverse=True)
     run = cut[:, 0].astype(np.intp)

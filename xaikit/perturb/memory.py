@@ -3,9 +3,9 @@
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from hashlib import blake2b
-from itertools import count
+from itertools import count, islice
 
 import numpy as np
 
@@ -37,27 +37,32 @@ class Memory:
             self._contexts.move_to_end(context)
             return [known.get(key) for key in keys]
 
-    def store(self, context: Hashable, entries: Iterable[tuple[bytes, float]]) -> None:
+    def store(self, context: Hashable, entries: Mapping[bytes, float]) -> None:
         """Keep values, and drop the oldest contexts, then the oldest entries, beyond the limit."""
         with self._lock:
             known = self._contexts.setdefault(context, {})
             self._contexts.move_to_end(context)
-            for key, value in entries:
-                self.size += 0 if key in known else len(key) + OVERHEAD
-                known[key] = value
+            self.size -= _size(known)
+            known.update(entries)
+            self.size += _size(known)
             while self.size > self.limit and len(self._contexts) > 1:
-                _, dropped = self._contexts.popitem(last=False)
-                self.size -= sum(len(key) + OVERHEAD for key in dropped)
-            while self.size > self.limit and known:
-                key = next(iter(known))
-                del known[key]
-                self.size -= len(key) + OVERHEAD
+                self.size -= _size(self._contexts.popitem(last=False)[1])
+            if self.size > self.limit:
+                each = self.size // len(known)
+                for key in list(islice(known, -(-(self.size - self.limit) // each))):
+                    del known[key]
+                self.size = _size(known)
 
     def clear(self) -> None:
         """Forget everything."""
         with self._lock:
             self._contexts.clear()
             self.size = 0
+
+
+def _size(known: dict[bytes, float]) -> int:
+    """Count bytes; the keys of one context are of one length."""
+    return len(known) * (len(next(iter(known))) + OVERHEAD) if known else 0
 
 
 MEMORY = Memory()
