@@ -2,7 +2,7 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 EXTRAS ?= torch,keras-cpu,fast,app,report,distributed,dev
-PYTEST ?=
+PYTEST ?= --numprocesses 2 --dist loadfile
 
 VENV := .venv
 BIN := $(VENV)/bin
