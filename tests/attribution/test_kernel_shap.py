@@ -182,6 +182,7 @@ def test_a_budget_gives_a_partial_result_that_still_adds_up(budget):
     found = explain(model, RNG.normal(size=30), "kernel-shap", samples=200, max_calls=budget)
     assert_allclose(found.quality["complete"], budget / 200)
     assert found.quality["completeness_gap"] < 1e-12
+    assert found.quality["standard_error"] != 0
     assert found.status == "warn"
 
 

@@ -60,6 +60,13 @@ def test_outer_sizes_are_enumerated_and_the_others_drawn_by_their_share():
     assert np.abs(np.bincount(size, minlength=26)[3:] - expected).max() <= 4
 
 
+def test_a_part_of_what_is_drawn_is_a_fair_sample_of_the_sizes():
+    size = shapley_kernel(50, 4000, rng()).masks.sum(1)[102:]
+    size = np.minimum(size, 50 - size)
+    first, second = np.array_split(size, 2)
+    assert abs(first.mean() - second.mean()) < 1
+
+
 def test_parts_appear_alike_often():
     """A coalition and its complement are both there, so every part is shown in exactly half the rows."""
     assert_array_equal(shapley_kernel(21, 999, rng()).masks.mean(0), 0.5)

@@ -71,6 +71,15 @@ def test_rows_of_all_samples_share_batches():
     assert f.batches == [8]
 
 
+def test_every_sample_of_a_batch_has_its_own_score():
+    task, hiding = prepared(Counting())
+    one, two = task.scores.each
+    task = replace(task, scores=replace(task.scores, each=(one, replace(two, weights=-two.weights, offset=1.0))))
+    found = ask(task, hiding, [ALL, ALL])
+    assert_array_equal(found[0].values, [111, 0, 1, 110, 1])
+    assert_array_equal(found[1].values, [-221, 1, -1, -219, -1])
+
+
 def test_batches_are_of_the_models_size_and_their_edges_leave_no_trace():
     f = Counting()
     x = np.random.default_rng(0).integers(0, 256, (2, 300, 300, 3))
@@ -91,6 +100,8 @@ def test_several_baselines_are_averaged_and_everything_shown_costs_one_row():
     one, _ = ask(task, hiding, [ALL, ALL[:2]])
     assert_array_equal(one.values, [111, 9, 1 + 7.5, 110 + 1.5, 1 + 7.5])
     assert f.rows == (1 + 2 + 2 + 2) + (1 + 2)
+    assert_array_equal(Evaluator(task, 0, hiding[0]).evaluate(ALL).values, one.values)
+    assert f.rows == 10
 
 
 def test_parts_whose_hiding_changes_nothing_make_no_new_coalition():

@@ -92,6 +92,20 @@ def test_segment_means_of_a_series_are_by_channel():
     assert_array_equal(masker.hidden[""][0], [[2, 20], [2, 20], [5, 50]])
 
 
+@pytest.mark.parametrize("channels_alike", [True, False])
+def test_inpainting_a_series_interpolates_in_time(channels_alike):
+    x = np.stack([np.arange(32.0), 100 - 3 * np.arange(32.0)], axis=-1)[None]
+    labels = np.zeros((32, 2), int)
+    labels[12:16, : 2 if channels_alike else 1] = 1
+    task = question(x, Series(32, 2))
+    (masker,) = maskers(task, cut(task, labels[:, 0] if channels_alike else labels), "inpaint")
+    one = filled(masker, np.array([[True, False]]))[""][0]
+    assert_array_equal(one[labels == 0], x[0][labels == 0])
+    # The hole spans 4 steps of slopes 1 and 3.
+    assert (np.abs(one - x[0])[12:16] < [4, 12]).all()
+    assert np.abs(one - x[0]).max() > 0
+
+
 @pytest.mark.parametrize("baseline", ["inpaint", "segment-mean", "blur"])
 def test_baselines_that_make_no_sense_are_refused(baseline):
     task = question(np.array([[1, 2]]), Text(2))

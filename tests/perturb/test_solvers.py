@@ -83,3 +83,8 @@ def test_the_surrogate_of_a_constant_is_zero_and_fits():
         found = surrogate(coin_flips(50, 3, 0), np.full(50, 0.25), 0.25)
     assert_allclose(found.values, 0, atol=1e-15)
     assert (found.r2, found.intercept) == (1.0, 0.25)
+
+
+def test_scores_that_are_no_numbers_are_not_called_a_fit():
+    scores = np.where(np.arange(50) == 7, np.nan, 0.5)
+    assert np.isnan(surrogate(coin_flips(50, 3, 0), scores, 0.25).r2)

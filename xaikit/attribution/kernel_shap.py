@@ -74,7 +74,8 @@ def _solve(game: Weighted, masker: Masker, answers: Answers) -> tuple[Array, flo
     weights = game.weights.copy()
     reached = (game.drawn & known).sum()
     weights[game.drawn] *= game.drawn.sum() / max(reached, 1)
-    phi, error = shapley_regression(game.masks[known], answers.values[known], weights[known], game.drawn[known])
+    drawn = game.drawn | ~known.all()  # cut short, even the enumerated sizes are but a sample
+    phi, error = shapley_regression(game.masks[known], answers.values[known], weights[known], drawn[known])
     values[masker.varying] = phi
     largest = np.abs(phi).max(initial=0)
     return values, float(error.mean() / largest) if largest else 0.0

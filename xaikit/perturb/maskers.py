@@ -120,8 +120,8 @@ def _is(value: Any, name: str) -> bool:
 
 def _plain(value: Any, spec: Any, x: Array) -> Sequence[Array]:
     if _is(value, "inpaint"):
-        if spec.kind != "Image":
-            raise ParameterError(f"baseline 'inpaint' is for an Image, not {spec.kind}")
+        if spec.kind not in ("Image", "Series"):
+            raise ParameterError(f"baseline 'inpaint' is for an Image or a Series, not {spec.kind}")
         value = "mean"
     found = np.asarray(baselines(value, spec, x))
     if not found.shape[1]:
@@ -215,26 +215,27 @@ def _runs(places: Array) -> tuple[Array | None, Array]:
 
 
 class _Inpaint:
-    """Masked rows whose hidden pixels are interpolated from the shown ones.
+    """Masked rows whose hidden places are interpolated from the shown ones, in space or in time.
 
     Pull-push: halve the picture until no hole is left, and fill the holes of each size from the next smaller one.
     Source: Gortler et al., "The Lumigraph" (1996), section 3.4.
     """
 
     def __init__(self, x: Array, places: Array, hidden: Array) -> None:
-        self.x = x
-        self.pixels = places.reshape(x.shape)[..., 0]
-        self.rest = hidden[0].reshape(-1, x.shape[-1]).mean(0)
+        shape = x.shape if x.ndim == 3 else (len(x), 1, x.shape[-1])  # a series is a picture one pixel wide
+        self.x, places = x.reshape(shape), places.reshape(shape)
+        self.places = places[..., :1] if (places == places[..., :1]).all() else places
+        self.rest = hidden[0].reshape(-1, shape[-1]).mean(0)
 
     def __call__(self, shown: Array, which: Array, out: Array) -> None:
         for s in chunks(len(shown), max(1, BLOCK_BYTES // self.x.nbytes)):
-            seen = shown[s][:, self.pixels][..., None]
-            np.copyto(out[s], _filled(np.where(seen, self.x, 0), seen.astype(np.float32), self.rest))
-            np.copyto(out[s], self.x, where=seen)
+            seen, block = shown[s][:, self.places], out[s].reshape(-1, *self.x.shape)
+            np.copyto(block, _filled(np.where(seen, self.x, 0), seen.astype(np.float32), self.rest))
+            np.copyto(block, self.x, where=seen)
 
 
 def _filled(values: Array, weight: Array, rest: Array) -> Array:
-    """Give values (row, height, width, channel) where weight (row, height, width, 1) is 1, and fill the others."""
+    """Give values (row, height, width, channel) where weight, of one or all channels, is 1, and fill the others."""
     height, width = values.shape[1:3]
     if height == width == 1:
         return np.where(weight > 0, values, rest)

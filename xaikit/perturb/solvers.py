@@ -42,7 +42,7 @@ def _r2(centred: Array, residual: Array, weights: Array, y: Array) -> float:
     """The weighted share of variance explained; 1 where the scores do not vary beyond the rounding of float32."""
     variance, left = np.average(centred**2, weights=weights), np.average(residual**2, weights=weights)
     rounding = (4 * np.finfo(np.float32).eps * np.abs(y).max()) ** 2
-    return float(1 - left / variance) if variance > rounding else 1.0
+    return 1.0 if variance <= rounding else float(1 - left / variance)
 
 
 def shapley_values(masks: Array, scores: Array) -> Array:
@@ -86,8 +86,8 @@ def shapley_regression(masks: Array, scores: Array, weights: Array, drawn: Array
 
 
 def _pairwise_error(influence: Array) -> Array:
-    """Standard error of a sum over independent pairs of consecutive rows: (part,)."""
+    """Standard error of a sum over independent pairs of consecutive rows: (part,); NaN for less than two pairs."""
     if len(influence) < 4:
-        return np.zeros(influence.shape[1])
+        return np.full(influence.shape[1], np.nan if len(influence) else 0.0)
     pairs = influence[: len(influence) // 2 * 2].reshape(-1, 2, influence.shape[1]).sum(1)
     return np.asarray(pairs.std(0, ddof=1) * np.sqrt(len(pairs)))
