@@ -162,6 +162,15 @@ class Recorder:
                 waiting.extend(reversed(tensor.op.inputs))
         return tuple(dict.fromkeys(found))
 
+    def used(self, results: list[Any]) -> list[Call]:
+        """List the calls, without operations of the graph that no value depends on: those that only make masks."""
+        needed, found = set(self._origins(results)), []
+        for call in reversed(self.calls):
+            if isinstance(call.operation, keras.Layer) or call.name in needed:
+                needed.update(call.parents)
+                found.append(call)
+        return found[::-1]
+
     def origin(self, tensor: Any) -> str | None:
         """Name the call that made a tensor."""
         return self._made.get(self._key(tensor))
@@ -252,16 +261,17 @@ def read(recorder: Recorder, result: Any, axes: Mapping[str, tuple[str, ...]]) -
     layers: dict[str, Layer] = {}
     gates: dict[str, tuple[str, str]] = {}
     counted: set[int] = set()
-    for call in recorder.calls:
+    named = list(leaves(result))
+    used = recorder.used([tensor for _, tensor in named])
+    for call in used:
         layer = _layer(call, values, counted)
         for gate, inner in gates_of(call.operation, layer, [tuple(t.shape) for t in call.inputs]):
             gates[inner.name] = (call.name, gate)
             layers[inner.name] = inner
         layers[call.name] = layer
-    named = list(leaves(result))
     outputs = _output_names(recorder, result, named)
     found = {name: recorder.end(tensor) for name, (_, tensor) in zip(outputs or (None,), named, strict=True)}
-    calls = {call.name: (call.operation, call.turn) for call in recorder.calls}
+    calls = {call.name: (call.operation, call.turn) for call in used}
     decorated = tuple(op for op in operations(recorder.net) if is_decorated(op))
     ends = {n: e for n, e in found.items() if e}
     return Reading(layers, calls, outputs, ends, gates, decorated, recorder.graph is not None)

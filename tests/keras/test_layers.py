@@ -214,6 +214,21 @@ def test_layers_of_the_users_own_are_seen_through():
     assert layers["head"].parents == ("block",)
 
 
+def test_a_layer_of_which_only_the_size_is_used_is_no_parent():
+    class Sized(keras.Model):
+        def __init__(self):
+            super().__init__(name="sized")
+            self.a, self.b, self.c = L.Dense(4, name="a"), L.Dense(4, name="b"), L.Dense(2, name="c")
+
+        def call(self, x):
+            count = keras.ops.shape(self.b(x))[0]
+            return self.c(keras.ops.reshape(self.a(x), (count, 4)))
+
+    layers = xaikit_keras.wrap(Sized(), inputs=Array((4,))).layers
+    assert list(layers) == ["b", "a", "c"]
+    assert layers["c"].parents == ("a",)
+
+
 def test_two_layers_of_one_name_are_told_apart():
     class Twins(keras.Model):
         def __init__(self):

@@ -104,9 +104,30 @@ def test_a_gate_in_the_middle_is_not_the_end():
     np.testing.assert_array_equal(model.run(rows(), score="logit").output, model.run(rows()).output)
 
 
-def test_softmax_over_another_axis_is_not_the_end():
+@pytest.mark.parametrize(
+    "tail",
+    [L.Softmax(axis=1), lambda y: L.Reshape((3, 4))(L.Softmax()(y)), lambda y: L.Permute((2, 1))(L.Softmax()(y))],
+)
+def test_what_is_no_longer_a_softmax_over_the_last_axis_is_not_the_end(tail):
     x = L.Input((4, 3))
-    assert xaikit_keras.wrap(keras.Model(x, L.Softmax(axis=1)(L.Dense(3)(x))))._ends_in(None) is None
+    assert xaikit_keras.wrap(keras.Model(x, tail(L.Dense(3)(x))))._ends_in(None) is None
+
+
+@pytest.mark.parametrize(("axis", "end"), [(-1, "softmax"), (1, None)])
+def test_the_end_of_a_network_that_runs_eagerly(axis, end):
+    class Eager(keras.Model):
+        def __init__(self):
+            super().__init__(name="eager")
+            self.z, self.end = L.Dense(3, name="z"), L.Softmax(axis, name="end")
+
+        def call(self, x):
+            return self.end(self.z(x + float(keras.ops.sum(x))))
+
+    model = xaikit_keras.wrap(Eager())
+    x = np.random.default_rng(0).normal(size=(2, 4, 4)).astype("float32")
+    ran = model.run(x, at=["z", "end"], score="logit")
+    assert model._ends_in(None) == end
+    np.testing.assert_array_equal(ran.output, ran.activations["z" if end else "end"])
 
 
 @pytest.mark.parametrize(("width", "names"), [(1, ("no", "yes")), (3, ("a", "b", "c"))])

@@ -41,6 +41,26 @@ def test_a_patched_embedding_keeps_its_mask():
     np.testing.assert_allclose(pull.gradient, model.pull(ids, np.ones((3, 1)), wrt="embedding").gradient, rtol=1e-5)
 
 
+def test_a_mask_that_comes_from_inside_a_layer_is_kept():
+    class Words(keras.Layer):
+        def __init__(self):
+            super().__init__(name="words")
+            self.table = L.Embedding(20, 5, mask_zero=True, name="table")
+
+        def build(self, shape):
+            self.unused = self.add_weight(shape=(), name="unused")
+
+        def call(self, x):
+            return self.table(x)
+
+    net = filled(keras.Sequential([L.Input((7,), dtype="int32"), Words(), L.LSTM(4), L.Dense(1)]))
+    model, ids = xaikit_keras.wrap(net), sentences()
+    value = model.run(ids, at=["words"]).activations["words"]
+    np.testing.assert_allclose(model.run(ids, patch={"words": value}).output, net(ids), rtol=1e-6)
+    gradient = model.pull(ids, np.ones((3, 1), "float32"), wrt="words").gradient
+    assert np.all(np.any(gradient, axis=-1) == (ids > 0))
+
+
 def test_a_masking_layer_is_kept():
     net = filled(keras.Sequential([L.Input((5, 2)), L.Masking(name="mask"), L.GRU(3, name="gru")]))
     x = np.random.default_rng(0).normal(size=(2, 5, 2)).astype("float32")
@@ -53,7 +73,9 @@ def test_a_masking_layer_is_kept():
 
 
 @pytest.mark.parametrize("dtype", ["int32", "float32"])
-def test_ids_have_no_gradient(dtype):
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.filterwarnings("ignore:Layer 'flat' .* was passed an input with a mask")
+def test_ids_have_no_gradient(dtype, masked):
     net = filled(
         keras.Sequential([L.Input((4,), dtype=dtype), L.Embedding(9, 3, name="embedding"), L.Flatten(), L.Dense(1)])
     )
@@ -157,9 +179,10 @@ def test_a_gradient_to_a_state_follows_all_later_steps():
 def test_both_directions_are_aligned_to_the_input():
     forward, backward = L.LSTM(3, return_sequences=True), L.LSTM(3, return_sequences=True, go_backwards=True)
     both = L.Bidirectional(forward, backward_layer=backward, name="both")
-    net = filled(keras.Sequential([L.Input((6, 2)), L.Masking(), both]))
+    net = filled(keras.Sequential([L.Input((6, 2)), L.Masking(name="masking"), both]))
     x = np.random.default_rng(0).normal(size=(2, 6, 2)).astype("float32")
     model = xaikit_keras.wrap(net)
+    assert [n for n, layer in model.layers.items() if layer.kind != "gate"] == ["masking", "both"]
     got = model.run(x, at=["both", "both/forward/h", "both/backward/h"]).activations
     np.testing.assert_allclose(got["both"][..., :3], got["both/forward/h"], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(got["both"][..., 3:], got["both/backward/h"], rtol=1e-5, atol=1e-6)
