@@ -21,7 +21,7 @@ from xaikit.zoo.recipes import Augmentation, Recipe
         steps_per_epoch=100,
         schedule="cosine",
         warmup_epochs=2,
-        average=0.998,
+        average=0.995,
         augmentation=Augmentation(rotation=40.0, shift=0.2, shear=0.2, zoom=0.2, horizontal_flip=True),
     ),
     limits=(
