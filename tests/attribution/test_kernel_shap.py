@@ -186,6 +186,12 @@ def test_a_budget_gives_a_partial_result_that_still_adds_up(budget):
     assert found.status == "warn"
 
 
+def test_enumerated_sizes_that_were_not_finished_are_not_called_exact():
+    model = wrap(curved(30), inputs=Array(30))
+    x = RNG.normal(size=30)
+    assert np.isnan(explain(model, x, "kernel-shap", max_calls=42).quality["standard_error"])
+
+
 def test_too_little_of_anything_is_refused():
     model = wrap(curved(5), inputs=Array(5))
     with pytest.raises(ParameterError, match="samples"):

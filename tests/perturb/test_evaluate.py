@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from tests.perturb.questions import question
 from xaikit.errors import Cancelled, ParameterError
-from xaikit.inputs import Array, Image
+from xaikit.inputs import Array, Image, Raw
 from xaikit.perturb.evaluate import Evaluator, ask
 from xaikit.perturb.maskers import maskers
 from xaikit.perturb.memory import MEMORY, Memory, packed
@@ -92,6 +92,13 @@ def test_batches_are_of_the_models_size_and_their_edges_leave_no_trace():
     shown = task.x[0].sum(-1)
     parts = hiding[0].parts.labels[""]
     assert_allclose(one.values, [shown[m[parts]].sum() for m in masks], rtol=1e-4)
+
+
+def test_batches_of_a_function_that_knows_no_shape_are_bounded_by_their_size():
+    f = Counting()
+    task, hiding = prepared(f, np.ones((1, 3, 600, 600)), Raw())
+    ask(task, hiding, [np.random.default_rng(1).random((20, hiding[0].parts.count)) < 0.5])
+    assert f.batches == [7, 7, 6]
 
 
 def test_several_baselines_are_averaged_and_everything_shown_costs_one_row():

@@ -240,12 +240,12 @@ def _slic(image: Array, seed: int, *, n_segments: int, compactness: float | None
 def _quickshift(image: Array, seed: int, *, n_segments: int, **more: Any) -> Array:
     """Mode seeking in colour and place; its own parameters set the number of parts, not `n_segments`.
 
-    For images of 64 pixels and more the defaults are those of the lime package; smaller ones take a finer kernel.
+    For images of 128 pixels and more the defaults are those of the lime package; smaller ones take a finer kernel.
     """
     from skimage.segmentation import quickshift
 
     colours = np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image
-    size = {"kernel_size": 4, "max_dist": 200} if min(image.shape[:2]) >= 64 else {"kernel_size": 1, "max_dist": 10}
+    size = {"kernel_size": 4, "max_dist": 200} if min(image.shape[:2]) >= 128 else {"kernel_size": 1, "max_dist": 10}
     how = {**size, "ratio": 0.2, "rng": seed, "convert2lab": colours.shape[-1] == 3, **more}
     return np.asarray(quickshift(colours, **how))  # type: ignore[no-untyped-call]
 

@@ -81,13 +81,19 @@ def shapley_regression(masks: Array, scores: Array, weights: Array, drawn: Array
     inverse = np.linalg.pinv((Z.T * w) @ Z, rcond=1e-10, hermitian=True)
     beyond = inverse @ (Z.T @ (w * y))
     beyond -= beyond.mean()
-    influence = Z[drawn] * (w * (y - Z @ beyond))[drawn, None]
-    return even + beyond, _pairwise_error(influence @ inverse)
+    if not drawn.any():
+        return even + beyond, np.zeros(n)
+    influence = (Z * (w * (y - Z @ beyond))[:, None])[drawn] @ inverse
+    return even + beyond, _pairwise_error(influence, spare=len(Z) // 2 - (n - 1))
 
 
-def _pairwise_error(influence: Array) -> Array:
-    """Standard error of a sum over independent pairs of consecutive rows: (part,); NaN for less than two pairs."""
-    if len(influence) < 4:
-        return np.full(influence.shape[1], np.nan if len(influence) else 0.0)
+def _pairwise_error(influence: Array, spare: int) -> Array:
+    """Standard error of a sum over independent pairs of consecutive rows: (part,).
+
+    `spare` is how many pairs there are beyond the coefficients fitted to them; without any the residuals say nothing,
+    and the error is NaN.
+    """
     pairs = influence[: len(influence) // 2 * 2].reshape(-1, 2, influence.shape[1]).sum(1)
-    return np.asarray(pairs.std(0, ddof=1) * np.sqrt(len(pairs)))
+    if spare < 1 or len(pairs) < 2:
+        return np.full(influence.shape[1], np.nan)
+    return np.asarray(pairs.std(0, ddof=1) * np.sqrt(len(pairs) * (1 + (influence.shape[1] - 1) / spare)))
