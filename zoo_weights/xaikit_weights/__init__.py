@@ -1,0 +1,1 @@
+"""Trained weights of the zoo and their cards: data only, read through `xk.zoo`."""
