@@ -24,11 +24,11 @@ def named_weights(operation: Any) -> dict[str, Any]:
 
 
 def _inner_name(operation: Any, variable: Any) -> str:
-    """Name a weight of a composite layer by its part: "query/kernel", "forward/recurrent_kernel"."""
+    """Name a weight of a composite layer by its part: "query/kernel", "forward_recurrent_kernel"."""
     for part in ("forward", "backward"):
         inner = getattr(operation, f"{part}_layer", None)
         if inner is not None and any(v is variable for v in inner.weights):
-            return f"{part}/{variable.name}"
+            return f"{part}_{variable.name}"
     _, _, rest = str(variable.path).rpartition(f"{operation.name}/")
     return rest or str(variable.name)
 

@@ -21,6 +21,7 @@ from xaikit.errors import ModelError, UnsafeFile
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 def test_a_saved_network_comes_back(tmp_path, suffix):
     net = cnn()
+    net.compile("sgd", "categorical_crossentropy")
     path = tmp_path / f"net.{suffix}"
     net.save(path)
     loaded = xaikit_keras.load_network(path)

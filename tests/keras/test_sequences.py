@@ -187,7 +187,7 @@ def test_both_directions_are_aligned_to_the_input():
     np.testing.assert_allclose(got["both"][..., :3], got["both/forward/h"], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(got["both"][..., 3:], got["both/backward/h"], rtol=1e-5, atol=1e-6)
     assert set(model.weights("both")) == {
-        f"{d}/{n}" for d in ("forward", "backward") for n in ("kernel", "recurrent_kernel", "bias")
+        f"{d}_{n}" for d in ("forward", "backward") for n in ("kernel", "recurrent_kernel", "bias")
     }
 
 
