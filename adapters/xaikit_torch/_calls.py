@@ -78,6 +78,7 @@ class Calls:
         self.inside: list[str] = []
         self.leaf: nn.Module | None = None
         self.busy = False
+        self.thread = threading.get_ident()
 
     def __enter__(self) -> "Calls":
         with ExitStack() as stack:
@@ -105,25 +106,21 @@ class Calls:
         stack.callback(after.remove)
 
     def _hook_everywhere(self, stack: ExitStack, scripted: set[int]) -> None:
-        """Hook scripted modules, which take no hooks of their own, by hooks on all modules of this thread."""
-        thread = threading.get_ident()
-
-        def mine(module: nn.Module) -> bool:
-            return id(module) in scripted and threading.get_ident() == thread
+        """Hook scripted modules, which take no hooks of their own, by hooks on all modules."""
 
         def before(module: nn.Module, args: Any) -> None:
-            if mine(module):
+            if id(module) in scripted:
                 self._before(module, args, {})
 
         def after(module: nn.Module, args: Any, out: Any) -> Any:
-            return self._after(module, args, {}, out) if mine(module) else None
+            return self._after(module, args, {}, out) if id(module) in scripted else None
 
         stack.callback(register_module_forward_pre_hook(before).remove)
         # without keyword arguments: torch 2.13 does not take all of such a hook back
         stack.callback(register_module_forward_hook(after, always_call=True).remove)
 
     def _before(self, module: nn.Module, args: Any, kwargs: Any) -> None:
-        if self.leaf is not None:
+        if self.leaf is not None or threading.get_ident() != self.thread:
             return
         path = self.paths[id(module)]
         leaf = is_leaf(module)
@@ -134,8 +131,8 @@ class Calls:
             self._quietly(self.enter, Call(path, path, module, args, kwargs, None, leaf))
 
     def _after(self, module: nn.Module, args: Any, kwargs: Any, out: Any) -> Any:
-        if self.leaf is not None and self.leaf is not module:
-            return out
+        if (self.leaf is not None and self.leaf is not module) or threading.get_ident() != self.thread:
+            return None
         leaf, self.leaf = self.leaf is not None, None
         path = self.inside.pop()
         if out is None:  # it has raised, and the network may catch that

@@ -99,6 +99,7 @@ CHANNELS_SECOND = words(
     "conv conv_transposed batch_norm instance_norm group_norm max_pool avg_pool lp_pool global_avg_pool "
     "global_max_pool upsample pixel_shuffle pixel_unshuffle prelu"
 )
+EVERYWHERE = words("lstm gru rnn attention group_norm instance_norm scripted global_avg_pool global_max_pool")
 CHANNELS_LAST = frozenset(("dense", "layer_norm", "rms_norm"))
 
 ARGUMENTS: Mapping[str, tuple[str, ...]] = {
@@ -397,14 +398,25 @@ def fits(op: Op, axes: Axes) -> bool | None:
 
 def geometry(op: Op, kind: str, sources: Sequence[Value], result: Value) -> Geometry | None:
     """Say how places of the result look at places of the input; None where neither has places."""
-    source = next((v for v in sources if v.space), None)
+    source = next((v for v in (_as_read(op, v, result) for v in sources) if v.space), None)
     if source is None:
         return Geometry("global") if result.space and kind != "embedding" else None
-    count = len(result.space)
-    if not count:
+    if not result.space or kind in EVERYWHERE:
         return Geometry("global")
-    built = _GEOMETRIES.get(kind, _other)(op, source, result, count)
+    if set(source.space) != set(result.space):
+        return Geometry("unknown")
+    built = _GEOMETRIES.get(kind, _other)(op, source, result, len(result.space))
     return built if built is not None else Geometry("unknown")
+
+
+def _as_read(op: Op, value: Value, result: Value) -> Value:
+    """Name a value's axes as the call takes them, where they are not known or have been given another sense."""
+    count = len(value.shape)
+    if op.kind in CHANNELS_SECOND and op.kind != "prelu" and 3 <= count <= 5:
+        return Value(value.shape, ("sample", "channel", *PLACES[count - 2]))
+    if value.axes is None:
+        return Value(value.shape, result.axes if count == len(result.shape) else default_axes(count, False))
+    return value
 
 
 def joint_geometry(parts: Sequence[Geometry | None]) -> Geometry | None:
@@ -512,10 +524,6 @@ def _joined(op: Op, source: Value, result: Value, count: int) -> Geometry | None
     return Geometry("pointwise") if source.space == result.space else None
 
 
-def _global(op: Op, source: Value, result: Value, count: int) -> Geometry | None:
-    return Geometry("global")
-
-
 def _dense(op: Op, source: Value, result: Value, count: int) -> Geometry | None:
     return Geometry("global" if (source.axes or ("",))[-1] in SPACE else "pointwise")
 
@@ -531,8 +539,6 @@ _GEOMETRIES: Mapping[str, Callable[[Op, Value, Value, int], Geometry | None]] = 
     **dict.fromkeys(("upsample", "pixel_shuffle"), _upsample),
     **dict.fromkeys(("layer_norm", "rms_norm"), _normalised),
     **dict.fromkeys(("softmax", "log_softmax"), _softmax),
-    **dict.fromkeys((*RECURRENT, "attention", "group_norm", "instance_norm", "scripted"), _global),
-    **dict.fromkeys(("global_avg_pool", "global_max_pool"), _global),
     "conv_transposed": _transposed,
     "pad": _pad,
     "concat": _joined,

@@ -57,6 +57,24 @@ def _unfused() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(was)
 
 
-def _exact(cudnn: bool) -> Any:
-    enabled = cudnn and torch.backends.cudnn.enabled
-    return torch.backends.cudnn.flags(enabled=enabled, benchmark=False, deterministic=True, allow_tf32=False)
+@contextmanager
+def _exact(cudnn: bool) -> Iterator[None]:
+    # one by one: torch.backends.cudnn.flags refuses where convolutions and recurrent layers differ in precision
+    flags = torch.backends.cudnn
+    wanted: list[tuple[Any, str, Any]] = [
+        (flags, "enabled", cudnn and flags.enabled),
+        (flags, "benchmark", False),
+        (flags, "deterministic", True),
+    ]
+    if hasattr(flags, "conv"):
+        wanted += [(part, "fp32_precision", "ieee") for part in (flags.conv, flags.rnn)]
+    else:  # torch before 2.9
+        wanted.append((flags, "allow_tf32", False))
+    before = [getattr(owner, name) for owner, name, _ in wanted]
+    try:
+        for owner, name, value in wanted:
+            setattr(owner, name, value)
+        yield
+    finally:
+        for (owner, name, _), value in zip(wanted, before, strict=True):
+            setattr(owner, name, value)

@@ -274,6 +274,20 @@ def test_axes_of_series_come_from_what_made_them(net: Any, shape: tuple[int, ...
     assert [*layers(net, *shape).values()][-1].axes == axes
 
 
+def test_a_squeeze_does_not_take_the_sample_axis_away() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.pool, self.fc = nn.AdaptiveAvgPool2d(1), nn.Linear(2, 3)
+
+        def forward(self, x: Any) -> Any:
+            return self.fc(self.pool(x).squeeze())
+
+    found = layers(Net(), 2, 4, 4)
+    assert (found["squeeze"].axes, found["squeeze"].shape) == (("sample", "feature"), (2,))
+    assert (found["fc"].axes, found["fc"].shape) == (("sample", "feature"), (3,))
+
+
 def test_the_sample_axis_is_first_whatever_the_network_does_inside() -> None:
     model = xaikit_torch.wrap(nets.Attentive(batch_first=False), inputs=xk.Text(5))
     assert model.layers["encoder.self_attn"].axes == ("sample", "token", "channel")
@@ -355,6 +369,22 @@ def test_a_function_is_described_as_the_module_is(function: Any, module: Any) ->
     one = [*layers(Net(), 2, 9, 9).values()][-1]
     other = layers(nn.Sequential(nn.Conv2d(2, 2, 1), module), 2, 9, 9)["1"]
     assert (one.kind, one.geometry, one.axes, one.shape) == (other.kind, other.geometry, other.axes, other.shape)
+
+
+@pytest.mark.parametrize(
+    ("net", "shape", "kinds"),
+    [
+        (nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU()), (2, 9, 9), ["window", "pointwise"]),
+        (nn.Sequential(nn.ReLU(), nn.Conv1d(2, 3, 3)), (2, 9), ["pointwise", "window"]),
+        (nn.Sequential(nn.Linear(2, 3), nn.LSTM(3, 2, batch_first=True)), (9, 2), ["pointwise", "global"]),
+        (nn.Sequential(nn.Unflatten(1, (1, 9)), nn.Conv2d(1, 3, 3)), (9, 9), ["unknown", "window"]),
+        (nn.Sequential(nn.Linear(4, 16), nn.Unflatten(1, (1, 4, 4))), (4,), [None, "global"]),
+    ],
+)
+def test_geometry_needs_no_spec(net: Any, shape: tuple[int, ...], kinds: list[str]) -> None:
+    model = xaikit_torch.wrap(net)
+    model.run(nets.draw(2, *shape))
+    assert [g and g.kind for g in (layer.geometry for layer in model.layers.values())] == kinds
 
 
 def test_a_mean_over_all_places_is_a_global_pool() -> None:

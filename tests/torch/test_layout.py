@@ -37,6 +37,17 @@ class Reading(nn.Module):
         return self.head(y[:, -1] if self.first else y[-1])
 
 
+class Picturing(nn.Module):
+    """Takes a series for a picture of one channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, 1)
+
+    def forward(self, x: Any) -> Any:
+        return self.conv(x.unsqueeze(1))
+
+
 class Mixing(nn.Module):
     """Elementwise all the way: any layout would do."""
 
@@ -67,6 +78,7 @@ def conv_net(*before: nn.Module) -> nn.Module:
         (lambda: nn.TransformerEncoderLayer(4, 2, 8), xk.Series(4, 4), "time-first"),
         (lambda: nn.Sequential(nn.Flatten(), nn.Linear(16, 2)), xk.Image(4, 4, 1), "as-given"),
         (Mixing, xk.Series(4, 1), "as-given"),
+        (Picturing, xk.Series(4, 1), "as-given"),
         (lambda: nn.Sequential(nn.Linear(3, 2)), xk.Array(3), "as-given"),
     ],
 )

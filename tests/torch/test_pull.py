@@ -176,6 +176,38 @@ def test_gradients_are_right_when_what_follows_works_in_place(wrt: str) -> None:
     assert_allclose(pull.gradient, expected, **CLOSE)
 
 
+def test_a_layer_that_hands_on_its_input_has_a_value_of_its_own() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.same = nn.Linear(3, 3), nn.Identity()
+
+        def forward(self, x: Any) -> Any:
+            y = self.fc(x)
+            z = self.same(y)
+            y.relu_()
+            return 2 * z
+
+    model = xaikit_torch.wrap(nets.seeded(Net), inputs=xk.Array(3))
+    pull = model.pull(nets.draw(4, 3), nets.ones_like, wrt="same")
+    assert pull.source.min() < 0
+    assert_array_equal(pull.source, model.run(nets.draw(4, 3), at=["fc"]).activations["fc"])
+    assert (pull.gradient == 2).all()
+
+
+def test_what_comes_after_the_layer_pulled_from_is_not_run() -> None:
+    rows = []
+    net = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2), nn.Linear(2, 1))
+    net[2].register_forward_hook(lambda m, a, out: rows.append(len(out)))
+    model = xaikit_torch.wrap(net, inputs=xk.Array(3))
+    model.run(nets.draw(2, 3))
+    rows.clear()
+    model.pull(nets.draw(2, 3), nets.ones_like, of="1", wrt="0")
+    assert rows == []
+    assert not model.pull(nets.draw(2, 3), nets.ones_like, of="1", wrt="2").gradient.any()
+    assert rows == [2]
+
+
 def test_a_network_that_writes_into_its_input_can_be_pulled() -> None:
     net = nn.Sequential(nn.ReLU(inplace=True), nn.Linear(3, 1))
     x = nets.draw(4, 3)

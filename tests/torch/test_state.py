@@ -1,5 +1,6 @@
 """Nothing is left on the network or on torch, after a call and after one that failed."""
 
+import contextlib
 import copy
 import time
 from typing import Any
@@ -13,6 +14,7 @@ import xaikit as xk
 import xaikit_torch
 from tests.torch import nets
 from xaikit.errors import ModelError
+from xaikit_torch._state import _exact
 
 
 class Noisy(nn.Module):
@@ -136,13 +138,15 @@ def test_the_own_exceptions_of_a_network_that_it_catches_do_not_confuse_the_trac
             self.wrong, self.right = nn.Sequential(nn.Linear(9, 2)), nn.Linear(3, 2)
 
         def forward(self, x: Any) -> Any:
-            try:
-                y = self.wrong(x)
-            except RuntimeError:
-                y = self.right(x)
+            for part, given in ((self.wrong, x), (self.right, x[:, :2]), (self.right, x)):
+                try:
+                    y = part(given)
+                except RuntimeError:
+                    continue
             return y.relu()
 
     model = xaikit_torch.wrap(Trying(), inputs=xk.Array(3))
+    assert list(model.layers) == ["getitem", "right", "relu"]
     assert model.layers["relu"].parents == ("right",)
     assert model.run(nets.draw(2, 3), at=["relu"]).activations["relu"].shape == (2, 2)
 
@@ -164,6 +168,57 @@ def test_a_hook_of_the_user_is_seen_at_work() -> None:
     run = xaikit_torch.wrap(net, inputs=xk.Array(3)).run(nets.draw(2, 3), at=["0"])
     assert (run.activations["0"] == 2).all()
     assert (run.output == 2).all()
+
+
+def switches() -> dict[str, Any]:
+    flags = torch.backends.cudnn
+    return {
+        **{n: getattr(flags, n) for n in ("enabled", "benchmark", "deterministic")},
+        **{n: getattr(flags, n).fp32_precision for n in ("conv", "rnn")},
+    }
+
+
+@pytest.fixture(params=["ieee", "tf32"])
+def mixed(request: pytest.FixtureRequest) -> Any:
+    """Switches that a user may have set, convolutions in another precision than recurrent layers."""
+    flags, before = torch.backends.cudnn, switches()
+    flags.conv.fp32_precision, flags.benchmark = request.param, True
+    yield switches()
+    flags.conv.fp32_precision, flags.benchmark = before["conv"], before["benchmark"]
+
+
+def test_switches_of_cuda_come_back(mixed: Any) -> None:
+    with _exact(cudnn=False):
+        assert switches() == {
+            **{"enabled": False, "benchmark": False, "deterministic": True},
+            **{"conv": "ieee", "rnn": "ieee"},
+        }
+    assert switches() == mixed
+    with contextlib.suppress(ZeroDivisionError), _exact(cudnn=True):
+        fail(None)
+    assert switches() == mixed
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_recurrent_network_on_cuda_gives_what_it_gives_on_the_cpu() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.lstm, self.head = nn.Conv1d(3, 8, 3), nn.LSTM(8, 16, batch_first=True), nn.Linear(16, 2)
+
+        def forward(self, x: Any) -> Any:
+            return self.head(self.lstm(self.conv(x).transpose(1, 2))[0][:, -1])
+
+    net, x = nets.seeded(Net), nets.draw(5, 20, 3)
+    on_cpu = xaikit_torch.wrap(copy.deepcopy(net), inputs=xk.Series(20, 3))
+    model = xaikit_torch.wrap(net.cuda(), inputs=xk.Series(20, 3))
+    before, stream = state(net), torch.cuda.get_rng_state().tolist()
+    for wrt in (None, "lstm", "conv"):
+        one, other = (m.pull(x, nets.ones_like, wrt=wrt) for m in (on_cpu, model))
+        np.testing.assert_allclose(other.gradient, one.gradient, rtol=1e-4, atol=1e-6)
+    assert model.device == "cuda:0"
+    assert state(net) == before
+    assert torch.cuda.get_rng_state().tolist() == stream
 
 
 def test_a_copy_of_the_network_is_not_affected(noisy: Any) -> None:

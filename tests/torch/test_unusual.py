@@ -1,5 +1,6 @@
 """Networks that are built in unusual ways: packed, fused, scripted, exported, compiled, parametrised, parallel."""
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -147,8 +148,12 @@ def test_a_compiled_network_is_the_network_itself() -> None:
 def test_a_compiled_part_is_run_without_the_compiler() -> None:
     net = nets.seeded(lambda: nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)))
     plain = xaikit_torch.wrap(net, inputs=xk.Array(3)).run(nets.draw(2, 3))
-    whole = nn.Sequential(torch.compile(net), nn.Identity())
-    whole[1].compile()
+
+    def never(graph: Any, inputs: Any) -> Any:
+        raise AssertionError("the compiler has run")
+
+    whole = nn.Sequential(torch.compile(net, backend=never), nn.Identity())
+    whole[1].compile(backend=never)
     model = xaikit_torch.wrap(whole, inputs=xk.Array(3))
     run = model.run(nets.draw(2, 3), at=["0._orig_mod.1"])
     assert_allclose(run.output, plain.output, **CLOSE)
@@ -242,6 +247,24 @@ def test_a_function_of_the_users_own_does_not_break_the_run() -> None:
     run = model.run(x, at=["fc"])
     assert_array_equal(run.output, np.maximum(2 * run.activations["fc"], 0))
     assert_allclose(model.pull(x, nets.ones_like, wrt="fc").gradient, 2.0 * (run.output > 0))
+
+
+def test_calls_on_another_thread_are_not_seen() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.other = nn.Linear(3, 3), torch.zeros(1, 3)
+
+        def forward(self, x: Any) -> Any:
+            thread = threading.Thread(target=self.fc, args=(self.other,))
+            thread.start()
+            thread.join()
+            return self.fc(x)
+
+    model = xaikit_torch.wrap(nets.seeded(Net), inputs=xk.Array(3))
+    assert "fc:1" not in model.layers
+    run = model.run(nets.draw(2, 3), at=["fc"])
+    assert_array_equal(run.activations["fc"], run.output)
 
 
 def test_a_recomputed_block_gives_the_same_gradient() -> None:

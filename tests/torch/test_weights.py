@@ -129,3 +129,12 @@ def test_precision_is_part_of_the_fingerprint(dtype: Any) -> None:
     net = nn.Sequential(nn.Linear(2, 2))
     single = xaikit_torch.wrap(net).fingerprint()
     assert xaikit_torch.wrap(net.to(dtype)).fingerprint() != single
+
+
+def test_weights_made_in_inference_mode_have_a_fingerprint_too() -> None:
+    with torch.inference_mode():
+        net = nn.Sequential(nn.Linear(2, 2))
+        model = xaikit_torch.wrap(net)
+        before = model.fingerprint()
+        net[0].bias += 1
+        assert model.fingerprint() != before
