@@ -1,6 +1,7 @@
 """What `train` stores and `load` reads: checked, never half written, and found in the right order."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -54,14 +55,14 @@ def test_a_failed_write_leaves_the_old_pair(stored: Path, framework: str, monkey
     before = {p.name: p.read_bytes() for p in stored.iterdir()}
     kept = zoo.card("xo_cnn")
     assert kept.trained is not None
-    replace = shelf.os.replace
+    replace = os.replace
 
     def fail_on_the_card(source: Any, target: Any) -> None:
         if str(target).endswith(".json"):
             raise OSError("no space left on device")
         replace(source, target)
 
-    monkeypatch.setattr(shelf.os, "replace", fail_on_the_card)
+    monkeypatch.setattr(os, "replace", fail_on_the_card)
     with pytest.raises(StorageError, match="no space left"):
         zoo.train("xo_cnn", framework, epochs=1, seed=2)
     assert {name: (stored / name).read_bytes() for name in before} == before

@@ -15,6 +15,7 @@ import numpy as np
 
 from xaikit.arrays import Array
 from xaikit.errors import ParameterError, StorageError
+from xaikit.storage import write_atomically
 from xaikit.zoo.building import check_weights, weights_id
 from xaikit.zoo.cards import Card
 from xaikit.zoo.networks import Network
@@ -95,23 +96,15 @@ def put(folder: Path, card: Card, content: bytes) -> None:
     """Write weights, then the card that names them; a reader sees the old pair or the new one, never a mixture."""
     assert card.trained is not None
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _replace(folder / card.trained.file, content)
-        _replace(folder / f"{card.name}.json", json.dumps(card.to_dict(), indent=1, ensure_ascii=False).encode())
+        write_atomically(folder / card.trained.file, content)
+        write_atomically(
+            folder / f"{card.name}.json", json.dumps(card.to_dict(), indent=1, ensure_ascii=False).encode()
+        )
         for old in folder.glob(f"{card.name}-*.safetensors"):
             if old.name != card.trained.file:
                 old.unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(f"{folder} cannot be written: {error}; name another folder in XAIKIT_CACHE") from None
-
-
-def _replace(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(content)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _parsed(content: bytes, path: Traversable) -> dict[str, Array]:

@@ -25,7 +25,7 @@ from xaikit.zoo.recipes import Augmentation, Recipe
         augmentation=Augmentation(rotation=40.0, shift=0.2, shear=0.2, zoom=0.2, horizontal_flip=True),
     ),
     limits=(
-        "Trained on 1,800 photos only: one answer in five to six is wrong.",
+        "Trained on 1,800 photos only: about one answer in seven is wrong.",
         "A photo without a cat or a dog gets an answer too; one with both gets an arbitrary one.",
         "The photo is stretched to a square, so proportions are not what they were.",
     ),

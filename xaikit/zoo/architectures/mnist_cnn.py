@@ -17,7 +17,7 @@ from xaikit.zoo.recipes import Augmentation, Recipe
         optimizer="rmsprop",
         learning_rate=1e-3,
         batch=64,
-        epochs=12,
+        epochs=15,
         schedule="cosine",
         average=0.99,
         augmentation=Augmentation(rotation=8.0, shift=0.05, zoom=0.08),
