@@ -63,7 +63,7 @@ ELEMENTWISE = _words(
     "exponential linear identity glu dropout gaussian_noise batch_norm rescaling normalization masking "
     "activity_regularization add subtract multiply divide average minimum maximum negative absolute exp expm1 log "
     "log1p sqrt rsqrt square power clip sin cos erf sign where cast embedding reciprocal logical_not floor round "
-    "rms_norm stop_gradient"
+    "rms_norm stop_gradient layer_scale stochastic_depth"
 )
 RECURRENT = frozenset(("rnn", "lstm", "gru", "bidirectional", "conv_lstm"))
 REDUCING = _words("mean sum max min prod std var logsumexp any all argmax argmin")

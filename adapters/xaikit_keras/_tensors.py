@@ -127,10 +127,3 @@ def as_columns(tensor: Any, count: int | None, name: str) -> Any:
 def single(tensor: Any) -> Any:
     """Give a value as float32 if it is a floating one."""
     return tf.cast(tensor, tf.float32) if tensor.dtype.is_floating else tensor
-
-
-def numpy(value: Any) -> Any:
-    """Turn a tensor, or a mapping of tensors, into arrays."""
-    if isinstance(value, Mapping):
-        return {n: v.numpy() for n, v in value.items()}
-    return value.numpy()
