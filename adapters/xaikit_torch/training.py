@@ -104,7 +104,7 @@ class _Training(Training):
 
 
 def _bfloat16_is_fast(device: torch.device) -> bool:
-    """Forward passes in bfloat16 (weights stay float32) take 0.3 of the time, if the processor knows the type."""
+    """Forward passes in bfloat16 (weights stay float32) take 0.4 of the time, if the processor knows the type."""
     capabilities: Any = getattr(torch.cpu, "get_capabilities", dict)  # not in the oldest versions
     return device.type == "cuda" or bool(capabilities().get("avx512_bf16"))
 
