@@ -15,6 +15,7 @@ import numpy as np
 import xaikit as xk
 from xaikit import data
 from xaikit.arrays import agreement
+from xaikit.perturb.memory import MEMORY
 
 FEW: dict[str, dict[str, Any]] = {
     "lime": {"samples": 100},
@@ -27,11 +28,11 @@ BOUNDS = {"output": 1e-5, "gradient": 1e-5, "parts": 1e-4, "alone": 1e-6}
 
 
 def inputs(name: str, count: int) -> Any:
-    """Give real inputs in display units: test digits, test photos, drawings of another seed than in training."""
+    """Give real inputs in display units: test digits, test photos of both kinds, drawings not trained on."""
     if name == "xo_cnn":
-        return data.xo(seed=12345, n=count)[0]
-    part = data.load({"mnist_cnn": "mnist"}.get(name, name)).test
-    return part.x[:count] if name == "mnist_cnn" else part.x[:: max(1, len(part.x) // count)][:count]
+        return data.xo(count, seed=12345)[0]
+    x = data.load({"mnist_cnn": "mnist"}.get(name, name)).read("test").x
+    return x[:: len(x) // count][:count]
 
 
 def of(result: Any) -> Any:
@@ -62,9 +63,9 @@ def row(name: str, method: str, torch: Any, keras: Any, x: Any) -> None:
     bound = BOUNDS["parts" if a.part_values is not None else "gradient"]
     flipped = gaps > bound
     kept = gaps[~flipped].max() if (~flipped).any() else float("nan")
-    alone = np.concatenate([of(xk.explain(torch, one, method, **how)) for one in x[:5]])
-    width = alone.shape[1]
-    single = agreement(of(a)[:5, :width], alone).max()
+    MEMORY.clear()  # or the samples alone would read the answers that the batch had
+    alone = [of(xk.explain(torch, one, method, **how)) for one in x[:5]]
+    single = max(agreement(both[None, : one.shape[1]], one).max() for both, one in zip(of(a), alone, strict=False))
     print(f"{name:14s} {method:22s} {kept:11.1e} {flipped.mean():8.1%} {single:11.1e}", flush=True)
 
 

@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 from tests.analytic import Analytic, golden
 from xaikit.attribution import explain
 from xaikit.errors import NotSupported, ParameterError, TargetError, UnknownName
-from xaikit.inputs import Array, Margin
+from xaikit.inputs import Array, Classes, Margin
 from xaikit.wrapping import wrap
 
 W = np.array([[1.0, -2.0], [3.0, 0.5], [-1.0, 4.0]])
@@ -106,6 +106,12 @@ def test_grad_cam_refuses_a_model_without_maps():
         explain(linear(), X, "grad-cam", target=0)
 
 
+@pytest.mark.parametrize("seed", [-1, 1.5, None, True, 2**32])
+def test_a_seed_is_a_whole_number(seed):
+    with pytest.raises(ParameterError, match="the seed is a whole number"):
+        explain(linear(), X, "saliency", target=0, seed=seed)
+
+
 def test_unknown_names_suggest_the_nearest():
     with pytest.raises(UnknownName, match="did you mean 'saliency'"):
         explain(linear(), X, "salience", target=0)
@@ -113,3 +119,31 @@ def test_unknown_names_suggest_the_nearest():
         explain(linear(), X, "integrated-gradients", target=0, step=3)
     with pytest.raises(TargetError, match="choose one as target: 0, 1"):
         explain(linear(), X, "saliency")
+
+
+def test_a_saturated_probability_is_taken_from_the_logits():
+    """Of p = 1 - 1e-9 float32 says 1: occlusion of a confident network would be all zeros."""
+    torch = pytest.importorskip("torch")
+    net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Softmax(1))
+    with torch.no_grad():
+        net[0].weight.copy_(torch.tensor([[10.0, 10.0], [0.0, 0.0]]))
+        net[0].bias.zero_()
+    model = wrap(net, inputs=Array((2,)), outputs=Classes(["a", "b"]))
+    x = np.array([1.0, 1.5])
+    result = explain(model, x, "occlusion", target="a")
+    exact = 1 / (1 + np.exp(-25)) - np.array([1 / (1 + np.exp(-15)), 1 / (1 + np.exp(-10))])
+    assert_allclose(result.values[0], exact, rtol=1e-4)
+    assert_allclose(result.quality["score"], 1 / (1 + np.exp(-25)), rtol=1e-12)
+
+
+def test_arithmetic_that_only_looks_like_a_softmax_keeps_its_own_probabilities():
+    torch = pytest.importorskip("torch")
+
+    class Own(torch.nn.Module):
+        def forward(self, x):
+            e = torch.exp(x)
+            return e / e.sum(1, keepdim=True)
+
+    model = wrap(Own(), inputs=Array((2,)), outputs=Classes(["a", "b"], "softmax"))
+    result = explain(model, [1.0, 0.0], "occlusion", target="a", baseline=0)
+    assert_allclose(result.values[0], [1 / (1 + np.exp(-1)) - 0.5, 0], atol=1e-6)

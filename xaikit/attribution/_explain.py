@@ -4,6 +4,7 @@ import hashlib
 import platform
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from importlib import metadata
 from typing import Any
@@ -11,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from xaikit.arrays import Array, Tensors, each, leaves, length, rows
-from xaikit.attribution._method import Map, Method, Task, methods
+from xaikit.attribution._method import Map, Method, Task, methods, probabilities
 from xaikit.errors import InputError, NotSupported, ParameterError, UsageError
-from xaikit.inputs import Table, resolve
+from xaikit.inputs import Classes, Table, resolve
 from xaikit.model import Model
 from xaikit.progress import Progress, bar
 from xaikit.results import Attribution, Attributions, Origin, judge
@@ -45,6 +46,8 @@ def explain(
 
     Raises UnknownName, ParameterError, TargetError, InputError, and NotSupported if the model cannot serve the method.
     """
+    if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or not 0 <= seed < 2**32:
+        raise ParameterError(f"the seed is a whole number from 0 to 2**32 - 1, not {seed!r}")
     cls = methods[method]
     explainer = cls.make(parameters)
     require_model(model, cls)
@@ -53,8 +56,12 @@ def explain(
     prediction = model.run(encoded).output
     scores = resolve(target, model.outputs, prediction, score_kind(model, cls, score))
     with bar(progress, method) as shown:
-        task = Task(model, encoded, model.inputs, display, scores, prediction, seed, shown, max_calls)
+        by_logits = scores.kind == "probability" and has_logits(model, encoded, prediction)
+        task = Task(
+            model, encoded, model.inputs, display, scores, prediction, seed, shown, max_calls, by_logits=by_logits
+        )
         found = explainer(task)
+        found = replace(found, quality={**found.quality, "score": _score(task)})
     task.calls["model_calls"] += length(encoded)
     return _results(task, found, method, explainer, time.perf_counter() - start)
 
@@ -92,6 +99,22 @@ def score_kind(model: Model, cls: type[Method], asked: str | None) -> Any:
     return (asked or cls.score) if classes else (asked or "output")
 
 
+def has_logits(model: Model, x: Tensors, prediction: Tensors) -> bool:
+    """Whether the model's logits give its probabilities, tried on the first sample.
+
+    They do not where the softmax is the network's own arithmetic, which no adapter recognises.
+    """
+    first = slice(0, 1)
+    try:
+        logits = model.run(rows(x, first), score="logit").output
+    except NotSupported:
+        return False
+    said = dict(leaves(rows(prediction, first)))
+    specs = {n: model.outputs[n] if isinstance(model.outputs, Mapping) else model.outputs for n in said}
+    found = [(specs[n], z, said[n]) for n, z in leaves(logits) if isinstance(specs[n], Classes)]
+    return all(np.allclose(s.of_logits(z), s.of_logits(p) if s.form == "logits" else p, atol=1e-4) for s, z, p in found)
+
+
 def _results(task: Task, found: Map, method: str, explainer: Method, seconds: float) -> Attribution | Attributions:
     if not isinstance(task.x, Mapping):
         return _attribution(task, found, _origin(task, found, method, explainer, seconds), None)
@@ -111,7 +134,7 @@ def _attribution(task: Task, found: Map, origin: Origin, name: str | None) -> At
     axes = axes or tuple(f"axis {i}" for i in range(values.ndim - 1))
     quality = {k: np.asarray(v, np.float64) for k, v in found.quality.items()}
     calls = np.full(len(task), task.calls["model_calls"] / len(task))
-    quality = {**quality, "score": task.scores.value(_scored(task), task.x), "model_calls": calls}
+    quality = {**quality, "model_calls": calls}
     return Attribution(
         values=values,
         axes=("sample", *axes),
@@ -131,9 +154,16 @@ def _attribution(task: Task, found: Map, origin: Origin, name: str | None) -> At
     )
 
 
-def _scored(task: Task) -> Tensors:
-    """Give the output in the form of the scores; the prediction is raw."""
-    return task.prediction if task.scores.kind == "output" else task.model.run(task.x, score=task.scores.kind).output
+def _score(task: Task) -> Array:
+    """Give f(x) of every sample: from the prediction if it is in the form of the scores, else from the model."""
+    specs = task.model.outputs.values() if isinstance(task.model.outputs, Mapping) else [task.model.outputs]
+    forms = {s.form for s in specs if isinstance(s, Classes)}
+    if not forms or task.scores.kind == "output" or (task.scores.kind == "probability" and not task.by_logits):
+        return task.scores.value(task.prediction, task.x)
+    if forms != {"logits"}:
+        return task.value(task.x)
+    said = probabilities(task.prediction, task.model.outputs) if task.by_logits else task.prediction
+    return task.scores.value(said, task.x)
 
 
 def _by_column(values: Array, spec: Table) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 
 from xaikit.arrays import Array, Tensors, each, leaves, length, rows
 from xaikit.errors import NotSupported, ParameterError, nearest
-from xaikit.inputs import Scores
+from xaikit.inputs import Classes, Scores
 from xaikit.model import Model, Pull, Run
 from xaikit.perturb.baseline import baselines
 from xaikit.progress import Progress
@@ -32,7 +32,8 @@ class Task:
     """What is to be explained: a batch of encoded samples with one score each, and the model to ask.
 
     `x` (sample, *shape), channels last; `spec` and `display` as in Attribution; `prediction` the raw output.
-    Model calls are counted: one for each sample of a forward pass or of a pull.
+    Model calls are counted: one for each sample of a forward pass or of a pull. With `by_logits` probabilities are
+    taken from the logits in float64: near 0 and 1 a float32 probability is too coarse for the difference of two.
     """
 
     model: Model
@@ -45,6 +46,7 @@ class Task:
     progress: Progress = lambda done, total: None
     max_calls: int | None = None
     calls: dict[str, int] = field(default_factory=lambda: {"model_calls": 0})
+    by_logits: bool = False
 
     def __len__(self) -> int:
         return length(self.x)
@@ -56,7 +58,10 @@ class Task:
     def run(self, x: Tensors, **how: Any) -> Run:
         """Run the model in the form of the scores, and count."""
         self._count(x)
-        return self.model.run(x, score=self.scores.kind, **how)
+        if not self.by_logits:
+            return self.model.run(x, score=self.scores.kind, **how)
+        run = self.model.run(x, score="logit", **how)
+        return dataclasses.replace(run, output=probabilities(run.output, self.model.outputs))
 
     def value(self, x: Tensors, index: Array | None = None) -> Array:
         """Give the explained scalar of every row: (row,); `index` says to which sample a row belongs."""
@@ -150,6 +155,13 @@ class Method(ABC):
 
 
 methods: Registry[type[Method]] = Registry("method", "xaikit.attribution")
+
+
+def probabilities(logits: Tensors, spec: Any) -> Tensors:
+    """Turn the logits of Classes into probabilities in float64; other outputs stay."""
+    if isinstance(logits, Mapping):
+        return {n: np.asarray(probabilities(a, spec[n])) for n, a in logits.items()}
+    return spec.of_logits(logits) if isinstance(spec, Classes) else logits
 
 
 def parameter(default: Any, help: str) -> Any:

@@ -78,10 +78,13 @@ class Classes(Named):
 
     def probabilities(self, output: Array) -> Array:
         """Turn raw network outputs (sample, width) into one probability per name (sample, name)."""
-        p = np.asarray(output, np.float64)
-        if self.form == "logits":
-            p = sigmoid(p) if p.shape[-1] == 1 else softmax(p)
+        p = self.of_logits(output) if self.form == "logits" else np.asarray(output, np.float64)
         return np.concatenate([1 - p, p], axis=-1) if self.binary(p.shape[-1]) else p
+
+    def of_logits(self, logits: Array) -> Array:
+        """Turn logits into probabilities of the network's own width, in float64."""
+        z = np.asarray(logits, np.float64)
+        return sigmoid(z) if self.form == "sigmoid" or z.shape[-1] == 1 else softmax(z)
 
     def predicted(self, output: Array) -> Array:
         """Give the index of the most probable class of each sample: (sample,)."""
