@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from xaikit.arrays import Array
 from xaikit.attribution._method import Map, Method, Task, methods, parameter, require
 from xaikit.perturb.coalitions import coin_flips
 from xaikit.perturb.evaluate import ask
@@ -51,7 +52,8 @@ class Lime(Method):
         masks = [coin_flips(self.samples, p.count, task.seed) for p in parts]
         answers = ask(task, maskers(task, parts, own_means(self.baseline, task.spec)), masks)
         fits = [
-            surrogate(m[a.known], a.values[a.known], self.kernel_width) for m, a in zip(masks, answers, strict=True)
+            surrogate(m[a.known], a.values[a.known], self.kernel_width, scale=_scale(task, a.values[a.known]))
+            for m, a in zip(masks, answers, strict=True)
         ]
         quality = {
             "surrogate_r2": np.array([f.r2 for f in fits]),
@@ -60,6 +62,11 @@ class Lime(Method):
             "complete": np.array([a.complete for a in answers]),
         }
         return Map(**paint(task, parts, [f.values for f in fits]), quality=quality)
+
+
+def _scale(task: Task, scores: Array) -> float | None:
+    """Give the scale of the scores' rounding where it is not their size: float32 logits of up to about 16."""
+    return 16 * float(np.abs(scores * (1 - scores)).max(initial=0)) if task.by_logits else None
 
 
 def own_means(baseline: Any, spec: Any) -> Any:

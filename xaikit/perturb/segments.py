@@ -11,6 +11,8 @@ from xaikit.errors import ParameterError, UnknownName
 from xaikit.perturb.question import Question
 
 COUNT = 50
+PIXELS = 9
+"""By default no more superpixels than leave each so many pixels: a single one, filled with its mean, stays itself."""
 """How many parts an image is cut into unless another number is asked for."""
 WINDOWS = 20
 """How many windows a series is cut into at most, likewise."""
@@ -204,6 +206,7 @@ def grid(shape: tuple[int, ...], count: int) -> Array:
 def _superpixels(image: Array, name: str, count: int, seed: int, parameters: dict[str, Any]) -> Array:
     if name not in SEGMENTERS:
         raise UnknownName("segmentation", name, SEGMENTERS)
+    count = max(1, min(count, image.shape[0] * image.shape[1] // PIXELS))
     try:
         found = SEGMENTERS[name](_unit_range(image), seed, **{"n_segments": count, **parameters})
     except TypeError as error:

@@ -19,12 +19,15 @@ class Surrogate:
     predicts: float
 
 
-def surrogate(masks: Array, scores: Array, kernel_width: float, alpha: float = 1.0) -> Surrogate:
+def surrogate(
+    masks: Array, scores: Array, kernel_width: float, alpha: float = 1.0, scale: float | None = None
+) -> Surrogate:
     """Fit scores (coalition,) on masks (coalition, part) by ridge regression, near coalitions first.
 
     A coalition has the weight sqrt(exp(-d²/kernel_width²)), d its cosine distance from all parts. Equal to the lime
     package's fit with all features. Source: Ribeiro, Singh and Guestrin, "Why Should I Trust You?" (2016), sections
-    3.3 and 3.4. Fewer than two coalitions give NaN.
+    3.3 and 3.4. Fewer than two coalitions give NaN. `scale` is the size of the scores, of which float32's rounding is a
+    share: by default their largest; of probabilities p that were taken from logits, p(1 - p) times the logits' own.
     """
     Z, y = masks.astype(np.float64), np.asarray(scores, np.float64)
     if len(y) < 2:
@@ -33,15 +36,22 @@ def surrogate(masks: Array, scores: Array, kernel_width: float, alpha: float = 1
     weights = np.sqrt(np.exp(-(distance**2) / kernel_width**2))
     middle, mean = np.average(Z, axis=0, weights=weights), float(np.average(y, weights=weights))
     Zc, yc = Z - middle, y - mean
+    if np.ptp(y) == 0:
+        return Surrogate(np.zeros(Z.shape[1]), mean, 1.0, mean)
     values = np.linalg.solve((Zc.T * weights) @ Zc + alpha * np.eye(Z.shape[1]), (Zc.T * weights) @ yc)
     intercept = float(mean - middle @ values)
-    return Surrogate(values, intercept, _r2(yc, yc - Zc @ values, weights, y), float(intercept + values.sum()))
+    return Surrogate(
+        values,
+        intercept,
+        _r2(yc, yc - Zc @ values, weights, np.abs(y).max() if scale is None else scale),
+        float(intercept + values.sum()),
+    )
 
 
-def _r2(centred: Array, residual: Array, weights: Array, y: Array) -> float:
-    """The weighted share of variance explained; 1 where the scores do not vary beyond the rounding of float32."""
+def _r2(centred: Array, residual: Array, weights: Array, scale: float) -> float:
+    """The weighted share of variance explained; 1 where scores of this scale do not vary beyond float32's rounding."""
     variance, left = np.average(centred**2, weights=weights), np.average(residual**2, weights=weights)
-    rounding = (4 * np.finfo(np.float32).eps * np.abs(y).max()) ** 2
+    rounding = (4 * np.finfo(np.float32).eps * scale) ** 2
     return 1.0 if variance <= rounding else float(1 - left / variance)
 
 
