@@ -106,6 +106,25 @@ def test_grad_cam_refuses_a_model_without_maps():
         explain(linear(), X, "grad-cam", target=0)
 
 
+@pytest.mark.parametrize(
+    ("method", "wrong", "message"),
+    [
+        ("smooth-grad", {"samples": "many"}, "takes int for samples, not 'many'"),
+        ("smooth-grad", {"samples": True}, "takes int for samples, not True"),
+        ("smooth-grad", {"noise": "0.1"}, "takes float for noise"),
+        ("grad-cam", {"layer": 3}, r"takes str \| None for layer, not 3"),
+        ("grad-cam", {"relu": 1}, "takes bool for relu, not 1"),
+    ],
+)
+def test_a_parameter_of_another_type_is_refused(method, wrong, message):
+    with pytest.raises(ParameterError, match=message):
+        explain(linear(), X, method, target=0, **wrong)
+
+
+def test_whole_numbers_serve_as_floats():
+    assert explain(linear(), X, "smooth-grad", target=0, samples=np.int64(2), noise=1).values.shape == X.shape
+
+
 @pytest.mark.parametrize("seed", [-1, 1.5, None, True, 2**32])
 def test_a_seed_is_a_whole_number(seed):
     with pytest.raises(ParameterError, match="the seed is a whole number"):

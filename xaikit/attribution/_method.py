@@ -1,10 +1,11 @@
 """What a method is given, and what it gives back."""
 
 import dataclasses
+import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, cast, get_args
 
 import numpy as np
 
@@ -146,11 +147,13 @@ class Method(ABC):
 
     @classmethod
     def make(cls, parameters: Mapping[str, Any]) -> "Method":
-        """Build the method from keyword parameters. Raises ParameterError with the nearest name."""
-        known = cls.parameters()
-        for name in parameters:
+        """Build the method from keyword parameters. Raises ParameterError: the nearest name, or the type asked for."""
+        known, types = cls.parameters(), {f.name: f.type for f in dataclasses.fields(cast(Any, cls))}
+        for name, value in parameters.items():
             if name not in known:
                 raise ParameterError(f"{_title(cls)} has no parameter {name!r}{nearest(name, known)}")
+            if not _fits(value, types[name]):
+                raise ParameterError(f"{_title(cls)} takes {known[name].type} for {name}, not {value!r}")
         return cls(**parameters)
 
 
@@ -177,6 +180,18 @@ def require(condition: bool, message: str) -> None:
 
 def _type_text(annotation: Any) -> str:
     return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+
+
+def _fits(value: Any, annotation: Any) -> bool:
+    """Whether a value is of an annotated type: int and float take any such number, but no bool."""
+    if isinstance(value, bool | np.bool_):
+        return Any in _members(annotation) or bool in _members(annotation)
+    kinds = {int: numbers.Integral, float: numbers.Real}
+    return any(m is Any or isinstance(value, kinds.get(m, m)) for m in _members(annotation))
+
+
+def _members(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) or (annotation,)
 
 
 def _title(cls: type[Any]) -> str:

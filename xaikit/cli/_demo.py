@@ -20,10 +20,10 @@ NETWORK = "cats_vs_dogs"
 METHODS: Mapping[str, Mapping[str, Any]] = {
     "lime": {},
     "kernel-shap": {"samples": 1000},
-    "integrated-gradients": {},
+    "integrated-gradients": {"steps": 200},
     "grad-cam": {},
 }
-"""Defaults, but for half the coalitions in kernel-shap: each framework has to make them all on two cores."""
+"""Defaults, but for half the coalitions in kernel-shap, and as many steps as this network's kinks need."""
 
 Results = dict[str, dict[str, Attribution]]
 
