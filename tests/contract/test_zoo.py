@@ -1,0 +1,75 @@
+"""Trained networks on real inputs: both frameworks, and a sample alone and in a batch, give one explanation."""
+
+import os
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+import xaikit as xk
+from xaikit import data
+from xaikit.arrays import agreement
+from xaikit.perturb.memory import MEMORY
+
+COUNTS = {"xo_cnn": 40, "mnist_cnn": 40, "cats_vs_dogs": 3}
+FEW: dict[str, dict[str, Any]] = {
+    "lime": {"samples": 100},
+    "kernel-shap": {"samples": 100},
+    "exact-shapley": {"segments": 6},
+    "smooth-grad": {"samples": 5},
+    "integrated-gradients": {"steps": 20},
+}
+CASES = [(name, method) for name in COUNTS for method in xk.methods]
+
+
+@cache
+def inputs(name: str) -> Any:
+    """Give real inputs in display units: test digits, test photos of both kinds, drawings not trained on."""
+    if name == "xo_cnn":
+        return data.xo(COUNTS[name], seed=12345)[0]
+    if not os.environ.get("XAIKIT_DATA"):
+        pytest.skip("XAIKIT_DATA names no folder with the test set")
+    x = data.load({"mnist_cnn": "mnist"}.get(name, name)).read("test").x
+    return x[:: len(x) // COUNTS[name]][: COUNTS[name]]
+
+
+@cache
+def model(name: str, framework: str) -> Any:
+    return xk.zoo.load(name, framework)
+
+
+@cache
+def explained(name: str, framework: str, method: str) -> Any:
+    return xk.explain(model(name, framework), inputs(name), method, **FEW.get(method, {}))
+
+
+def compared(result: Any) -> Any:
+    """Give the values of the parts where there are parts, else the map."""
+    return result.values if result.part_values is None else np.nan_to_num(result.part_values)
+
+
+@pytest.mark.parametrize(("name", "method"), CASES)
+def test_the_frameworks_agree(name: str, method: str) -> None:
+    """Gradients to 1e-5, parts to 1e-4; where a ReLU or a pooling decides otherwise they cannot: at most 1 %."""
+    a, b = (explained(name, framework, method) for framework in ("torch", "keras"))
+    bound = 1e-5 if a.part_values is None and "pull" in xk.methods[method].needs else 1e-4
+    gaps = agreement(compared(a), compared(b))
+    assert (gaps > bound).sum() <= 0.01 * len(gaps), gaps.max()
+    assert a.target == b.target
+    assert agreement(a.prediction, b.prediction).max() <= 1e-5
+
+
+@pytest.mark.parametrize(("name", "method"), CASES)
+def test_alone_as_in_a_batch(name: str, method: str) -> None:
+    batch = compared(explained(name, "torch", method))
+    MEMORY.clear()  # or the sample alone would read the answers that the batch had
+    for i in (0, 2):
+        alone = compared(xk.explain(model(name, "torch"), inputs(name)[i], method, **FEW.get(method, {})))
+        assert agreement(batch[i : i + 1, : alone.shape[1]], alone).max() <= 1e-6
+
+
+def test_what_is_compared_is_not_nothing() -> None:
+    for framework in ("torch", "keras"):
+        maps = np.abs(compared(explained("xo_cnn", framework, "occlusion"))).reshape(COUNTS["xo_cnn"], -1)
+        assert np.median(maps.max(1)) > 1e-3
