@@ -12,6 +12,8 @@ from xaikit import data
 from xaikit.arrays import agreement
 from xaikit.perturb.memory import MEMORY
 
+pytestmark = pytest.mark.slow
+
 COUNTS = {"xo_cnn": 40, "mnist_cnn": 40, "cats_vs_dogs": 3}
 FEW: dict[str, dict[str, Any]] = {
     "lime": {"samples": 100},
