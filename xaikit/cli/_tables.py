@@ -162,7 +162,10 @@ def _words(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{k} {_words(v)}" if v is not None else f"{k} –" for k, v in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(_words(v) for v in value)
+        lines = any(isinstance(v, list | tuple) or (isinstance(v, str) and " " in v) for v in value)
+        return ("\n" if lines else ", ").join(_words(v) for v in value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
     return f"{value:,}" if isinstance(value, int) and value > 9999 else str(value)
 
 
