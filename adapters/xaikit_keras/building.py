@@ -174,7 +174,9 @@ def _zero_pad(node: Node, architecture: Architecture) -> keras.Layer:
 
 def _batch_norm(node: Node, architecture: Architecture) -> keras.Layer:
     p = node.parameters
-    return keras.layers.BatchNormalization(epsilon=p["epsilon"], momentum=p["momentum"], name=node.name)
+    return keras.layers.BatchNormalization(
+        scale=p["scale"], epsilon=p["epsilon"], momentum=p["momentum"], name=node.name
+    )
 
 
 def _embedding(node: Node, architecture: Architecture) -> keras.Layer:

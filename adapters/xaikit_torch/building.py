@@ -363,7 +363,11 @@ def _add(node: Node, shape: tuple[int, ...], rank: int, layout: Layout) -> Made:
 def _batch_norm(node: Node, shape: tuple[int, ...], rank: int, layout: Layout) -> Made:
     p = node.parameters
     kind = _by_rank("BatchNorm", max(rank, 1))
-    return [("", kind(shape[-1], eps=p["epsilon"], momentum=1.0 - p["momentum"]))]
+    module = kind(shape[-1], eps=p["epsilon"], momentum=1.0 - p["momentum"])
+    if not p["scale"]:  # a constant instead of a parameter, so that all that reads `weight` still can
+        del module.weight
+        module.register_buffer("weight", torch.ones(shape[-1]), persistent=False)
+    return [("", module)]
 
 
 def _layer_norm(node: Node, shape: tuple[int, ...], rank: int, layout: Layout) -> Made:

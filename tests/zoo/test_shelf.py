@@ -146,6 +146,20 @@ def test_training_without_data_says_what_to_provide(
         zoo.train("cats_vs_dogs")
 
 
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("ask", [zoo.load, zoo.train])
+def test_what_cannot_be_trained_is_said_before_anything_is_built(ask: Any) -> None:
+    with pytest.raises(DataError, match=r"vgg16 has no data set and no recipe to train with; zoo\.build\('vgg16'\)"):
+        ask("vgg16")
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_every_network_has_a_card_that_reads_back(name: str) -> None:
+    card = zoo.card(name)
+    assert card.limits
+    assert Card.from_dict(json.loads(json.dumps(card.to_dict()))).to_dict() == card.to_dict()
+
+
 def test_build_gives_the_bare_network(framework: str, backend: Any) -> None:
     net = zoo.build("xo_cnn", framework, seed=4)
     assert type(net).__mro__[-2].__module__.partition(".")[0] != "xaikit"

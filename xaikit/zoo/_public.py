@@ -50,7 +50,8 @@ def load(name: str, framework: str | None = None) -> Model:
     """A trained network, wrapped with its specs and its `weights_id`.
 
     The weights are those trained here, else the shipped ones, else it is trained now, which needs its data. Raises
-    UnknownName, StorageError for a weights file that is damaged or not the one its card describes, DataError.
+    UnknownName, StorageError for a weights file that is damaged or not the one its card describes, DataError where
+    there are neither weights nor data.
     """
     entry = networks[name]
     place, found = _stored(entry)
@@ -75,7 +76,8 @@ def train(
     """
     entry = networks[name]
     if entry.data is None or entry.recipe is None:
-        raise DataError(f"{name} has no data set to train on; use build({name!r}) and train it on a folder of your own")
+        lacks = " and no ".join(what for what, has in (("data set", entry.data), ("recipe", entry.recipe)) if not has)
+        raise DataError(f"{name} has no {lacks} to train with; zoo.build({name!r}) gives the bare network, untrained")
     if epochs is not None and epochs < 1:
         raise ParameterError(f"epochs must be at least 1, not {epochs}")
     recipe = entry.recipe if epochs is None else replace(entry.recipe, epochs=epochs)

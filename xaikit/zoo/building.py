@@ -332,19 +332,27 @@ class Ops:
     # ------------------------------------------------------------------ normalisation
 
     def batch_norm(
-        self, x: Symbol, *, epsilon: float = 1e-3, momentum: float = 0.99, name: str | None = None
+        self,
+        x: Symbol,
+        *,
+        scale: bool = True,
+        epsilon: float = 1e-3,
+        momentum: float = 0.99,
+        name: str | None = None,
     ) -> Symbol:
-        """Batch normalisation per channel (Ioffe and Szegedy 2015); the moving statistics keep `momentum` per step."""
+        """Batch normalisation per channel (Ioffe and Szegedy 2015); the moving statistics keep `momentum` per step.
+
+        Without `scale` there is no gamma: through a ReLU, the kernel that reads it can scale instead.
+        """
         c = x.shape[-1:]
         weights = {
-            "gamma": Weight(c, "ones"),
+            **({"gamma": Weight(c, "ones")} if scale else {}),
             "beta": Weight(c, "zeros"),
             "moving_mean": Weight(c, "zeros", trainable=False, statistic=True),
             "moving_variance": Weight(c, "ones", trainable=False, statistic=True),
         }
-        return self._add(
-            "batch_norm", "batch_norm", name, (x,), x.shape, {"epsilon": epsilon, "momentum": momentum}, weights
-        )
+        parameters = {"scale": scale, "epsilon": epsilon, "momentum": momentum}
+        return self._add("batch_norm", "batch_norm", name, (x,), x.shape, parameters, weights)
 
     def layer_norm(self, x: Symbol, *, epsilon: float = 1e-3, name: str | None = None) -> Symbol:
         """Layer normalisation over the last axis (Ba, Kiros and Hinton 2016)."""

@@ -30,11 +30,16 @@ from xaikit.zoo.recipes import Augmentation, Recipe
 def mnist_cnn(net: Ops) -> Symbol:
     """Digits of 28×28×1 → ten probabilities; 93,322 parameters (Chollet, "Deep Learning with Python", section 8.1)."""
     x = net.input(28, 28, 1)
+    x = mnist_trunk(net, x)
+    return net.dense(x, 10, activation="softmax")
+
+
+def mnist_trunk(net: Ops, x: Symbol) -> Symbol:
+    """Three convolutions and a dense layer: 64 features of a digit."""
     x = net.conv(x, 32, 3, activation="relu")
     x = net.max_pool(x, 2)
     x = net.conv(x, 64, 3, activation="relu")
     x = net.max_pool(x, 2)
     x = net.conv(x, 64, 3, activation="relu")
     x = net.flatten(x)
-    x = net.dense(x, 64, activation="relu")
-    return net.dense(x, 10, activation="softmax")
+    return net.dense(x, 64, activation="relu")
