@@ -32,6 +32,8 @@ def save(result: Any, path: str | os.PathLike[str]) -> Path:
 
     Both files appear whole or not at all. Raises StorageError for what is no result or cannot be written.
     """
+    if type(result).__name__ not in RESULTS and not isinstance(result, Attributions):
+        raise StorageError(f"a {type(result).__name__} is no result; save what xk.explain gives")
     place = _without_suffix(Path(path))
     arrays: dict[str, Array] = {}
     text = json.dumps({"schema": SCHEMA, "result": _pack(result, arrays)}, indent=1, ensure_ascii=False)

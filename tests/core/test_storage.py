@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from xaikit.storage import write_atomically
+from xaikit.errors import StorageError
+from xaikit.storage import save, write_atomically
+
+
+@pytest.mark.parametrize("thing", [3, None, {"a": 1}, "text"])
+def test_only_results_are_saved(thing: Any, tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="is no result"):
+        save(thing, tmp_path / "thing")
+    assert not os.listdir(tmp_path)
 
 
 def test_an_error_while_writing_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,6 +62,11 @@ class TestImage:
         assert_array_equal(spec.encode(digit), spec.encode(digit[:, :, None]))
         assert spec.encode(np.stack([digit, digit])).shape == (2, 8, 8, 1)
 
+    @pytest.mark.parametrize("shape", [(28, 28, 3), (28, 28, 2), (5, 20, 20)])
+    def test_other_channels_are_no_batch_of_grey_images(self, shape):
+        with pytest.raises(InputError, match=r"expected \(28, 28, 1\)"):
+            xk.Image(28, 28, 1).encode(np.zeros(shape, np.uint8))
+
     def test_a_turned_photo_is_set_upright(self, tmp_path):
         picture = Pillow.fromarray(PHOTO)
         exif = picture.getexif()

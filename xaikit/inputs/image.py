@@ -69,7 +69,7 @@ class Image(InputSpec):
             return [x]
         array = numeric(x, "the image")
         single = array.ndim == 2 and self.channels == 1
-        lacks_channel = self.channels == 1 and array.ndim == 3 and array.shape[-1] != 1
+        lacks_channel = self.channels == 1 and array.ndim == 3 and array.shape[1:] == (self.height, self.width)
         if single or (array.ndim == 3 and not lacks_channel):
             return [array]
         if array.ndim == 4 or lacks_channel:
