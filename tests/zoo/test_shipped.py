@@ -16,7 +16,15 @@ from xaikit.zoo.networks import networks
 
 from .conftest import adapter
 
-REACHED = {"xo_cnn": 0.95, "mnist_cnn": 0.985, "cats_vs_dogs": 0.80}
+REACHED = {
+    "xo_cnn": 0.95,
+    "mnist_cnn": 0.985,
+    "cats_vs_dogs": 0.80,
+    # Of 9,001 digits; of 60,000 the documented accuracies are 0.964 and 0.979.
+    "mlp_mnist": 0.92,
+    "mlp_mnist_dropout": 0.94,
+    "mlp_mnist_wide": 0.945,
+}
 SOME = 200
 
 
@@ -25,7 +33,9 @@ def nothing_trained_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("XAIKIT_CACHE", str(tmp_path))
 
 
-@pytest.fixture(scope="module", params=["xo_cnn", "mnist_cnn", pytest.param("cats_vs_dogs", marks=pytest.mark.slow)])
+@pytest.fixture(
+    scope="module", params=[pytest.param(n, marks=pytest.mark.slow) if n == "cats_vs_dogs" else n for n in REACHED]
+)
 def test_part(request: pytest.FixtureRequest) -> Iterator[tuple[str, data.Part]]:
     """The test samples of a network; nothing of them is kept after the module."""
     name = str(request.param)
@@ -73,7 +83,7 @@ def test_shipped_files_pass_every_check(name: str, both: tuple[Any, Any]) -> Non
     stated = zoo.card(name).trained
     assert stated is not None
     shelf = files("xaikit_weights")
-    assert [f.name for f in shelf.iterdir() if f.name.startswith(name) and f.name != f"{name}.json"] == [stated.file]
+    assert [f.name for f in shelf.iterdir() if f.name.startswith(f"{name}-")] == [stated.file]
     models = [zoo.load(name, framework) for framework in ("torch", "keras")]
     assert {model.weights_id for model in models} == {stated.weights_id}
     architecture = networks[name].architecture
