@@ -21,6 +21,11 @@ help: ## this list
 
 install: $(STAMP) ## xaikit with both frameworks and all tools in .venv, in the versions of constraints.txt
 
+# Two processes of one thread each: with more, the threads wait for one another (measured: more than twice as long).
+test check: export OMP_NUM_THREADS = 1
+test check: export TF_NUM_INTRAOP_THREADS = 1
+test check: export TF_NUM_INTEROP_THREADS = 1
+
 demo: $(STAMP) ## explain one picture with both frameworks; the last line is the path of the page
 	@$(BIN)/xaikit demo
 
