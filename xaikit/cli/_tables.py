@@ -11,6 +11,9 @@ from xaikit.inputs import specs_to_dict
 from xaikit.model import Model
 from xaikit.quality import examine
 
+SHOWN = 20
+"""How many entries of a list, such as the names of classes, are printed; JSON has all."""
+
 
 def method_rows() -> list[dict[str, Any]]:
     """Give name, needs, score and first line of every method."""
@@ -121,7 +124,8 @@ def zoo_table(rows: list[dict[str, Any]]) -> Any:
 
 def card_text(card: Mapping[str, Any]) -> Any:
     """Draw a card, without its curve."""
-    trained = dict(card["trained"] or {"trained": "not yet: xaikit zoo train " + card["name"]})
+    way = f"not yet: xaikit zoo train {card['name']}" if card["recipe"] else "no: there is no recipe or data set for it"
+    trained = dict(card["trained"] or {"trained": way})
     metrics = trained.pop("metrics", {})
     shown = {k: v for k, v in card.items() if k not in ("schema", "trained", "recipe")}
     shown |= {f"recipe: {k}": v for k, v in (card["recipe"] or {}).items()}
@@ -163,7 +167,8 @@ def _words(value: Any) -> str:
         return ", ".join(f"{k} {_words(v)}" if v is not None else f"{k} –" for k, v in value.items())
     if isinstance(value, list | tuple):
         lines = any(isinstance(v, list | tuple) or (isinstance(v, str) and " " in v) for v in value)
-        return ("\n" if lines else ", ").join(_words(v) for v in value)
+        shown = [_words(v) for v in value[:SHOWN]] + ([f"and {len(value) - SHOWN} more"] if len(value) > SHOWN else [])
+        return ("\n" if lines else ", ").join(shown)
     if isinstance(value, float):
         return f"{value:.6g}"
     return f"{value:,}" if isinstance(value, int) and value > 9999 else str(value)
