@@ -59,11 +59,6 @@ def chunks(count: int, size: int) -> Iterator[slice]:
         yield slice(start, min(start + size, count))
 
 
-def per_sample(values: Array, like: Array) -> Array:
-    """Shape one number per sample so that it broadcasts over `like` (sample, ...)."""
-    return np.asarray(values).reshape(-1, *(1,) * (like.ndim - 1))
-
-
 def total(x: Tensors) -> Array:
     """Sum everything but the leading sample axis, over all parts, in float64: (sample,)."""
     return np.sum([a.reshape(len(a), -1).sum(1, dtype=np.float64) for _, a in leaves(x)], axis=0)

@@ -197,9 +197,3 @@ def _members(annotation: Any) -> tuple[Any, ...]:
 def _title(cls: type[Any]) -> str:
     found: Callable[[], str | None] = lambda: next((n for n, m in methods.items() if m is cls), None)  # noqa: E731
     return found() or cls.__name__
-
-
-def repeated(x: Tensors, times: int) -> tuple[Tensors, Array]:
-    """Repeat every sample `times` times, sample-major, and give the sample of each row."""
-    index = np.repeat(np.arange(length(x)), times)
-    return rows(x, index), index
