@@ -58,10 +58,10 @@ def mnist(split: Split = "train") -> Part:
     except DataError:
         if find_spec("keras") is None:
             raise
-        arrays = _mnist_of_keras()
+        x, y = _from_keras("mnist", split)
     else:
         arrays = _read_npz(path)
-    x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
+        x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
     return Part(np.asarray(x, np.uint8)[..., None], np.asarray(y, np.int64))
 
 
@@ -73,14 +73,16 @@ def _read_npz(path: Path) -> Mapping[str, Array]:
         raise DataError(f"{path} is not a readable mnist.npz with x_train, y_train, x_test, y_test: {error}") from None
 
 
-def _mnist_of_keras() -> Mapping[str, Array]:
+def _from_keras(name: str, split: Split) -> Part:
+    """Give a part of one of Keras' own sets, which are downloaded on first use."""
     try:
-        (x_train, y_train), (x_test, y_test) = import_module("keras.datasets.mnist").load_data()
+        train, test = import_module(f"keras.datasets.{name}").load_data()
     except Exception as error:
         raise DataError(
-            f"mnist.npz is not in the folder XAIKIT_DATA names, and keras.datasets could not get it: {error}"
+            f"{name} is not in the folder XAIKIT_DATA names, and keras.datasets could not get it: {error}"
         ) from error
-    return {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
+    x, y = train if split == "train" else test
+    return Part(np.asarray(x), np.asarray(y, np.int64))
 
 
 @cache
@@ -94,6 +96,26 @@ def cats_vs_dogs(split: Split = "train") -> Part:
         "it holds train|test/cats|dogs/*.jpg, 1000 of each, from Kaggle: https://www.kaggle.com/c/dogs-vs-cats",
     )
     return pictures(path, split, ("cats", "dogs"), Image(150, 150, 3))
+
+
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+@cache
+def cifar10(split: Split = "train") -> Part:
+    """Give small photos of ten kinds, x (sample, 32, 32, 3) uint8 and y (sample,), the index in CIFAR10.
+
+    From cifar10.zip in the folder XAIKIT_DATA names: train|test/CLASS/*.jpg; else through keras.datasets, which
+    downloads it once.
+    """
+    try:
+        path = find("cifar10.zip", "keras.datasets.cifar10 has it: pip install 'xaikit[keras]'")
+    except DataError:
+        if find_spec("keras") is None:
+            raise
+        x, y = _from_keras("cifar10", split)
+        return Part(x, y.ravel())
+    return pictures(path, split, CIFAR10, Image(32, 32, 3))
 
 
 def pictures(path: Path, split: str, folders: tuple[str, ...], spec: Image) -> Part:
@@ -127,6 +149,14 @@ SETS: Mapping[str, DataSet] = {
         licence="CC BY-SA 3.0",
         split="as published: training digits (all 60,000, or the part that mnist.npz holds) and 10,000 test digits",
         read=mnist,
+    ),
+    "cifar10": DataSet(
+        name="cifar10",
+        classes=CIFAR10,
+        origin="CIFAR-10, Krizhevsky (2009), https://www.cs.toronto.edu/~kriz/cifar.html",
+        licence="published for research without stated terms; the photos are not part of this package",
+        split="as published: 50,000 photos for training, 10,000 for testing",
+        read=cifar10,
     ),
     "cats_vs_dogs": DataSet(
         name="cats_vs_dogs",

@@ -1,10 +1,10 @@
 """LeNet-5 for small colour photos."""
 
+from xaikit.data import CIFAR10
 from xaikit.inputs import Classes, Image
 from xaikit.zoo.building import Ops, Symbol
 from xaikit.zoo.networks import network
-
-CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+from xaikit.zoo.recipes import Augmentation, Recipe
 
 
 @network(
@@ -12,6 +12,16 @@ CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "hors
     task="which of ten kinds of things a photo of 32×32 pixels shows",
     inputs=Image(32, 32, 3),
     outputs=Classes(CIFAR10, form="softmax"),
+    data="cifar10",
+    recipe=Recipe(
+        loss="crossentropy",
+        optimizer="adam",
+        learning_rate=2e-3,
+        epochs=30,
+        schedule="cosine",
+        warmup_epochs=1,
+        augmentation=Augmentation(shift=0.08, horizontal_flip=True),
+    ),
     limits=("A photo of anything else gets one of the ten answers too.",),
 )
 def lenet5_cifar10(net: Ops) -> Symbol:
