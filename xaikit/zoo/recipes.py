@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from xaikit.errors import ModelError
 Progress = Callable[[int, int, str], None]
 """Called after every epoch with (done, total, text); raise Cancelled in it to stop."""
 
-Loss = Literal["binary-crossentropy", "crossentropy", "mse"]
+Loss = Literal["binary-crossentropy", "crossentropy", "mse", "summed-binary-crossentropy"]
 Optimizer = Literal["adam", "rmsprop", "sgd"]
 Schedule = Literal["constant", "cosine", "plateau"]
 
@@ -59,9 +59,61 @@ class EarlyStopping:
 
 
 @dataclass(frozen=True)
+class Corruption:
+    """What is done to the input of an autoencoder in training, while its target stays whole.
+
+    noise: standard deviation of Gaussian noise, in encoded units. patch and hidden: that share of the square patches
+    of `patch` pixels is set to zero, and the loss is taken on the hidden patches only (He et al. 2022).
+    """
+
+    noise: float = 0.0
+    patch: int = 0
+    hidden: float = 0.0
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """The weight β of KL(q(z|x) ‖ N(0, 1)) in the loss of a variational autoencoder (Kingma and Welling 2014).
+
+    cycles: 0 keeps β constant; otherwise it rises linearly from 0 in that many cycles over the training, reaches its
+    value after the share `rising` of each, and stays there to its end (Fu et al. 2019), against posterior collapse.
+    """
+
+    beta: float = 1.0
+    cycles: int = 0
+    rising: float = 0.5
+
+    def weight(self, step: int, steps: int) -> float:
+        """β at a step (from 0) of so many."""
+        if not self.cycles:
+            return self.beta
+        within = (step * self.cycles / steps) % 1.0
+        return self.beta * min(1.0, within / self.rising)
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """A start from another trained network of the zoo.
+
+    Nodes that have name and weights' shapes in common with `backbone` start from its weights and stay frozen for
+    `frozen_epochs`, batch norm's statistics included; then the nodes whose name begins with one of `unfrozen` are
+    trained too, everything with `learning_rate`.
+    """
+
+    backbone: str
+    frozen_epochs: int
+    unfrozen: tuple[str, ...]
+    learning_rate: float
+
+
+@dataclass(frozen=True)
 class Recipe:
     """How a network is trained.
 
+    loss: one, or one per output by name, which are added with `loss_weights` (1 unless given); "crossentropy" is over
+    the last axis, at every step or pixel where the output has some; "summed-binary-crossentropy" sums over all entries
+    of a sample, the others are means. target: what the output is compared with, the labels y of the data or the
+    network's own input. l2: penalty λ·Σw² on the kernel of the nodes named. divergence: for networks that sample.
     steps_per_epoch: batches per epoch (None: one pass over the data). warmup_epochs: linear rise of the rate.
     schedule: "cosine" falls to 1 % of learning_rate over the epochs asked for, "plateau" multiplies by 0.1 when the
     validation loss has not improved for plateau_patience epochs. average: decay per step of an exponential moving
@@ -69,7 +121,9 @@ class Recipe:
     samples kept apart, per class. label_smoothing ε: targets (1 − ε)·one-hot + ε/K.
     """
 
-    loss: Loss
+    loss: Loss | Mapping[str, Loss]
+    loss_weights: Mapping[str, float] = field(default_factory=dict)
+    target: Literal["labels", "input"] = "labels"
     optimizer: Optimizer = "rmsprop"
     learning_rate: float = 1e-3
     batch: int = 128
@@ -82,7 +136,11 @@ class Recipe:
     label_smoothing: float = 0.0
     average: float = 0.0
     validation: float = 0.1
+    l2: Mapping[str, float] = field(default_factory=dict)
+    divergence: Divergence | None = None
+    corruption: Corruption | None = None
     augmentation: Augmentation | None = None
+    fine_tuning: FineTuning | None = None
     early_stopping: EarlyStopping = field(default_factory=EarlyStopping)
 
     def steps(self, samples: int) -> int:
