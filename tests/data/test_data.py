@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 from PIL import Image as Pillow
 
 from xaikit import data
-from xaikit.data.sets import pictures
+from xaikit.data.pictures import pictures
 from xaikit.errors import DataError, ParameterError, UnknownName
 from xaikit.inputs import Image
 
@@ -69,7 +69,7 @@ def test_without_a_folder_the_variable_is_named(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_digits_without_keras(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xaikit.data.sets.find_spec", lambda name: None)
+    monkeypatch.setattr("xaikit.data.pictures.find_spec", lambda name: None)
     with pytest.raises(DataError, match=r"no mnist\.npz"):
         data.mnist()
 
@@ -119,3 +119,14 @@ def test_a_damaged_archive(tmp_path: Path) -> None:
     path.write_bytes(b"no zip")
     with pytest.raises(DataError, match="is damaged"):
         pictures(path, "test", ("cats", "dogs"), Image(10, 12, 3))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "size"), [("cats_vs_dogs", 150), ("cats_vs_dogs_96", 96), ("cats_vs_dogs_180", 180)])
+def test_photos_come_in_several_sizes(data_folder: Path, name: str, size: int) -> None:
+    data.cats_vs_dogs.cache_clear()
+    x, y = data.load(name).read("test")
+    data.cats_vs_dogs.cache_clear()
+    assert x.shape == (2000, size, size, 3)
+    assert x.dtype == np.uint8
+    assert_array_equal(np.bincount(y), [1000, 1000])

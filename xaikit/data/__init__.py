@@ -1,11 +1,14 @@
 """Data sets to train and test with: from the folder that XAIKIT_DATA names, from a library, or drawn by code."""
 
 from xaikit.data._folder import find, folder
+from xaikit.data._part import DataSet, Part
 from xaikit.data.drawings import draw, exact_x, xo
-from xaikit.data.sets import CIFAR10, SETS, DataSet, Part, cats_vs_dogs, cifar10, load, mnist
+from xaikit.data.pictures import CIFAR10, FASHION, cats_vs_dogs, cifar10, fashion_mnist, mnist
+from xaikit.data.sets import SETS, load
 
 __all__ = [
     "CIFAR10",
+    "FASHION",
     "SETS",
     "DataSet",
     "Part",
@@ -13,6 +16,7 @@ __all__ = [
     "cifar10",
     "draw",
     "exact_x",
+    "fashion_mnist",
     "find",
     "folder",
     "load",

@@ -1,0 +1,124 @@
+"""Pictures from files: digits, clothes, small photos, cats and dogs."""
+
+import io
+import zipfile
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from xaikit.arrays import Array
+from xaikit.data._folder import find
+from xaikit.data._part import Part, Split
+from xaikit.errors import DataError
+from xaikit.inputs import Image
+
+CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+FASHION = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+
+
+@cache
+def mnist(split: Split = "train") -> Part:
+    """Give handwritten digits, x (sample, 28, 28, 1) uint8 and y (sample,).
+
+    From mnist.npz in the folder XAIKIT_DATA names, else through keras.datasets, which downloads it once.
+    """
+    return _bytes("mnist", split)
+
+
+@cache
+def fashion_mnist(split: Split = "train") -> Part:
+    """Give small grey pictures of clothes, x (sample, 28, 28, 1) uint8 and y (sample,), the index in FASHION.
+
+    From fashion_mnist.npz, with the arrays that mnist.npz has, else through keras.datasets. Xiao, Rasul and Vollgraf
+    (2017), arXiv:1708.07747.
+    """
+    return _bytes("fashion_mnist", split)
+
+
+def _bytes(name: str, split: Split) -> Part:
+    """Give a part of a set of 28×28 grey pictures that is an archive of arrays, or one of Keras' own."""
+    try:
+        path = find(f"{name}.npz", f"keras.datasets.{name} has it: pip install 'xaikit[keras]'")
+    except DataError:
+        if find_spec("keras") is None:
+            raise
+        x, y = _from_keras(name, split)
+    else:
+        arrays = _read_npz(path)
+        x, y = arrays[f"x_{split}"], arrays[f"y_{split}"]
+    return Part(np.asarray(x, np.uint8)[..., None], np.asarray(y, np.int64))
+
+
+def _read_npz(path: Path) -> Mapping[str, Array]:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            return {name: stored[name] for name in ("x_train", "y_train", "x_test", "y_test")}
+    except (OSError, EOFError, TypeError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{path} is not a readable {path.name} with x_train, y_train, x_test, y_test: {error}"
+        ) from None
+
+
+def _from_keras(name: str, split: Split) -> Part:
+    """Give a part of one of Keras' own sets, which are downloaded on first use."""
+    try:
+        train, test = import_module(f"keras.datasets.{name}").load_data()
+    except Exception as error:
+        raise DataError(
+            f"{name} is not in the folder XAIKIT_DATA names, and keras.datasets could not get it: {error}"
+        ) from error
+    x, y = train if split == "train" else test
+    return Part(np.asarray(x), np.asarray(y, np.int64))
+
+
+@cache
+def cats_vs_dogs(split: Split = "train", size: int = 150) -> Part:
+    """Give photos, x (sample, size, size, 3) uint8, cats first, and y (sample,): 0 for a cat, 1 for a dog.
+
+    From cats_vs_dogs.zip in the folder XAIKIT_DATA names: train|test/cats|dogs/*.jpg, stretched to the size, bilinear.
+    """
+    path = find(
+        "cats_vs_dogs.zip",
+        "it holds train|test/cats|dogs/*.jpg, 1000 of each, from Kaggle: https://www.kaggle.com/c/dogs-vs-cats",
+    )
+    return pictures(path, split, ("cats", "dogs"), Image(size, size, 3))
+
+
+@cache
+def cifar10(split: Split = "train") -> Part:
+    """Give small photos of ten kinds, x (sample, 32, 32, 3) uint8 and y (sample,), the index in CIFAR10.
+
+    From cifar10.zip in the folder XAIKIT_DATA names: train|test/CLASS/*.jpg; else through keras.datasets, which
+    downloads it once.
+    """
+    try:
+        path = find("cifar10.zip", "keras.datasets.cifar10 has it: pip install 'xaikit[keras]'")
+    except DataError:
+        if find_spec("keras") is None:
+            raise
+        x, y = _from_keras("cifar10", split)
+        return Part(x, y.ravel())
+    return pictures(path, split, CIFAR10, Image(32, 32, 3))
+
+
+def pictures(path: Path, split: str, folders: tuple[str, ...], spec: Image) -> Part:
+    """Give the pictures of an archive under split/folder/, fitted by the spec; the classes are the folders in order."""
+    from PIL import Image as Pillow
+
+    x, y = [], []
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for label, folder in enumerate(folders):
+                for name in sorted(archive.namelist()):
+                    if name.startswith(f"{split}/{folder}/") and not name.endswith("/"):
+                        x.append(spec.display(Pillow.open(io.BytesIO(archive.read(name)))))
+                        y.append(label)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} is damaged: {error}") from None
+    if len(set(y)) != len(folders):
+        raise DataError(f"{path} lacks pictures under {' or '.join(f'{split}/{f}/' for f in folders)}")
+    return Part(np.stack(x), np.array(y))
