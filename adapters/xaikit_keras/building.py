@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from xaikit.errors import ParameterError
 from xaikit.zoo.building import Architecture, Node, check_weights, initial_weights
+from xaikit_keras.layers import LocalResponseNormalization, Sampling
 
 Array = npt.NDArray[Any]
 
@@ -165,7 +166,9 @@ def _global_pool(kind: str) -> Callable[[Node, Architecture], keras.Layer]:
 
 
 def _upsample(node: Node, architecture: Architecture) -> keras.Layer:
-    return _ranked("UpSampling", node, architecture)(_plain(node.parameters["factor"]), name=node.name)
+    p = node.parameters
+    kind = {"interpolation": p["kind"]} if len(p["factor"]) == 2 else {}
+    return _ranked("UpSampling", node, architecture)(_plain(p["factor"]), name=node.name, **kind)
 
 
 def _zero_pad(node: Node, architecture: Architecture) -> keras.Layer:
@@ -188,7 +191,7 @@ def _embedding(node: Node, architecture: Architecture) -> keras.Layer:
 
 def _recurrent(node: Node, architecture: Architecture) -> keras.Layer:
     p = node.parameters
-    more = {"reset_after": True} if p["cell"] == "gru" else {}
+    more = {"reset_after": p["reset_after"]} if p["cell"] == "gru" else {}
     cell = CELLS[p["cell"]](
         p["units"],
         return_sequences=p["sequences"],
@@ -199,6 +202,16 @@ def _recurrent(node: Node, architecture: Architecture) -> keras.Layer:
         **more,
     )
     return keras.layers.Bidirectional(cell, name=node.name) if p["bidirectional"] else cell
+
+
+def _attention(node: Node, architecture: Architecture) -> keras.Layer:
+    kinds = {"additive": keras.layers.AdditiveAttention, "dot": keras.layers.Attention}
+    return kinds[node.parameters["kind"]](use_scale=node.parameters["scale"], name=node.name)
+
+
+def _group_norm(node: Node, architecture: Architecture) -> keras.Layer:
+    p = node.parameters
+    return keras.layers.GroupNormalization(p["groups"], epsilon=p["epsilon"], name=node.name)
 
 
 LAYERS: Mapping[str, Callable[[Node, Architecture], keras.Layer]] = {
@@ -225,4 +238,9 @@ LAYERS: Mapping[str, Callable[[Node, Architecture], keras.Layer]] = {
     "layer_norm": lambda n, a: keras.layers.LayerNormalization(epsilon=n.parameters["epsilon"], name=n.name),
     "embedding": _embedding,
     "recurrent": _recurrent,
+    "attention": _attention,
+    "repeat": lambda n, a: keras.layers.RepeatVector(n.parameters["times"], name=n.name),
+    "sampling": lambda n, a: Sampling(name=n.name),
+    "group_norm": _group_norm,
+    "local_response_norm": lambda n, a: LocalResponseNormalization(**n.parameters, name=n.name),
 }

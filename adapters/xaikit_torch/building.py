@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from xaikit.zoo.building import ELEMENTWISE, Architecture, Node, check_weights, initial_weights
+from xaikit_torch.layers import AdditiveAttention, DotAttention, Repeat, ResetBeforeGRU, Sampling
 
 Array = npt.NDArray[Any]
 Layout = Literal["channels-first", "channels-last"]
@@ -26,10 +27,16 @@ FIRST: Layout = "channels-first"
 LAST: Layout = "channels-last"
 SPATIAL = (
     *("conv", "depthwise_conv", "separable_conv", "conv_transpose", "max_pool", "avg_pool", "batch_norm"),
-    *("global_avg_pool", "global_max_pool", "upsample", "zero_pad"),
+    *("global_avg_pool", "global_max_pool", "upsample", "zero_pad", "group_norm", "local_response_norm"),
 )
-ON_LAST = ("dense", "layer_norm", "recurrent", "embedding", "reshape")
-CELLS: Mapping[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "simple_rnn": nn.RNN}
+ON_LAST = ("dense", "layer_norm", "recurrent", "attention", "embedding", "reshape", "repeat")
+# The cells that have one bias; a GRU that resets after the product has two and is torch's own.
+CELLS: Mapping[str, Callable[..., nn.RNNBase]] = {
+    "lstm": partial(nn.LSTM, batch_first=True),
+    "gru": ResetBeforeGRU,
+    "simple_rnn": partial(nn.RNN, batch_first=True),
+}
+ATTENTIONS = {"additive": AdditiveAttention, "dot": DotAttention}
 # Where each block of Keras' gate columns stands in torch: LSTM i f c o = i f g o; GRU z r h -> r z n.
 GATE_ORDER: Mapping[str, tuple[int, ...]] = {"lstm": (0, 1, 2, 3), "gru": (1, 0, 2), "simple_rnn": (0,)}
 
@@ -75,6 +82,8 @@ class Network(nn.Module):
             mask = masks.get(parents[0])
             if node is not None and node.op == "recurrent":
                 values[name] = _recur(module, read[0], node, mask)
+            elif node is not None and node.op == "attention":
+                values[name] = _attend(module, read, masks.get(parents[1]), mask)
             else:
                 values[name] = module(*read)
             if node is not None and node.masked:
@@ -314,7 +323,9 @@ def _global_pool(kind: str) -> Callable[..., Made]:
 
 def _upsample(node: Node, shape: tuple[int, ...], rank: int, layout: Layout) -> Made:
     factor = tuple(float(f) for f in node.parameters["factor"])
-    return [("", nn.Upsample(scale_factor=factor if rank > 1 else factor[0], mode="nearest"))]
+    kind = node.parameters["kind"]
+    corners = False if kind == "bilinear" else None  # positions are centres of their cells
+    return [("", nn.Upsample(scale_factor=factor if rank > 1 else factor[0], mode=kind, align_corners=corners))]
 
 
 def _zero_pad(node: Node, shape: tuple[int, ...], rank: int, layout: Layout) -> Made:
@@ -374,16 +385,30 @@ def _layer_norm(node: Node, shape: tuple[int, ...], rank: int, layout: Layout) -
     return [("", nn.LayerNorm(shape[-1], eps=node.parameters["epsilon"]))]
 
 
+def _group_norm(node: Node, shape: tuple[int, ...], rank: int, layout: Layout) -> Made:
+    return [("", nn.GroupNorm(node.parameters["groups"], shape[-1], eps=node.parameters["epsilon"]))]
+
+
+def _local_response_norm(node: Node, shape: tuple[int, ...], rank: int, layout: Layout) -> Made:
+    p = node.parameters  # torch takes the mean over the channels where the paper takes the sum
+    return [("", nn.LocalResponseNorm(p["size"], p["size"] * p["alpha"], p["beta"], p["k"]))]
+
+
 def _embedding(node: Node, shape: tuple[int, ...], rank: int, layout: Layout) -> Made:
     return [("", nn.Embedding(node.parameters["vocabulary"], node.parameters["size"]))]
 
 
 def _recurrent(node: Node, shape: tuple[int, ...], rank: int, layout: Layout) -> Made:
     p = node.parameters
-    module = CELLS[p["cell"]](shape[-1], p["units"], batch_first=True, bidirectional=p["bidirectional"])
-    if p["cell"] != "gru":
-        _one_bias(module)
+    if p["reset_after"]:
+        return [("", nn.GRU(shape[-1], p["units"], batch_first=True, bidirectional=p["bidirectional"]))]
+    module = CELLS[p["cell"]](shape[-1], p["units"], bidirectional=p["bidirectional"])
+    _one_bias(module)
     return [("", module)]
+
+
+def _attention(node: Node, shape: tuple[int, ...], rank: int, layout: Layout) -> Made:
+    return [("", ATTENTIONS[node.parameters["kind"]](node.weights["scale"].shape if node.weights else None))]
 
 
 def _one_bias(module: nn.RNNBase) -> None:
@@ -417,6 +442,11 @@ MODULES: Mapping[str, Callable[[Node, tuple[int, ...], int, Layout], Made]] = {
     "layer_norm": _layer_norm,
     "embedding": _embedding,
     "recurrent": _recurrent,
+    "attention": _attention,
+    "repeat": lambda node, *_: [("", Repeat(node.parameters["times"]))],
+    "sampling": lambda node, *_: [("", Sampling())],
+    "group_norm": _group_norm,
+    "local_response_norm": _local_response_norm,
 }
 
 
@@ -429,10 +459,22 @@ def _images(architecture: Architecture) -> bool:
 
 def _recur(module: nn.Module, x: torch.Tensor, node: Node, mask: torch.Tensor | None) -> torch.Tensor:
     """Every state (N, T, units) or the last one (N, units); masked steps leave the state as it is."""
-    if mask is None:
-        states, last = module(x)
-        return states if node.parameters["sequences"] else _last(last)
-    return _recur_masked(module, x, node, mask)
+    if mask is not None and not isinstance(module, ResetBeforeGRU):
+        return _recur_masked(module, x, node, mask)
+    states, last = module(x) if mask is None else module(x, mask=mask)
+    if not node.parameters["sequences"]:
+        return _last(last)
+    if mask is None or not node.parameters["bidirectional"]:
+        return states
+    return states.masked_fill(mask.logical_not()[..., None], 0.0)
+
+
+def _attend(
+    module: nn.Module, read: list[torch.Tensor], value_mask: torch.Tensor | None, query_mask: torch.Tensor | None
+) -> torch.Tensor:
+    masks = {"value_mask": value_mask, "query_mask": query_mask}
+    context: torch.Tensor = module(*read, **{k: m for k, m in masks.items() if m is not None})
+    return context
 
 
 def _last(state: Any) -> torch.Tensor:
@@ -473,7 +515,7 @@ def set_weights(net: nn.Module, architecture: Architecture, weights: Mapping[str
                 target = (
                     module.get_parameter(name) if name in dict(module.named_parameters()) else module.get_buffer(name)
                 )
-                target.copy_(torch.from_numpy(np.ascontiguousarray(value)))
+                target.copy_(torch.from_numpy(np.asarray(value, order="C")))
 
 
 def get_weights(net: nn.Module, architecture: Architecture) -> dict[str, Array]:
@@ -530,7 +572,9 @@ def _to_torch(node: Node, architecture: Architecture, w: Mapping[str, Array]) ->
         made["weight"] = w["kernel"][_rows(node, architecture)].T
     elif node.op == "embedding":
         made["weight"] = w["embeddings"]
-    elif node.op in ("batch_norm", "layer_norm"):
+    elif node.op == "attention":
+        made = dict(w)
+    elif node.op in NORMS:
         made = {NORM[name]: value for name, value in w.items()}
     return made
 
@@ -551,11 +595,14 @@ def _to_neutral(node: Node, architecture: Architecture, own: Mapping[str, Array]
         made["kernel"] = own["weight"].T[np.argsort(_rows(node, architecture))]
     elif node.op == "embedding":
         made["embeddings"] = own["weight"]
-    elif node.op in ("batch_norm", "layer_norm"):
+    elif node.op == "attention":
+        made = dict(own)
+    elif node.op in NORMS:
         made = {name: own[NORM[name]] for name in node.weights}
     return made
 
 
+NORMS = ("batch_norm", "layer_norm", "group_norm")
 NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
 
 

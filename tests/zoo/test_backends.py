@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from xaikit.zoo.building import ACTIVATIONS, RECURRENT, Architecture, Ops, Symbol, describe, initial_weights
+from xaikit.zoo.building import ACTIVATIONS, ATTENTIONS, RECURRENT, Architecture, Ops, Symbol, describe, initial_weights
 from xaikit.zoo.networks import networks
 
 Body = Callable[[Ops, Symbol], Symbol]
@@ -54,6 +54,11 @@ def spatial_cases() -> dict[str, tuple[tuple[int, ...], Body]]:
             cases[f"{op}{rank}"] = (shape, lambda n, x, o=op: getattr(n, o)(x))
         cases[f"upsample{rank}"] = (shape, lambda n, x: n.upsample(x, 2))
         cases[f"zero_pad{rank}"] = (shape, lambda n, x, r=rank: n.zero_pad(x, *((1, 2), (0, 1), (2, 0))[:r]))
+        cases[f"group_norm{rank}"] = (shape, lambda n, x: n.group_norm(n.conv(x, 6, 3), 3))
+        cases[f"local_response_norm{rank}"] = (
+            shape,
+            lambda n, x: n.local_response_norm(n.conv(x, 6, 3), size=3, alpha=0.5, beta=0.6, k=1.5),
+        )
         cases[f"layer_norm{rank}"] = (shape, lambda n, x: n.layer_norm(n.conv(x, 4, 3)))
     return cases
 
@@ -66,6 +71,16 @@ def other_cases() -> dict[str, tuple[tuple[int, ...], Body]]:
         "batch_norm-no-scale": (image, lambda n, x: n.batch_norm(n.conv(x, 4, 3), scale=False)),
         "batch_norm-vector": ((7,), lambda n, x: n.batch_norm(n.dense(x, 4))),
         "layer_norm-vector": ((7,), lambda n, x: n.layer_norm(x)),
+        "group_norm-vector": ((6,), lambda n, x: n.group_norm(x, 2)),
+        "group_norm-first": ((7, 3), lambda n, x: n.lstm(n.group_norm(x, 3), 4)),
+        "upsample-bilinear": (image, lambda n, x: n.upsample(x, (2, 3), kind="bilinear")),
+        "repeat": ((4,), lambda n, x: n.gru(n.repeat(n.dense(x, 3), 5), 4, sequences=True)),
+        "sampling": (image, lambda n, x: n.sampling(n.conv(x, 2, 3), n.conv(x, 2, 3))),
+        "sampling-vector": ((7,), lambda n, x: n.dense(n.sampling(n.dense(x, 3), n.dense(x, 3)), 2)),
+        "gru-reset-before-stacked": (
+            (7, 3),
+            lambda n, x: n.gru(n.gru(x, 4, sequences=True, reset_after=False), 3, reset_after=False),
+        ),
         "dense-on-map": (image, lambda n, x: n.dense(n.conv(x, 4, 3), 7)),
         "no-bias": (image, lambda n, x: n.dense(n.flatten(n.conv(x, 4, 3, bias=False)), 2, bias=False)),
         "flatten-relu-dropout-dense": (
@@ -95,6 +110,19 @@ def other_cases() -> dict[str, tuple[tuple[int, ...], Body]]:
             ),
         ),
     }
+    for kind in ATTENTIONS:
+        for scale in (True, False):
+            cases[f"attention-{kind}-{scale}"] = (
+                (7, 3),
+                lambda n, x, k=kind, s=scale: n.attention(
+                    n.lstm(x, 4, sequences=True), n.dense(x, 5), n.dense(x, 4), kind=k, scale=s
+                ),
+            )
+        cases[f"attention-{kind}-itself"] = ((7, 3), lambda n, x, k=kind: n.attention(x, x, kind=k))
+        cases[f"attention-{kind}-conv"] = (
+            (7, 3),
+            lambda n, x, k=kind: n.conv(n.attention(n.conv(x, 3, 3), x, kind=k), 2, 2),
+        )
     for cell in RECURRENT:
         cases[cell] = ((7, 3), lambda n, x, c=cell: getattr(n, c)(x, 4))
         cases[f"bi-{cell}"] = ((7, 3), lambda n, x, c=cell: n.bidirectional(x, c, 4, sequences=True))
@@ -116,7 +144,43 @@ def token_cases() -> dict[str, Body]:
         cases[f"stacked-{cell}"] = lambda n, x, c=cell: getattr(n, c)(
             n.dense(n.bidirectional(n.embedding(x, 9, 6, mask_zero=True), c, 4, sequences=True), 3), 4
         )
+        cases[f"stacked-bi-{cell}"] = lambda n, x, c=cell: n.bidirectional(
+            n.dropout(n.bidirectional(n.embedding(x, 9, 6, mask_zero=True), c, 4, sequences=True), 0.5),
+            *(c, 3),
+            sequences=True,
+        )
+        cases[f"stacked-thrice-{cell}"] = lambda n, x, c=cell: getattr(n, c)(
+            n.layer_norm(getattr(n, c)(stacked(n, x, c), 4, sequences=True)), 5, sequences=True
+        )
+    for mask in (False, True):
+        for sequences in (False, True):
+            name = f"gru-reset-before-{'sequences' if sequences else 'last'}-{'masked' if mask else 'plain'}"
+            cases[name] = lambda n, x, s=sequences, m=mask: n.gru(
+                n.embedding(x, 9, 6, mask_zero=m), 4, sequences=s, reset_after=False
+            )
+            cases[f"bi-{name}"] = lambda n, x, s=sequences, m=mask: n.bidirectional(
+                n.embedding(x, 9, 6, mask_zero=m), "gru", 4, sequences=s, reset_after=False
+            )
+    for kind in ATTENTIONS:
+        cases[f"attention-{kind}-masked"] = lambda n, x, k=kind: attending(n, x, k)
+        cases[f"attention-{kind}-masked-value"] = lambda n, x, k=kind: n.attention(
+            n.repeat(n.lstm(n.embedding(x, 9, 6), 4), 3), stacked(n, x, "gru"), kind=k
+        )
+        cases[f"attention-{kind}-masked-query"] = lambda n, x, k=kind: n.lstm(
+            n.attention(stacked(n, x, "gru"), n.embedding(x, 9, 5), n.embedding(x, 9, 4), kind=k), 3
+        )
     return cases
+
+
+def stacked(n: Ops, x: Symbol, cell: str) -> Symbol:
+    return getattr(n, cell)(n.embedding(x, 9, 6, mask_zero=True), 4, sequences=True)
+
+
+def attending(n: Ops, x: Symbol, kind: str) -> Symbol:
+    """Query, value and key masked; what comes out is masked too, and its activation and norm are read by a layer."""
+    states = stacked(n, x, "lstm")
+    attended = n.attention(n.activation(states, "tanh"), states, n.dense(states, 4), kind=kind)
+    return n.gru(n.layer_norm(attended), 3, sequences=True)
 
 
 SPATIAL, OTHER, TOKENS = spatial_cases(), other_cases(), token_cases()

@@ -25,7 +25,10 @@ Padding = Literal["valid", "same"]
 ACTIVATIONS = ("relu", "leaky_relu", "elu", "sigmoid", "softmax", "tanh", "softplus")
 ELEMENTWISE = ("activation", "dropout")
 MASK_KEEPING = (*ELEMENTWISE, "dense", "layer_norm")
+MASK_READING = ("recurrent", "attention")
 RECURRENT = ("lstm", "gru", "simple_rnn")
+ATTENTIONS = ("additive", "dot")
+RESAMPLINGS = ("nearest", "bilinear")
 GATES = {"lstm": 4, "gru": 3, "simple_rnn": 1}
 
 
@@ -272,11 +275,19 @@ class Ops:
         """Maximum over all axes but the channel."""
         return self._add("global_max_pool", "global_pool", name, (x,), x.shape[-1:], {}, {})
 
-    def upsample(self, x: Symbol, factor: int | Sequence[int], *, name: str | None = None) -> Symbol:
-        """Every position repeated (nearest neighbour)."""
+    def upsample(
+        self, x: Symbol, factor: int | Sequence[int], *, kind: str = "nearest", name: str | None = None
+    ) -> Symbol:
+        """Every position repeated ("nearest"), or between positions ("bilinear", two axes of space).
+
+        Bilinear interpolation takes a position as the centre of its cell; edges are continued, not zero.
+        """
         factors = _sizes(factor, len(x.shape) - 1)
+        _one_of("a kind of upsampling", kind, RESAMPLINGS)
+        if kind == "bilinear" and len(factors) != 2:
+            raise ParameterError(f"bilinear upsampling takes (height, width, channel), not {x.shape}")
         shape = (*(n * f for n, f in zip(x.shape, factors, strict=False)), x.shape[-1])
-        return self._add("upsample", "upsample", name, (x,), shape, {"factor": factors}, {})
+        return self._add("upsample", "upsample", name, (x,), shape, {"factor": factors, "kind": kind}, {})
 
     def zero_pad(self, x: Symbol, *pads: tuple[int, int], name: str | None = None) -> Symbol:
         """Zeros (before, after) around each axis of space."""
@@ -298,8 +309,7 @@ class Ops:
 
     def activation(self, x: Symbol, kind: str, *, name: str | None = None) -> Symbol:
         """One of ACTIVATIONS; softmax is over the last axis, leaky_relu has the slope 0.2."""
-        if kind not in ACTIVATIONS:
-            raise ParameterError(f"an activation is one of {', '.join(ACTIVATIONS)}, not {kind!r}")
+        _one_of("an activation", kind, ACTIVATIONS)
         return self._add("activation", kind, name, (x,), x.shape, {"kind": kind}, {})
 
     def dropout(self, x: Symbol, rate: float, *, name: str | None = None) -> Symbol:
@@ -315,6 +325,22 @@ class Ops:
         if math.prod(shape) != math.prod(x.shape):
             raise ParameterError(f"{x.shape} cannot be reshaped to {shape}: {math.prod(x.shape)} entries")
         return self._add("reshape", "reshape", name, (x,), shape, {}, {})
+
+    def repeat(self, x: Symbol, times: int, *, name: str | None = None) -> Symbol:
+        """A vector at each of `times` steps: (features,) -> (times, features)."""
+        if len(x.shape) != 1:
+            raise ParameterError(f"repeat takes a vector (features,), not {x.shape}")
+        return self._add("repeat", "repeat", name, (x,), (times, *x.shape), {"times": times}, {})
+
+    def sampling(self, mean: Symbol, log_variance: Symbol, *, name: str | None = None) -> Symbol:
+        """A draw from a normal distribution, mean + exp(log_variance / 2) · ε with ε ~ N(0, 1), while training.
+
+        Otherwise the mean, so that predictions and explanations have no chance in them. Kingma and Welling (2014),
+        section 2.4.
+        """
+        if mean.shape != log_variance.shape:
+            raise ParameterError(f"sampling needs equal shapes, got {mean.shape} and {log_variance.shape}")
+        return self._add("sampling", "sampling", name, (mean, log_variance), mean.shape, {}, {})
 
     def concat(self, *parts: Symbol, name: str | None = None) -> Symbol:
         """Parts side by side along the last axis."""
@@ -359,6 +385,39 @@ class Ops:
         weights = {"gamma": Weight(x.shape[-1:], "ones"), "beta": Weight(x.shape[-1:], "zeros")}
         return self._add("layer_norm", "layer_norm", name, (x,), x.shape, {"epsilon": epsilon}, weights)
 
+    def group_norm(self, x: Symbol, groups: int, *, epsilon: float = 1e-3, name: str | None = None) -> Symbol:
+        """Normalisation over space and each of `groups` runs of neighbouring channels (Wu and He 2018).
+
+        One group is layer normalisation over space and channels; a group per channel, instance normalisation.
+        """
+        channels = x.shape[-1]
+        if groups < 1 or channels % groups:
+            raise ParameterError(f"{channels} channels cannot be cut into {groups} equal groups")
+        weights = {"gamma": Weight((channels,), "ones"), "beta": Weight((channels,), "zeros")}
+        parameters = {"groups": groups, "epsilon": epsilon}
+        return self._add("group_norm", "group_norm", name, (x,), x.shape, parameters, weights)
+
+    def local_response_norm(
+        self,
+        x: Symbol,
+        *,
+        size: int = 5,
+        alpha: float = 1e-4,
+        beta: float = 0.75,
+        k: float = 2.0,
+        name: str | None = None,
+    ) -> Symbol:
+        """a / (k + alpha · Σ a²)^beta, the sum over `size` neighbouring channels (Krizhevsky et al. 2012, section 3.3).
+
+        `size` is odd; beyond the first and the last channel there are none.
+        """
+        if size < 1 or size % 2 == 0:
+            raise ParameterError(f"the number of neighbouring channels is odd, not {size}")
+        if len(x.shape) < 2:
+            raise ParameterError(f"local_response_norm takes (*space, channel), not {x.shape}")
+        parameters = {"size": size, "alpha": alpha, "beta": beta, "k": k}
+        return self._add("local_response_norm", "lrn", name, (x,), x.shape, parameters, {})
+
     # ------------------------------------------------------------------ sequences
 
     def embedding(
@@ -371,27 +430,50 @@ class Ops:
 
     def lstm(self, x: Symbol, units: int, *, sequences: bool = False, name: str | None = None) -> Symbol:
         """Long short-term memory (Hochreiter and Schmidhuber 1997): the last state, or with `sequences` every state."""
-        return self._recurrent("lstm", x, units, sequences, False, name)
+        return self._recurrent({"cell": "lstm", "units": units, "sequences": sequences}, x, name)
 
-    def gru(self, x: Symbol, units: int, *, sequences: bool = False, name: str | None = None) -> Symbol:
-        """Gated recurrent unit (Cho et al. 2014) with the reset gate after the product, as cuDNN computes it."""
-        return self._recurrent("gru", x, units, sequences, False, name)
+    def gru(
+        self, x: Symbol, units: int, *, sequences: bool = False, reset_after: bool = True, name: str | None = None
+    ) -> Symbol:
+        """Gated recurrent unit with the reset gate after the recurrent product, as cuDNN computes it.
+
+        Without `reset_after` the gate comes before the product, as in Cho et al. (2014), and there is one bias.
+        """
+        parameters = {"cell": "gru", "units": units, "sequences": sequences, "reset_after": reset_after}
+        return self._recurrent(parameters, x, name)
 
     def simple_rnn(self, x: Symbol, units: int, *, sequences: bool = False, name: str | None = None) -> Symbol:
         """Elman's recurrent layer with tanh (1990)."""
-        return self._recurrent("simple_rnn", x, units, sequences, False, name)
+        return self._recurrent({"cell": "simple_rnn", "units": units, "sequences": sequences}, x, name)
 
     def bidirectional(
-        self, x: Symbol, cell: str, units: int, *, sequences: bool = False, name: str | None = None
+        self,
+        x: Symbol,
+        cell: str,
+        units: int,
+        *,
+        sequences: bool = False,
+        reset_after: bool = True,
+        name: str | None = None,
     ) -> Symbol:
-        """A recurrent layer ("lstm", "gru", "simple_rnn") in both directions, the two states side by side."""
-        if cell not in RECURRENT:
-            raise ParameterError(f"a recurrent cell is one of {', '.join(RECURRENT)}, not {cell!r}")
-        return self._recurrent(cell, x, units, sequences, True, name)
+        """A recurrent layer ("lstm", "gru", "simple_rnn") in both directions, the two states side by side.
 
-    def _recurrent(self, cell: str, x: Symbol, units: int, sequences: bool, both: bool, name: str | None) -> Symbol:
+        `reset_after` is as in `gru`.
+        """
+        _one_of("a recurrent cell", cell, RECURRENT)
+        if cell != "gru" and not reset_after:
+            raise ParameterError(f"reset_after is for the cell 'gru', {cell!r} has no reset gate")
+        own = {"reset_after": reset_after} if cell == "gru" else {}
+        parameters = {"cell": cell, "units": units, "sequences": sequences, "bidirectional": True, **own}
+        return self._recurrent(parameters, x, name)
+
+    def _recurrent(self, given: Mapping[str, Any], x: Symbol, name: str | None) -> Symbol:
+        parameters = {"bidirectional": False, "reset_after": None, **given}
+        cell, units, both = parameters["cell"], parameters["units"], parameters["bidirectional"]
+        if len(x.shape) != 2:
+            raise ParameterError(f"a recurrent layer takes (time, channel), not {x.shape}")
         columns = GATES[cell] * units
-        bias_shape = (2, columns) if cell == "gru" else (columns,)
+        bias_shape = (2, columns) if parameters["reset_after"] else (columns,)
         own = {
             "kernel": Weight((x.shape[-1], columns), "glorot"),
             "recurrent_kernel": Weight((units, columns), "orthogonal"),
@@ -399,11 +481,42 @@ class Ops:
         }
         sides = {f"{side}_{k}": w for side in ("forward", "backward") for k, w in own.items()} if both else own
         width = units * (2 if both else 1)
-        shape = (x.shape[0], width) if sequences else (width,)
-        parameters = {"cell": cell, "units": units, "sequences": sequences, "bidirectional": both}
+        shape = (x.shape[0], width) if parameters["sequences"] else (width,)
         kind = f"bi_{cell}" if both else cell
-        masked = x.masked and sequences
+        masked = x.masked and parameters["sequences"]
         return self._add("recurrent", kind, name, (x,), shape, parameters, sides, masked=masked)
+
+    def attention(
+        self,
+        query: Symbol,
+        value: Symbol,
+        key: Symbol | None = None,
+        *,
+        kind: str = "additive",
+        scale: bool = True,
+        name: str | None = None,
+    ) -> Symbol:
+        """For every query the mean of the values, weighted by the softmax of its scores with the keys.
+
+        query (target steps, d), value (source steps, dv), key (source steps, d; the values unless given) give
+        (target steps, dv). "additive": Σ scale · tanh(q + k) over d (Bahdanau et al. 2015); "dot": scale · q·k (Luong
+        et al. 2015); `scale` is learned, d numbers and one number, or left out. Masked source steps weigh nothing;
+        where the query is masked the output is zero and masked.
+        """
+        _one_of("a kind of attention", kind, ATTENTIONS)
+        key = value if key is None else key
+        if {len(s.shape) for s in (query, value, key)} != {2}:
+            raise ParameterError(f"attention takes (time, channel), not {query.shape}, {value.shape}, {key.shape}")
+        if query.shape[1] != key.shape[1] or value.shape[0] != key.shape[0]:
+            raise ParameterError(f"attention of query {query.shape}, value {value.shape}, key {key.shape} does not fit")
+        if key.masked and not value.masked:
+            raise ParameterError("attention leaves out the steps that are masked in its value, here only the key is")
+        weight = Weight((query.shape[1],), "glorot_vector") if kind == "additive" else Weight((), "ones")
+        parents = (query, value) if key is value else (query, value, key)
+        weights = {"scale": weight} if scale else {}
+        parameters = {"kind": kind, "scale": scale}
+        shape = (query.shape[0], value.shape[1])
+        return self._add("attention", "attention", name, parents, shape, parameters, weights, masked=query.masked)
 
     # ------------------------------------------------------------------ recording
 
@@ -425,7 +538,7 @@ class Ops:
         if min(shape, default=1) < 1:
             raise ParameterError(f"{kind} of {', '.join(str(p.shape) for p in parents)} would be empty: {shape}")
         inherited = any(p.masked for p in parents)
-        if inherited and op not in (*MASK_KEEPING, "recurrent"):
+        if inherited and op not in (*MASK_KEEPING, *MASK_READING):
             raise ParameterError(f"{op} cannot read masked steps; put a recurrent layer between")
         name = name or self._number(kind)
         if any(n.name == name for n in self.nodes):
@@ -486,6 +599,11 @@ def _sizes(value: int | Sequence[int], rank: int) -> Shape:
     return sizes
 
 
+def _one_of(what: str, given: str, known: Sequence[str]) -> None:
+    if given not in known:
+        raise ParameterError(f"{what} is one of {', '.join(known)}, not {given!r}")
+
+
 def _bias(wanted: bool, size: int) -> dict[str, Weight]:
     return {"bias": Weight((size,), "zeros")} if wanted else {}
 
@@ -504,8 +622,9 @@ def _frozen(kernel: Array | None) -> Array | None:
 def initial_weights(architecture: Architecture, seed: int = 0) -> dict[str, Array]:
     """Starting weights (float32) of every node, the same for both frameworks.
 
-    Kernels after Glorot and Bengio (2010), uniform; recurrent kernels orthogonal (Saxe et al. 2014); embeddings in
-    ±0.05; the forget bias of an LSTM is one (Jozefowicz et al. 2015); other biases zero.
+    Kernels and the scale of additive attention after Glorot and Bengio (2010), uniform; recurrent kernels orthogonal
+    (Saxe et al. 2014); embeddings in ±0.05; the forget bias of an LSTM is one (Jozefowicz et al. 2015); other biases
+    zero; all other scales one.
     """
     rng = np.random.default_rng(seed)
     made = {}
@@ -546,6 +665,12 @@ def _glorot(rng: np.random.Generator, shape: Shape) -> Array:
     return rng.uniform(-limit, limit, shape)
 
 
+def _glorot_vector(rng: np.random.Generator, shape: Shape) -> Array:
+    """As many inputs as outputs, the length of the vector."""
+    limit = math.sqrt(3.0 / shape[0])
+    return rng.uniform(-limit, limit, shape)
+
+
 def _orthogonal(rng: np.random.Generator, shape: Shape) -> Array:
     q, r = np.linalg.qr(rng.standard_normal((max(shape), min(shape))))
     q = q * np.sign(np.diag(r))
@@ -559,6 +684,7 @@ def _lstm_bias(rng: np.random.Generator, shape: Shape) -> Array:
 
 START: Mapping[str, Callable[[np.random.Generator, Shape], Array]] = {
     "glorot": _glorot,
+    "glorot_vector": _glorot_vector,
     "orthogonal": _orthogonal,
     "lstm_bias": _lstm_bias,
     "uniform": lambda rng, shape: rng.uniform(-0.05, 0.05, shape),
