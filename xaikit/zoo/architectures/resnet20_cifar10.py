@@ -1,16 +1,20 @@
 """A residual network small enough for two processor cores."""
 
+from typing import Any
+
 from xaikit.data import CIFAR10
 from xaikit.inputs import Classes, Image
 from xaikit.zoo.building import Ops, Symbol
 from xaikit.zoo.networks import network
 from xaikit.zoo.recipes import Augmentation, Recipe
 
+PIXELS: dict[str, Any] = {"scale": 1 / 255, "mean": (0.491, 0.482, 0.447), "std": (0.247, 0.243, 0.262)}
+
 
 @network(
     title="Small photos of ten kinds, ResNet-20",
     task="which of ten kinds of things a photo of 32×32 pixels shows",
-    inputs=Image(32, 32, 3, scale=1 / 255, mean=(0.491, 0.482, 0.447), std=(0.247, 0.243, 0.262)),
+    inputs=Image(32, 32, 3, **PIXELS),
     outputs=Classes(CIFAR10, form="softmax"),
     data="cifar10",
     recipe=Recipe(
