@@ -4,22 +4,40 @@ from xaikit.data._folder import find, folder
 from xaikit.data._part import DataSet, Part
 from xaikit.data.drawings import draw, exact_x, xo
 from xaikit.data.pictures import CIFAR10, FASHION, cats_vs_dogs, cifar10, fashion_mnist, mnist
+from xaikit.data.reviews import (
+    CHARACTERS,
+    characters,
+    imdb,
+    imdb_multi_hot,
+    imdb_words,
+    most_frequent,
+    multi_hot,
+    plain_letters,
+)
 from xaikit.data.sets import SETS, load
 
 __all__ = [
+    "CHARACTERS",
     "CIFAR10",
     "FASHION",
     "SETS",
     "DataSet",
     "Part",
     "cats_vs_dogs",
+    "characters",
     "cifar10",
     "draw",
     "exact_x",
     "fashion_mnist",
     "find",
     "folder",
+    "imdb",
+    "imdb_multi_hot",
+    "imdb_words",
     "load",
     "mnist",
+    "most_frequent",
+    "multi_hot",
+    "plain_letters",
     "xo",
 ]

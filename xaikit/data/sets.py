@@ -1,11 +1,12 @@
 """The data sets by name."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from xaikit.data._part import DataSet, Part, Split
 from xaikit.data.drawings import xo
 from xaikit.data.pictures import CIFAR10, FASHION, cats_vs_dogs, cifar10, fashion_mnist, mnist
+from xaikit.data.reviews import CHARACTERS, characters, imdb, imdb_multi_hot
 from xaikit.errors import UnknownName
 
 
@@ -18,6 +19,19 @@ def load(name: str) -> DataSet:
 
 def _xo(split: Split) -> Part:
     return Part(*(xo(2000, seed=0) if split == "train" else xo(1000, seed=1)))
+
+
+def _reviews(name: str, classes: tuple[str, ...], split: str, read: Callable[[Split], Part]) -> DataSet:
+    return DataSet(
+        name=name,
+        classes=classes,
+        origin="Large Movie Review Dataset, Maas et al. (2011), https://ai.stanford.edu/~amaas/data/sentiment/, "
+        "collected from IMDb",
+        licence="published for research without stated terms; the reviews belong to their authors and are not part of "
+        "this package, which holds only a list of their 9,998 most frequent words",
+        split=split,
+        read=read,
+    )
 
 
 def _photos(name: str, size: int) -> DataSet:
@@ -59,6 +73,21 @@ SETS: Mapping[str, DataSet] = {
     "cats_vs_dogs": _photos("cats_vs_dogs", 150),
     "cats_vs_dogs_180": _photos("cats_vs_dogs_180", 180),
     "cats_vs_dogs_96": _photos("cats_vs_dogs_96", 96),
+    "imdb": _reviews(
+        "imdb", ("negative", "positive"), "as published: 25,000 reviews for training, 25,000 of other films", imdb
+    ),
+    "imdb_multi_hot": _reviews(
+        "imdb_multi_hot",
+        ("negative", "positive"),
+        "as published: 25,000 reviews for training, 25,000 of other films; which of 9,998 words occur in each",
+        imdb_multi_hot,
+    ),
+    "characters": _reviews(
+        "characters",
+        CHARACTERS,
+        "60,000 windows of 100 characters from the training reviews, 5,000 from the test reviews",
+        characters,
+    ),
     "xo": DataSet(
         name="xo",
         classes=("X", "O"),

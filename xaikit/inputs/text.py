@@ -3,37 +3,46 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from xaikit.arrays import Array
-from xaikit.errors import InputError
-from xaikit.inputs._spec import InputSpec, numeric
+from xaikit.errors import InputError, UnknownName
+from xaikit.inputs._spec import InputSpec, frozen, numeric, plain
 
-WORD = re.compile(r"\w+(?:'\w+)?")
+PATTERNS: dict[str, re.Pattern[str]] = {
+    "words": re.compile(r"\w+(?:'\w+)?"),
+    "characters": re.compile(r".", re.DOTALL),
+}
 
 
 @dataclass(frozen=True)
 class Text(InputSpec):
     """Sentences of `length` tokens, given to the network as integer ids (sample, token).
 
-    `vocabulary` maps a word to its id, or lists the words in the order of their ids; `tokenizer` is a function from
-    a string to [(token, start, end), ...] (default: words, lower-cased when `lower`). Short sentences are filled with
-    `pad` on `pad_side`, long ones are cut on `truncate_side`; a word outside the vocabulary becomes `unknown`.
-    Without a vocabulary only arrays of ids are taken.
+    `vocabulary` maps a token to its id, or lists the tokens in the order of their ids; `tokenizer` is "words" (the
+    default) or "characters", lower-cased when `lower`, or a function from a string to [(token, start, end), ...].
+    Short sentences are filled with `pad` on `pad_side`, long ones are cut on `truncate_side`; a token outside the
+    vocabulary becomes `unknown`. Without a vocabulary only arrays of ids are taken.
     """
 
     kind: ClassVar[str] = "Text"
 
     length: int
     vocabulary: Mapping[str, int] | tuple[str, ...] | None = field(default=None, repr=False)
-    tokenizer: Callable[[str], list[tuple[str, int, int]]] | None = None
+    tokenizer: Callable[[str], list[tuple[str, int, int]]] | Literal["words", "characters"] | None = None
     pad: int = 0
     unknown: int = 1
     pad_side: Literal["left", "right"] = "left"
     truncate_side: Literal["left", "right"] = "left"
     lower: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "vocabulary", frozen(self.vocabulary))
+        if isinstance(self.tokenizer, str) and self.tokenizer not in PATTERNS:
+            raise UnknownName("tokenizer", self.tokenizer, PATTERNS)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -43,20 +52,22 @@ class Text(InputSpec):
     def axes(self) -> tuple[str, ...]:
         return ("token",)
 
-    @property
+    @cached_property
     def ids(self) -> Mapping[str, int]:
-        """The vocabulary as a mapping from word to id."""
+        """The vocabulary as a mapping from token to id."""
         if self.vocabulary is None:
             raise InputError("this model's Text has no vocabulary: give arrays of token ids, or wrap it with one")
         if isinstance(self.vocabulary, Mapping):
             return self.vocabulary
-        return {word: i for i, word in enumerate(self.vocabulary)}
+        return {token: i for i, token in enumerate(self.vocabulary)}
 
     def samples(self, x: Any) -> list[Any]:
         if isinstance(x, str):
             return [x]
         if isinstance(x, list) and not (x and np.isscalar(x[0]) and not isinstance(x[0], str)):
             return x
+        if isinstance(x, np.ndarray) and x.ndim == 1 and x.dtype.kind in "OU":
+            return list(x)
         array = numeric(x, "the text")
         if array.ndim not in (1, 2):
             raise InputError(f"the text has shape {array.shape}; one sample is a string or ids ({self.length},)")
@@ -64,10 +75,17 @@ class Text(InputSpec):
 
     def tokens(self, text: str) -> list[tuple[str, int, int]]:
         """Cut a string into (token, start, end) with offsets into the raw string, before any truncation."""
-        if self.tokenizer is not None:
+        if callable(self.tokenizer):
             return list(self.tokenizer(text))
-        found = [(m.group(), m.start(), m.end()) for m in WORD.finditer(text)]
+        found = [(m.group(), m.start(), m.end()) for m in self._pattern.finditer(text)]
         return [(t.lower(), a, b) for t, a, b in found] if self.lower else found
+
+    @property
+    def _pattern(self) -> re.Pattern[str]:
+        return PATTERNS[self.tokenizer if isinstance(self.tokenizer, str) else "words"]
+
+    def _is_empty(self, text: str) -> bool:
+        return not (self.tokens(text) if callable(self.tokenizer) else self._pattern.search(text))
 
     def placed(self, text: str) -> list[tuple[str, int, int] | None]:
         """Give, for each of the `length` positions, the token of the string that stands there, or None for a pad."""
@@ -79,7 +97,7 @@ class Text(InputSpec):
 
     def display(self, sample: Any) -> Any:
         if isinstance(sample, str):
-            if not self.tokens(sample):
+            if self._is_empty(sample):
                 raise InputError("the text is empty: it holds no word to explain")
             return sample
         array = numeric(sample, "the text")
@@ -109,7 +127,9 @@ class Text(InputSpec):
         return np.array([[words.get(int(i), "[unknown]") for i in row] for row in encoded], dtype=object)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the spec as JSON types; a tokenizer function is not kept."""
+        """Give the spec as JSON types; a tokenizer by name is kept, a function is not."""
         vocabulary = dict(self.vocabulary) if isinstance(self.vocabulary, Mapping) else self.vocabulary
         fields = ("length", "pad", "unknown", "pad_side", "truncate_side", "lower")
-        return {"kind": self.kind, "vocabulary": vocabulary, **{f: getattr(self, f) for f in fields}}
+        tokenizer = None if callable(self.tokenizer) else self.tokenizer
+        kept = {f: getattr(self, f) for f in fields}
+        return {"kind": self.kind, "vocabulary": plain(vocabulary), "tokenizer": tokenizer, **kept}
