@@ -17,7 +17,7 @@ from xaikit.errors import ModelError
 if TYPE_CHECKING:
     from xaikit_keras._model import KerasModel
     from xaikit_keras.building import build, get_weights, set_weights
-    from xaikit_keras.training import fit
+    from xaikit_keras.training import fit, training_device
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -25,11 +25,12 @@ _HOMES = {
     "KerasModel": "_model",
     "build": "building",
     "fit": "training",
+    "training_device": "training",
     "get_weights": "building",
     "set_weights": "building",
 }
 
-__all__ = ["KerasModel", "build", "fit", "get_weights", "load_network", "set_weights", "wrap"]
+__all__ = ["KerasModel", "build", "fit", "get_weights", "load_network", "set_weights", "training_device", "wrap"]
 
 
 def __getattr__(name: str) -> Any:

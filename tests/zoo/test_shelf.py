@@ -15,7 +15,8 @@ from xaikit import zoo
 from xaikit.data import exact_x
 from xaikit.errors import DataError, ParameterError, StorageError, UnknownName
 from xaikit.zoo import shelf
-from xaikit.zoo.cards import Card, wilson
+from xaikit.zoo.cards import Card
+from xaikit.zoo.judging import wilson
 
 
 @pytest.fixture

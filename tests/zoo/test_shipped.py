@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from xaikit import data, wrapping, zoo
 from xaikit.data import exact_x
-from xaikit.zoo.cards import judged
+from xaikit.zoo.judging import judged
 from xaikit.zoo.networks import networks
 
 from .conftest import adapter

@@ -11,16 +11,8 @@ from xaikit import zoo
 from xaikit.errors import ModelError
 from xaikit.inputs import Classes, Image
 from xaikit.zoo.building import Architecture, describe
-from xaikit.zoo.recipes import (
-    Augmentation,
-    EarlyStopping,
-    Recipe,
-    Samples,
-    affine_maps,
-    index_batches,
-    split,
-    stalls,
-)
+from xaikit.zoo.recipes import Augmentation, EarlyStopping, Recipe, affine_maps, stalls
+from xaikit.zoo.training import Order, Samples, split
 
 from .test_backends import global_random_states
 
@@ -190,7 +182,7 @@ def test_rates() -> None:
 
 
 def test_batches_pass_over_all_samples() -> None:
-    batches = index_batches(np.random.default_rng(0), 10, 4)
+    batches = Order(np.random.default_rng(0), 10, 4)
     seen = np.concatenate([next(batches) for _ in range(5)])
     assert_array_equal(np.sort(seen[:10]), np.arange(10))
     assert_array_equal(np.sort(seen[10:]), np.arange(10))

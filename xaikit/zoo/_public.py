@@ -12,15 +12,19 @@ import numpy as np
 from xaikit import data, wrapping
 from xaikit.arrays import Array
 from xaikit.errors import DataError, MissingPackage, ParameterError
+from xaikit.inputs import Array as ArraySpec
 from xaikit.inputs import Image
 from xaikit.model import Model
 from xaikit.progress import bar
 from xaikit.zoo import shelf
 from xaikit.zoo.building import weights_id
-from xaikit.zoo.cards import Card, Trained, blank, judged
+from xaikit.zoo.cards import Card, Trained, blank
+from xaikit.zoo.judging import judge
 from xaikit.zoo.networks import Network, networks
-from xaikit.zoo.recipes import Epoch, Progress, Recipe, Samples, split
+from xaikit.zoo.recipes import Progress, Recipe
+from xaikit.zoo.training import Checkpoint, Epoch, Samples, pick, split
 
+CHUNK = 500
 PACKAGES = {"torch": ("torch",), "keras": ("keras", "tensorflow")}
 
 
@@ -81,16 +85,27 @@ def train(
     if epochs is not None and epochs < 1:
         raise ParameterError(f"epochs must be at least 1, not {epochs}")
     recipe = entry.recipe if epochs is None else replace(entry.recipe, epochs=epochs)
-    adapter = _adapter(framework)
+    adapter, home = _adapter(framework), Path(folder) if folder else shelf.cache_folder()
     samples = _samples(entry, recipe, seed)
     net = adapter.build(entry.architecture, seed)
+    if samples.start:
+        adapter.set_weights(net, entry.architecture, {**adapter.get_weights(net, entry.architecture), **samples.start})
+    checkpoint = _checkpoint(entry, recipe, adapter.__name__, seed, home)
     with bar(None if progress is None else False, f"training {name}") as show:
         report = progress or (lambda done, total, text: show(done, total))
-        curve = adapter.fit(net, entry.architecture, recipe, samples, seed=seed, progress=report)
+        curve = adapter.fit(
+            net, entry.architecture, recipe, samples, seed=seed, progress=report, checkpoint=checkpoint
+        )
     weights = adapter.get_weights(net, entry.architecture)
     model = _wrapped(entry, weights, adapter=adapter)
-    _store(entry, recipe, weights, curve, model, samples, seed, Path(folder) if folder else shelf.cache_folder())
+    _store(entry, recipe, weights, curve, model, samples, seed, home, adapter.training_device())
+    checkpoint.remove()
     return model
+
+
+def _checkpoint(entry: Network, recipe: Recipe, adapter: str, seed: int, home: Path) -> Checkpoint:
+    key = {"recipe": asdict(recipe), "weights": {n: w.shape for n, w in entry.architecture.weights.items()}}
+    return Checkpoint(home / f"{entry.name}.{adapter}.unfinished", {**key, "seed": seed, "adapter": adapter})
 
 
 def _store(
@@ -102,40 +117,81 @@ def _store(
     samples: Samples,
     seed: int,
     folder: Path,
+    device: str,
 ) -> None:
     content = shelf.packed(weights, entry.name)
     digest = hashlib.sha256(content).hexdigest()
     trained = Trained(
         seed=seed,
         epochs=len(curve),
-        best_epoch=1 + int(np.argmin([e.validation_loss for e in curve])),
+        best_epoch=1 + int(np.nanargmin([e.validation_loss for e in curve])),
         samples={"training": len(samples.x), "validation": len(samples.x_validation)},
-        metrics=_judge(entry, model),
+        metrics=measure(entry, model),
         curve=tuple(asdict(epoch) for epoch in curve),
         file=f"{entry.name}-{digest[:12]}.safetensors",
         sha256=digest,
         weights_id=weights_id(weights, entry.name),
         date=date.today().isoformat(),
         trained_with={name: import_module(name).__version__ for name in ("numpy", *PACKAGES[model.framework])},
+        device=device,
     )
     shelf.put(folder, replace(blank(entry), recipe=asdict(recipe), trained=trained), content)
 
 
-def _judge(entry: Network, model: Model) -> dict[str, Any]:
-    test = data.load(str(entry.data)).read("test")
-    outputs = [
-        np.asarray(model.run(entry.inputs.encode(part)).output)
-        for part in np.array_split(test.x, -(-len(test.x) // 500))
-    ]
-    said = entry.outputs.predicted(np.concatenate(outputs))
-    return judged(tuple(map(str, entry.outputs.names)), test.y, said)
+def measure(entry: Network, model: Model, most: int | None = None) -> dict[str, Any]:
+    """Give a model's metrics on the test part of a network's data, of `most` evenly spread samples where given."""
+    described = data.load(str(entry.data))
+    test = described.read("test")
+    n = len(test.x)
+    chosen = np.arange(n) if most is None or most >= n else np.linspace(0, n - 1, most).round().astype(int)
+    inputs, outputs = [], []
+    for part in np.array_split(chosen, -(-len(chosen) // CHUNK)):
+        inputs.append(entry.inputs.encode(_some(test.x, part)))
+        outputs.append(model.run(inputs[-1]).output)
+    shown = _some(test.x, chosen)
+    naive = described.naive(shown) if getattr(described, "naive", None) else None
+    return judge(entry.outputs, np.concatenate(inputs), pick(test.y, chosen), _joined(outputs), naive)
+
+
+def _some(x: Any, chosen: Array) -> Any:
+    return [x[i] for i in chosen] if isinstance(x, list) else x[chosen]
+
+
+def _joined(outputs: list[Any]) -> Any:
+    if isinstance(outputs[0], Mapping):
+        return {name: np.concatenate([o[name] for o in outputs]) for name in outputs[0]}
+    return np.concatenate(outputs)
 
 
 def _samples(entry: Network, recipe: Recipe, seed: int) -> Samples:
     part = data.load(str(entry.data)).read("train")
-    x, scale = (part.x, entry.inputs.scale) if _only_scaled(entry.inputs) else (entry.inputs.encode(part.x), 1.0)
+    x, scale = (part.x, entry.inputs.scale) if _only_scaled(entry.inputs) else (_encoded(entry.inputs, part.x), 1.0)
     training, validation = split(part.y, recipe.validation, np.random.default_rng(seed))
-    return Samples(x[training], part.y[training], x[validation], part.y[validation], scale)
+    y = pick(part.y, training), pick(part.y, validation)
+    return Samples(x[training], y[0], x[validation], y[1], scale, _start(entry, recipe))
+
+
+def _encoded(spec: Any, x: Any) -> Array:
+    """Give all samples as the network takes them; what is as it should be already is not copied."""
+    if isinstance(spec, ArraySpec) and isinstance(x, np.ndarray):
+        return x
+    encoded = np.asarray(spec.encode(x))
+    return encoded.astype(np.float32) if encoded.dtype == np.float64 else encoded
+
+
+def _start(entry: Network, recipe: Recipe) -> Mapping[str, Array]:
+    """Give the weights that a fine-tuned network takes over from its backbone."""
+    if recipe.fine_tuning is None:
+        return {}
+    backbone = networks[recipe.fine_tuning.backbone]
+    place, found = _stored(backbone)
+    if place is None or found is None:
+        raise DataError(
+            f"{entry.name} starts from {backbone.name}, which is not trained: train it first, zoo.train({backbone.name!r})"
+        )
+    own = entry.architecture.weights
+    taken = place.weights(backbone, found)
+    return {name: value for name, value in taken.items() if name in own and own[name].shape == value.shape}
 
 
 def _only_scaled(spec: Any) -> bool:

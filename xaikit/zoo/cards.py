@@ -1,14 +1,10 @@
 """The card of a network: what it is, what it was trained on and how, how well it does, and where it fails."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-import numpy as np
-
 from xaikit import data
-from xaikit.arrays import Array
 from xaikit.errors import StorageError
 from xaikit.inputs import specs_from_dict, specs_to_dict
 from xaikit.zoo.networks import Network
@@ -21,7 +17,8 @@ class Trained:
     """How a network's weights came about, and how well they do on the test part.
 
     seed; epochs: how many ran; best_epoch: whose weights were kept (from 1); curve: one entry per epoch; metrics: see
-    `judged`; sha256: of the weights file; weights_id: equal in both frameworks; trained_with: versions by package.
+    `zoo.judging`; sha256: of the weights file; weights_id: equal in both frameworks; trained_with: versions by package; device: "cpu" or
+    "cuda".
     """
 
     seed: int
@@ -35,6 +32,7 @@ class Trained:
     weights_id: str
     date: str
     trained_with: Mapping[str, str]
+    device: str = "cpu"
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,25 +84,3 @@ def blank(entry: Network) -> Card:
         parameters={"total": entry.architecture.total, "trainable": entry.architecture.trainable},
         limits=entry.limits,
     )
-
-
-def judged(classes: tuple[str, ...], truth: Array, said: Array) -> dict[str, Any]:
-    """Accuracy with its 95 % interval, the number of samples, and the confusion matrix (row: truth, column: answer)."""
-    confusion = np.zeros((len(classes), len(classes)), int)
-    np.add.at(confusion, (truth, said), 1)
-    right = int(np.trace(confusion))
-    return {
-        "accuracy": right / len(truth),
-        "interval_95": list(wilson(right, len(truth))),
-        "samples": len(truth),
-        "classes": list(classes),
-        "confusion": confusion.tolist(),
-    }
-
-
-def wilson(right: int, samples: int, z: float = 1.959964) -> tuple[float, float]:
-    """The score interval of a proportion (Wilson 1927), by default 95 %."""
-    p = right / samples
-    centre = p + z * z / (2 * samples)
-    spread = z * math.sqrt(p * (1 - p) / samples + z * z / (4 * samples**2))
-    return (centre - spread) / (1 + z * z / samples), (centre + spread) / (1 + z * z / samples)

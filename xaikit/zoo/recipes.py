@@ -1,21 +1,15 @@
-"""How a documented network is trained: immutable recipes, and the arithmetic that both back-ends share.
-
-Everything random that can be drawn in NumPy is drawn here (order of the samples, augmentation), so that Keras and
-PyTorch see the same batches for the same seed.
-"""
+"""How a documented network is trained: immutable recipes, and their arithmetic."""
 
 from __future__ import annotations
 
-import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from xaikit.errors import ModelError
+from xaikit.errors import ParameterError
 
 Progress = Callable[[int, int, str], None]
 """Called after every epoch with (done, total, text); raise Cancelled in it to stop."""
@@ -143,9 +137,23 @@ class Recipe:
     fine_tuning: FineTuning | None = None
     early_stopping: EarlyStopping = field(default_factory=EarlyStopping)
 
+    def __post_init__(self) -> None:
+        if self.corruption and self.target != "input":
+            raise ParameterError("a corrupted input needs target='input': what is restored is the input itself")
+        if self.augmentation and self.target == "input":
+            raise ParameterError("augmentation moves the input, so the input cannot be the target")
+
     def steps(self, samples: int) -> int:
         """Batches per epoch for that many training samples."""
         return self.steps_per_epoch or max(1, -(-samples // self.batch))
+
+    def losses(self, outputs: Sequence[str]) -> Mapping[str, Loss]:
+        """The loss of each output. Raises ParameterError when the recipe names others."""
+        if not isinstance(self.loss, Mapping):
+            return dict.fromkeys(outputs, self.loss)
+        if set(self.loss) != set(outputs):
+            raise ParameterError(f"the recipe has losses for {', '.join(self.loss)}, outputs are {', '.join(outputs)}")
+        return self.loss
 
     def rate(self, step: int, steps_per_epoch: int, validation_losses: Sequence[float] = ()) -> float:
         """Learning rate of the step (counted from 0 over all epochs)."""
@@ -160,31 +168,6 @@ class Recipe:
         return self.learning_rate
 
 
-@dataclass(frozen=True)
-class Samples:
-    """Training and validation samples, channels last; the network sees x · scale as float32.
-
-    x: (sample, *shape), y: (sample,) class indices, or targets (sample, *shape) for "mse".
-    """
-
-    x: npt.NDArray[Any]
-    y: npt.NDArray[Any]
-    x_validation: npt.NDArray[Any]
-    y_validation: npt.NDArray[Any]
-    scale: float = 1.0
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One line of a training curve: mean training loss, validation loss and accuracy (None for regression)."""
-
-    loss: float
-    validation_loss: float
-    validation_accuracy: float | None
-    learning_rate: float
-    seconds: float
-
-
 def stalls(losses: Sequence[float], patience: int) -> int:
     """How often the loss went `patience` epochs without a new minimum."""
     best, waited, count = np.inf, 0, 0
@@ -196,14 +179,9 @@ def stalls(losses: Sequence[float], patience: int) -> int:
     return count
 
 
-def index_batches(rng: np.random.Generator, samples: int, batch: int) -> Iterator[npt.NDArray[np.int64]]:
-    """Endless batches of sample indices: one shuffled pass after the other, batches running across the seams."""
-    waiting = np.empty(0, np.int64)
-    while True:
-        while len(waiting) < batch:
-            waiting = np.concatenate([waiting, rng.permutation(samples)])
-        yield waiting[:batch]
-        waiting = waiting[batch:]
+def smoothed(one_hot: npt.NDArray[Any], epsilon: float) -> npt.NDArray[Any]:
+    """Targets (1 − ε)·δ + ε/K over the last axis of K classes (Szegedy et al. 2016, section 7)."""
+    return (1.0 - epsilon) * np.asarray(one_hot) + epsilon / np.shape(one_hot)[-1]
 
 
 def affine_maps(
@@ -230,81 +208,3 @@ def affine_maps(
     rotation = matrix((np.cos(angle), -np.sin(angle)), (np.sin(angle), np.cos(angle)))
     linear = rotation @ matrix((one, shear), (zero, one)) @ matrix((zoom_x * flip, zero), (zero, zoom_y))
     return np.concatenate([linear, shift[..., None]], -1)
-
-
-def split(
-    y: npt.NDArray[Any], share: float, rng: np.random.Generator
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Sorted indices (training, validation): the same share of every class is kept for validation."""
-    kept = [rng.permutation(np.flatnonzero(y == label)) for label in np.unique(y)]
-    validation = np.sort(np.concatenate([k[: round(len(k) * share)] for k in kept]))
-    return np.setdiff1d(np.arange(len(y)), validation), validation
-
-
-class Training(ABC):
-    """One training, apart from the framework: order of the samples, rate, curve, when to stop, what to keep."""
-
-    def __init__(self, recipe: Recipe, data: Samples, seed: int) -> None:
-        self.recipe, self.data = recipe, data
-        self.rng = np.random.default_rng(seed)
-        self.order = index_batches(self.rng, len(data.x), recipe.batch)
-        self.steps = recipe.steps(len(data.x))
-
-    @abstractmethod
-    def step(self, chosen: npt.NDArray[np.int64], rate: float) -> float:
-        """Train on the chosen samples once and give the loss."""
-
-    @abstractmethod
-    def judge(self, part: slice) -> tuple[float, int]:
-        """Mean loss and number of right answers on a part of the validation samples."""
-
-    @abstractmethod
-    def keep(self) -> None:
-        """Remember the present weights as the best so far."""
-
-    @abstractmethod
-    def restore(self) -> None:
-        """Put the best weights into the network."""
-
-    def run(self, progress: Progress | None = None) -> tuple[Epoch, ...]:
-        """Train to the last epoch or until early stopping, leave the best weights in the network, give the curve.
-
-        Raises ModelError when the validation loss is never a number.
-        """
-        curve: list[Epoch] = []
-        best = np.inf
-        for number in range(self.recipe.epochs):
-            curve.append(self._epoch([e.validation_loss for e in curve]))
-            if curve[-1].validation_loss < best:
-                best = curve[-1].validation_loss
-                self.keep()
-            if progress:
-                progress(number + 1, self.recipe.epochs, _describe(curve[-1]))
-            if self.recipe.early_stopping.stops([e.validation_loss for e in curve]):
-                break
-        if not np.isfinite(best):
-            raise ModelError(f"the training diverged in {len(curve)} epochs; lower the learning rate")
-        self.restore()
-        return tuple(curve)
-
-    def _epoch(self, losses: Sequence[float]) -> Epoch:
-        start, total = time.perf_counter(), 0.0
-        for step in range(self.steps):
-            rate = self.recipe.rate(len(losses) * self.steps + step, self.steps, losses)
-            total += self.step(next(self.order), rate)
-        loss, accuracy = self._validate()
-        return Epoch(total / self.steps, loss, accuracy, rate, time.perf_counter() - start)
-
-    def _validate(self, size: int = 100) -> tuple[float, float | None]:
-        loss, right, n = 0.0, 0, len(self.data.x_validation)
-        for start in range(0, n, size):
-            part = slice(start, min(start + size, n))
-            mean, count = self.judge(part)
-            loss += mean * (part.stop - part.start)
-            right += count
-        return loss / n, (None if self.recipe.loss == "mse" else right / n)
-
-
-def _describe(epoch: Epoch) -> str:
-    accuracy = "" if epoch.validation_accuracy is None else f", accuracy {epoch.validation_accuracy:.4f}"
-    return f"loss {epoch.loss:.4f}, validation loss {epoch.validation_loss:.4f}{accuracy}"
