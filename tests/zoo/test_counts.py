@@ -36,6 +36,13 @@ COUNTS = {
     "denoising_autoencoder": (28_353, 28_353),
     "masked_autoencoder": (468_240, 468_240),
     "cats_vs_dogs_transfer": (273_457, 271_889),
+    "alexnet_lrn": (62_378_344, 62_378_344),
+    "dense_vae": (469_268, 469_268),
+    "conv_vae": (304_529, 304_529),
+    "lstm_imdb": (328_353, 328_353),
+    "gru_imdb": (326_369, 326_369),
+    "bilstm_imdb": (336_705, 336_705),
+    "char_lstm": (184_050, 184_050),
     "series_autoencoder": (9_684, 9_684),
 }
 

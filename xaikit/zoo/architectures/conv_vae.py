@@ -1,0 +1,42 @@
+"""A convolutional variational autoencoder."""
+
+from xaikit.zoo.architectures._autoencoding import DIGITS, FRAME
+from xaikit.zoo.architectures.dense_vae import latent
+from xaikit.zoo.building import Ops, Symbol
+from xaikit.zoo.networks import network
+from xaikit.zoo.recipes import Divergence, Recipe
+
+
+@network(
+    title="Handwritten digits, convolutional variational autoencoder",
+    task="give a digit again from eight numbers that are normally distributed over all digits",
+    recipe=Recipe(
+        loss="summed-binary-crossentropy",
+        target="input",
+        optimizer="adam",
+        learning_rate=1e-3,
+        batch=128,
+        epochs=40,
+        schedule="cosine",
+        divergence=Divergence(beta=1.0, cycles=4),
+    ),
+    limits=(
+        FRAME,
+        "Outside training z is the mean, so that one input has one output; the spread is read at log_variance.",
+        "A number of z that the decoder does not need stays at mean 0 and variance 1 and means nothing.",
+    ),
+    **DIGITS,
+)
+def conv_vae(net: Ops) -> Symbol:
+    """Digits of 28×28×1 → the same again, through z of eight numbers; 304,529 parameters (Kingma and Welling 2014).
+
+    z = m + s·ε; nodes "mean", "log_variance" (log s²) and "z".
+    """
+    x = net.input(28, 28, 1)
+    for filters in (32, 64):
+        x = net.conv(x, filters, 3, stride=2, padding="same", activation="relu")
+    x = latent(net, net.dense(net.flatten(x), 64, activation="relu"), 8)
+    x = net.reshape(net.dense(x, 7 * 7 * 64, activation="relu"), 7, 7, 64)
+    for filters in (64, 32):
+        x = net.conv_transpose(x, filters, 3, stride=2, padding="same", activation="relu")
+    return net.conv(x, 1, 3, padding="same", activation="sigmoid")
