@@ -15,6 +15,7 @@ from xaikit.data.reviews import (
     plain_letters,
 )
 from xaikit.data.sets import SETS, load
+from xaikit.data.tables import german_credit, german_table
 
 __all__ = [
     "CHARACTERS",
@@ -31,6 +32,8 @@ __all__ = [
     "fashion_mnist",
     "find",
     "folder",
+    "german_credit",
+    "german_table",
     "imdb",
     "imdb_multi_hot",
     "imdb_words",

@@ -58,7 +58,7 @@ def _csv(path: Path, spec: InputSpec) -> Any:
         raise InputError(f"{path} is empty")
     if spec.kind == "Table":
         columns = getattr(spec, "columns", {})
-        return [{h: _value(v, columns.get(h)) for h, v in zip(rows[0], row, strict=False)} for row in rows[1:]]
+        return [{h: cell(v, columns.get(h)) for h, v in zip(rows[0], row, strict=False)} for row in rows[1:]]
     rows = rows if _is_number(rows[0][0]) else rows[1:]
     try:
         return np.array([[float(v) for v in row] for row in rows])
@@ -66,7 +66,7 @@ def _csv(path: Path, spec: InputSpec) -> Any:
         raise InputError(f"{path} holds something that is no number: {error}") from None
 
 
-def _value(text: str, column: Any) -> Any:
+def cell(text: str, column: Any) -> Any:
     """Give a cell in the type that its column has."""
     if column is None or not hasattr(column, "values"):
         return text

@@ -7,6 +7,7 @@ from xaikit.data._part import DataSet, Part, Split
 from xaikit.data.drawings import xo
 from xaikit.data.pictures import CIFAR10, FASHION, cats_vs_dogs, cifar10, fashion_mnist, mnist
 from xaikit.data.reviews import CHARACTERS, characters, imdb, imdb_multi_hot
+from xaikit.data.tables import german_credit
 from xaikit.errors import UnknownName
 
 
@@ -87,6 +88,15 @@ SETS: Mapping[str, DataSet] = {
         CHARACTERS,
         "60,000 windows of 100 characters from the training reviews, 5,000 from the test reviews",
         characters,
+    ),
+    "german_credit": DataSet(
+        name="german_credit",
+        classes=("bad", "good"),
+        origin="Statlog (German Credit Data), Hofmann (1994), UCI, nine of its columns in words, "
+        "https://archive.ics.uci.edu/dataset/144/statlog+german+credit+data",
+        licence="CC BY 4.0 at UCI, the worded columns under DbCL; the applicants are not part of this package",
+        split="a fifth of each class, drawn with seed 0, for testing (200), the rest for training (800)",
+        read=german_credit,
     ),
     "xo": DataSet(
         name="xo",
