@@ -26,6 +26,7 @@ PUBLIC = [
     "Text",
     "Values",
     "XaikitError",
+    "curves",
     "explain",
     "load",
     "load_model",

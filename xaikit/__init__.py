@@ -32,6 +32,7 @@ from xaikit.inputs import (
 from xaikit.render import plot
 from xaikit.render.notebook import register
 from xaikit.storage import load, save
+from xaikit.training_curves import curves
 from xaikit.wrapping import load_model, wrap
 
 __version__ = "0.1.0"
@@ -55,6 +56,7 @@ __all__ = [
     "Text",
     "Values",
     "XaikitError",
+    "curves",
     "explain",
     "load",
     "load_model",

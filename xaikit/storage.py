@@ -19,10 +19,10 @@ import numpy as np
 from xaikit import inputs
 from xaikit.arrays import Array
 from xaikit.errors import StorageError
-from xaikit.results import Attribution, Attributions, Comparison, Origin, Status
+from xaikit.results import Attribution, Attributions, Comparison, Curve, Curves, Origin, Status
 
 SCHEMA = 1
-RESULTS: dict[str, type[Any]] = {c.__name__: c for c in (Attribution, Comparison, Origin)}
+RESULTS: dict[str, type[Any]] = {c.__name__: c for c in (Attribution, Comparison, Curve, Curves, Origin)}
 SPECS: tuple[Any, ...] = (*inputs.INPUTS.values(), *inputs.OUTPUTS.values())
 TARGETS: tuple[type[Any], ...] = (inputs.Margin, inputs.At, inputs.Region, inputs.ReconstructionError)
 
@@ -33,7 +33,7 @@ def save(result: Any, path: str | os.PathLike[str]) -> Path:
     Both files appear whole or not at all. Raises StorageError for what is no result or cannot be written.
     """
     if type(result).__name__ not in RESULTS and not isinstance(result, Attributions):
-        raise StorageError(f"a {type(result).__name__} is no result; save what xk.explain gives")
+        raise StorageError(f"a {type(result).__name__} is no result; save what xk.explain or xk.curves gives")
     place = _without_suffix(Path(path))
     arrays: dict[str, Array] = {}
     text = json.dumps({"schema": SCHEMA, "result": _pack(result, arrays)}, indent=1, ensure_ascii=False)

@@ -1,20 +1,24 @@
 """From results to figures as data: panels of raw numbers, colours and words that any renderer can draw."""
 
+from xaikit.figures import _curves as _curves  # registers the panels of Curves
 from xaikit.figures._attribution import panels
 from xaikit.figures._colours import NOT_FINITE, limit_of, over, paled, picture, rgba, sign_colour, stops
 from xaikit.figures._data import (
     Badge,
     BarPanel,
+    CurvePanel,
     Figure,
     ImagePanel,
     Legend,
     Line,
     LinePanel,
     MapPanel,
+    Mark,
     Panel,
     Scale,
     ScorePanel,
     TextPanel,
+    Trace,
 )
 from xaikit.figures._outline import borders
 from xaikit.figures._reading import reading
@@ -37,16 +41,19 @@ __all__ = [
     "NOT_FINITE",
     "Badge",
     "BarPanel",
+    "CurvePanel",
     "Figure",
     "ImagePanel",
     "Legend",
     "Line",
     "LinePanel",
     "MapPanel",
+    "Mark",
     "Panel",
     "Scale",
     "ScorePanel",
     "TextPanel",
+    "Trace",
     "answer_of",
     "badge_of",
     "borders",

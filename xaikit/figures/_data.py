@@ -122,6 +122,36 @@ class LinePanel(Panel):
     x_label: str = "step"
 
 
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """A named line, `y` at `x`, broken where `y` is not finite; `colour` counts, `dashed` tells it without colour."""
+
+    name: str
+    x: Array
+    y: Array
+    colour: int = 0
+    dashed: bool = False
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A point that is pointed out, with its words."""
+
+    x: float
+    y: float
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CurvePanel(Panel):
+    """Lines over one pair of axes, with a key; the y axis may be logarithmic."""
+
+    traces: tuple[Trace, ...]
+    mark: Mark | None = None
+    x_label: str = ""
+    logarithmic: bool = False
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TextPanel(Panel):
     """A text cut into `pieces` (string, contribution); None where nothing was attributed, as between

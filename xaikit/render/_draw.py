@@ -8,6 +8,7 @@ import numpy as np
 from xaikit.arrays import Array
 from xaikit.figures import (
     BarPanel,
+    CurvePanel,
     Figure,
     ImagePanel,
     Legend,
@@ -18,20 +19,37 @@ from xaikit.figures import (
     Scale,
     ScorePanel,
     TextPanel,
+    Trace,
     borders,
     number,
     over,
     probability,
     sign_colour,
 )
-from xaikit.render._layout import BAR, BODY, LABELS, LANE, LEADING, SCORE, Box, Cell, Words, flow, plan
+from xaikit.render._layout import (
+    AXIS,
+    BAR,
+    BODY,
+    KEY,
+    LABELS,
+    LANE,
+    LEADING,
+    SAMPLE,
+    SCORE,
+    Box,
+    Cell,
+    Words,
+    flow,
+    keys,
+    plan,
+)
 from xaikit.render._theme import THEMES, Theme
 
 Anchor = Literal["left", "center", "right"]
 
 
 class Renderer(Protocol):
-    """What a renderer can do: nine functions of a module. Boxes and places are in design pixels from the
+    """What a renderer can do: ten functions of a module. Boxes and places are in design pixels from the
     top left."""
 
     def start(self, width: float, height: float, *, scale: float, theme: Theme, title: str) -> Any:
@@ -79,6 +97,11 @@ class Renderer(Protocol):
         self, canvas: Any, box: Box, line: Line, *, limits: tuple[float, float, float, float], colour: str
     ) -> None:
         """Draw a line in a box that covers limits (x from, x to, y from, y to)."""
+
+    def curve(
+        self, canvas: Any, box: Box, trace: Trace, *, limits: tuple[float, float, float, float], colour: str, log: bool
+    ) -> None:
+        """Draw a trace in a box that covers limits, which are powers of ten in y where `log`; dots if it is short."""
 
     def marks(
         self,
@@ -222,6 +245,104 @@ def _lines(r: Renderer, canvas: Any, panel: LinePanel, box: Box, theme: Theme) -
     r.text(canvas, middle, below, panel.x_label, size=BODY, colour=theme.muted, bold=False, anchor="center")
 
 
+def _curves(r: Renderer, canvas: Any, panel: CurvePanel, box: Box, theme: Theme) -> None:
+    """A key, a frame with round numbers, the lines, and the point that is pointed out."""
+    rows = keys(panel, box.width)
+    for row, members in enumerate(rows):
+        for trace, across in members:
+            y, colour = box.y + KEY * row, _line_colour(trace, theme)
+            _sample(r, canvas, Box(box.x + across, y + 0.55 * BODY, SAMPLE - 8, 2), trace, colour)
+            r.text(
+                canvas, box.x + across + SAMPLE, y, trace.name, size=BODY, colour=theme.ink, bold=False, anchor="left"
+            )
+    axis = 62.0
+    top = box.y + KEY * len(rows) + 4
+    zone = Box(box.x + axis, top, box.width - axis - 6, box.y + box.height - AXIS - top)
+    limits = _limits(panel)
+    left, right, low, high = limits
+    for tick, said in _levels(low, high, panel.logarithmic):
+        y = zone.y + (high - tick) / (high - low) * zone.height
+        r.rectangle(canvas, Box(zone.x, y - 0.5, zone.width, 1), colour=theme.faint)
+        r.text(canvas, zone.x - 8, y - BODY * 0.62, said, size=BODY, colour=theme.muted, bold=False, anchor="right")
+    end = zone.y + zone.height
+    for tick in _whole_ticks(left, right):
+        x = zone.x + (tick - left) / (right - left) * zone.width
+        r.rectangle(canvas, Box(x - 0.5, end, 1, 5), colour=theme.muted)
+        r.text(canvas, x, end + 8, f"{tick:,.0f}", size=BODY, colour=theme.muted, bold=False, anchor="center")
+    r.rectangle(canvas, Box(zone.x, end, zone.width, 1), colour=theme.muted)
+    middle, below = zone.x + zone.width / 2, end + 8 + BODY * LEADING
+    r.text(canvas, middle, below, panel.x_label, size=BODY, colour=theme.muted, bold=False, anchor="center")
+    if panel.mark is not None:
+        x = zone.x + (panel.mark.x - left) / (right - left) * zone.width
+        r.rectangle(canvas, Box(x - 0.6, zone.y, 1.2, zone.height), colour=theme.muted)
+    for trace in panel.traces:
+        r.curve(canvas, zone, trace, limits=limits, colour=_line_colour(trace, theme), log=panel.logarithmic)
+    if panel.mark is not None:
+        _pointed_out(r, canvas, panel, zone, limits, theme)
+
+
+def _pointed_out(
+    r: Renderer, canvas: Any, panel: CurvePanel, zone: Box, limits: tuple[float, float, float, float], theme: Theme
+) -> None:
+    assert panel.mark is not None
+    left, right, low, high = limits
+    value = float(np.log10(panel.mark.y)) if panel.logarithmic else panel.mark.y
+    x = zone.x + (panel.mark.x - left) / (right - left) * zone.width
+    y = zone.y + (high - value) / (high - low) * zone.height
+    r.rectangle(canvas, Box(x - 4, y - 4, 8, 8), colour=theme.ink)
+    after = x < zone.x + zone.width / 2
+    place = zone.y + (2 if y > zone.y + zone.height / 2 else zone.height - 1.6 * BODY)
+    side: Anchor = "left" if after else "right"
+    said = panel.mark.text
+    r.text(canvas, x + (8 if after else -8), place, said, size=BODY, colour=theme.ink, bold=False, anchor=side)
+
+
+def _sample(r: Renderer, canvas: Any, box: Box, trace: Trace, colour: str) -> None:
+    pieces = 3 if trace.dashed else 1
+    step = box.width / pieces
+    for k in range(pieces):
+        r.rectangle(
+            canvas, Box(box.x + k * step, box.y, step * (0.62 if trace.dashed else 1), box.height), colour=colour
+        )
+
+
+def _line_colour(trace: Trace, theme: Theme) -> str:
+    return theme.series[trace.colour % len(theme.series)]
+
+
+def _limits(panel: CurvePanel) -> tuple[float, float, float, float]:
+    """The ranges of a curve panel's axes, in powers of ten where y is logarithmic."""
+    x = np.concatenate([t.x for t in panel.traces])
+    y = np.concatenate([t.y[np.isfinite(t.y)] for t in panel.traces])
+    y = np.log10(y) if panel.logarithmic else y
+    left, right = float(x.min()), float(x.max())
+    aside = 0.02 * (right - left) or 1.0
+    low, high = _padded(y) if len(y) else (0.0, 1.0)
+    if len(y) and y.min() == y.max() and not panel.logarithmic:
+        around = abs(float(y[0])) / 10 or 1.0
+        low, high = float(y[0]) - around, float(y[0]) + around
+    if len(y) and not panel.logarithmic and y.min() >= 0:
+        low = max(low, 0.0)
+    return left - aside, right + aside, low, high
+
+
+def _levels(low: float, high: float, logarithmic: bool) -> list[tuple[float, str]]:
+    if not logarithmic:
+        return [(tick, _short(tick)) for tick in _ticks(low, high, 5)]
+    step = max(1, round((high - low) / 5))
+    return [(p, _short(10.0**p)) for p in range(int(np.ceil(low)), int(np.floor(high)) + 1, step)]
+
+
+def _short(tick: float) -> str:
+    """A round number with no more figures than it has."""
+    digits = next((d for d in range(1, 4) if float(f"{tick:.{d - 1}e}") == tick), 4)
+    return number(tick, digits)
+
+
+def _whole_ticks(low: float, high: float) -> list[float]:
+    return [tick for tick in _ticks(low, high) if float(tick).is_integer()]
+
+
 def _text(r: Renderer, canvas: Any, panel: TextPanel, box: Box, theme: Theme) -> None:
     placed = flow(panel, box.width)
     boxes = [Box(box.x + b.x, box.y + b.y, b.width, b.height) for _, b in placed]
@@ -236,6 +357,7 @@ PAINTERS: dict[type[Panel], Callable[..., None]] = {
     BarPanel: _bars,
     ScorePanel: _scores,
     LinePanel: _lines,
+    CurvePanel: _curves,
     TextPanel: _text,
 }
 

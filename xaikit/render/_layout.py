@@ -4,13 +4,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from textwrap import wrap
 
-from xaikit.figures import BarPanel, Figure, ImagePanel, LinePanel, MapPanel, Panel, ScorePanel, TextPanel
+from xaikit.figures import (
+    BarPanel,
+    CurvePanel,
+    Figure,
+    ImagePanel,
+    LinePanel,
+    MapPanel,
+    Panel,
+    ScorePanel,
+    TextPanel,
+    Trace,
+)
 
 MARGIN, GAP, ROW_GAP = 28.0, 22.0, 26.0
 TITLE, SUBTITLE, HEAD, BODY = 21.0, 14.0, 15.5, 13.0
 LEADING = 1.35
 LEGEND_WIDTH, LEGEND_HEIGHT = 440.0, 14.0
-BAR, SCORE, LANE, AXIS = 27.0, 44.0, 130.0, 40.0
+BAR, SCORE, LANE, AXIS, CURVE = 27.0, 44.0, 130.0, 40.0, 250.0
 FLATTEST, TALLEST = 0.12, 1.5
 """Height over width of pictures: flatter ones are stretched, taller ones made narrower."""
 LABELS = 0.36
@@ -103,6 +114,8 @@ def _widths(figure: Figure) -> list[float]:
 def _natural_width(panel: Panel, picture: float, columns: int) -> float:
     if isinstance(panel, BarPanel):
         return 560.0 if columns <= 2 else 440.0
+    if isinstance(panel, CurvePanel):
+        return 520.0
     if isinstance(panel, LinePanel | TextPanel):
         return 760.0 if columns <= 2 else 520.0
     return min(picture, 330.0) if isinstance(panel, ScorePanel) else picture
@@ -148,9 +161,30 @@ def _height(panel: Panel, width: float) -> float:
         return SCORE * len(panel.names)
     if isinstance(panel, LinePanel):
         return LANE * len(panel.lines) + AXIS
+    if isinstance(panel, CurvePanel):
+        return CURVE + KEY * len(keys(panel, width)) + AXIS
     if isinstance(panel, TextPanel):
         return flow(panel, width)[-1][1].y + 2.4 * WORD
     raise TypeError(f"no height is known for a {type(panel).__name__}")
+
+
+KEY = 24.0
+SAMPLE = 34.0
+"""Height of a line of a key, and width of the piece of line before each name."""
+
+
+def keys(panel: CurvePanel, width: float) -> list[list[tuple[Trace, float]]]:
+    """Set the names of a panel's lines in rows, each with its place across."""
+    rows: list[list[tuple[Trace, float]]] = [[]]
+    x = 0.0
+    for trace in panel.traces:
+        needed = SAMPLE + 0.56 * BODY * len(trace.name) + 26
+        if rows[-1] and x + needed > width:
+            rows.append([])
+            x = 0.0
+        rows[-1].append((trace, x))
+        x += needed
+    return rows
 
 
 WORD = 15.0

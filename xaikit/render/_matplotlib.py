@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from xaikit.arrays import Array
-from xaikit.figures import Line, Scale, rgba
+from xaikit.figures import Line, Scale, Trace, rgba
 from xaikit.render._layout import INKED, WORD, Box
 from xaikit.render._theme import Theme
 
@@ -125,6 +125,30 @@ def polyline(canvas: Canvas, box: Box, line: Line, *, limits: tuple[float, float
     x = box.x + (line.x - left) / (right - left) * box.width
     y = box.y + (high - line.y) / (high - low) * box.height
     canvas.axes.plot(x, y, color=colour, linewidth=1.4 * canvas.scale, solid_joinstyle="round", zorder=canvas.next())
+
+
+def curve(
+    canvas: Canvas, box: Box, trace: Trace, *, limits: tuple[float, float, float, float], colour: str, log: bool
+) -> None:
+    left, right, low, high = limits
+    x = box.x + (trace.x - left) / (right - left) * box.width
+    y = box.y + (high - _heights(trace, log)) / (high - low) * box.height
+    canvas.axes.plot(
+        x,
+        y,
+        color=colour,
+        linewidth=2 * canvas.scale,
+        linestyle=(0, (4, 2.2)) if trace.dashed else "-",
+        dash_capstyle="butt",
+        marker="o" if len(x) == 1 else None,
+        markersize=6 * canvas.scale,
+        zorder=canvas.next(),
+    )
+
+
+def _heights(trace: Trace, log: bool) -> Array:
+    y = np.where(np.isfinite(trace.y), trace.y, np.nan)
+    return np.log10(y) if log else y
 
 
 def marks(

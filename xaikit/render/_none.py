@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from xaikit.arrays import Array
-from xaikit.figures import Line, Scale
+from xaikit.figures import Line, Scale, Trace
 from xaikit.render._layout import Box
 from xaikit.render._theme import Theme
 
@@ -54,6 +54,12 @@ def bars(
 
 def polyline(canvas: Canvas, box: Box, line: Line, *, limits: tuple[float, float, float, float], colour: str) -> None:
     _add(canvas, "polyline", box=box, line=line, limits=limits, colour=colour)
+
+
+def curve(
+    canvas: Canvas, box: Box, trace: Trace, *, limits: tuple[float, float, float, float], colour: str, log: bool
+) -> None:
+    _add(canvas, "curve", box=box, trace=trace, limits=limits, colour=colour, log=log)
 
 
 def marks(

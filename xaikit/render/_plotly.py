@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from xaikit.arrays import Array
-from xaikit.figures import NOT_FINITE, Line, Scale, rgba, stops
+from xaikit.figures import NOT_FINITE, Line, Scale, Trace, rgba, stops
 from xaikit.render._layout import INKED, WORD, Box
 from xaikit.render._theme import Theme
 
@@ -179,6 +179,27 @@ def polyline(canvas: Canvas, box: Box, line: Line, *, limits: tuple[float, float
             name=line.name,
             line={"color": colour, "width": 1.5 * canvas.scale},
             hovertemplate="%{x:.4g}: %{y:.4g}<br>contribution %{customdata:.4g}<extra>%{fullData.name}</extra>",
+            showlegend=False,
+            **axes,
+        )
+    )
+
+
+def curve(
+    canvas: Canvas, box: Box, trace: Trace, *, limits: tuple[float, float, float, float], colour: str, log: bool
+) -> None:
+    axes = canvas.place(box, limits[:2], limits[2:])
+    if log:
+        canvas.axes[f"yaxis{axes['yaxis'][1:]}"]["type"] = "log"
+    canvas.traces.append(
+        go.Scatter(
+            x=trace.x,
+            y=np.where(np.isfinite(trace.y), trace.y, np.nan),
+            mode="markers" if len(trace.x) == 1 else "lines",
+            name=trace.name,
+            line={"color": colour, "width": 2 * canvas.scale, "dash": "dash" if trace.dashed else "solid"},
+            marker={"color": colour, "size": 7 * canvas.scale},
+            hovertemplate="%{x:.6g}: %{y:.4g}<extra>%{fullData.name}</extra>",
             showlegend=False,
             **axes,
         )

@@ -4,7 +4,7 @@ from base64 import b64encode
 from collections.abc import Iterable
 from typing import Any
 
-from xaikit.results import Attribution, Attributions, Comparison
+from xaikit.results import Attribution, Attributions, Comparison, Curves
 
 Bundle = tuple[dict[str, str], dict[str, dict[str, int]]]
 
@@ -12,7 +12,7 @@ Bundle = tuple[dict[str, str], dict[str, dict[str, int]]]
 def register() -> None:
     """Teach the result classes to show themselves as a picture; figures and matplotlib are imported at
     that moment."""
-    shown: tuple[Any, ...] = (Attribution, Attributions, Comparison)
+    shown: tuple[Any, ...] = (Attribution, Attributions, Comparison, Curves)
     for result in shown:
         result._repr_mimebundle_ = _mimebundle
 
