@@ -14,6 +14,7 @@ from xaikit.data.reviews import (
     multi_hot,
     plain_letters,
 )
+from xaikit.data.series import Recording, art_daily, ecg5000_normal, naive, nyc_taxi, read_series
 from xaikit.data.sets import SETS, load
 from xaikit.data.tables import german_credit, german_table
 
@@ -24,10 +25,13 @@ __all__ = [
     "SETS",
     "DataSet",
     "Part",
+    "Recording",
+    "art_daily",
     "cats_vs_dogs",
     "characters",
     "cifar10",
     "draw",
+    "ecg5000_normal",
     "exact_x",
     "fashion_mnist",
     "find",
@@ -41,6 +45,9 @@ __all__ = [
     "mnist",
     "most_frequent",
     "multi_hot",
+    "naive",
+    "nyc_taxi",
     "plain_letters",
+    "read_series",
     "xo",
 ]

@@ -7,6 +7,7 @@ from xaikit.data._part import DataSet, Part, Split
 from xaikit.data.drawings import xo
 from xaikit.data.pictures import CIFAR10, FASHION, cats_vs_dogs, cifar10, fashion_mnist, mnist
 from xaikit.data.reviews import CHARACTERS, characters, imdb, imdb_multi_hot
+from xaikit.data.series import art_daily, ecg5000_normal, nyc_taxi
 from xaikit.data.tables import german_credit
 from xaikit.errors import UnknownName
 
@@ -97,6 +98,35 @@ SETS: Mapping[str, DataSet] = {
         licence="CC BY 4.0 at UCI, the worded columns under DbCL; the applicants are not part of this package",
         split="a fifth of each class, drawn with seed 0, for testing (200), the rest for training (800)",
         read=german_credit,
+    ),
+    "nyc_taxi": DataSet(
+        name="nyc_taxi",
+        classes=(),
+        origin="New York City Taxi and Limousine Commission, July 2014 to January 2015, as half-hourly counts in the "
+        "Numenta Anomaly Benchmark, https://github.com/numenta/NAB",
+        licence="AGPL-3.0, as that repository; the counts are not part of this package",
+        split="in time: windows before 20 December 2014 for training (8208), later ones for testing (2016), which hold "
+        "the holidays and a blizzard",
+        read=nyc_taxi,
+    ),
+    "ecg5000_normal": DataSet(
+        name="ecg5000_normal",
+        classes=("normal", "abnormal"),
+        origin="ECG5000, Chen et al., from record chf07 of the BIDMC Congestive Heart Failure Database, "
+        "https://timeseriesclassification.com/",
+        licence="ODC-By 1.0 at PhysioNet; the beats are not part of this package",
+        split="150 beats of the normal class for training; the other 350 of the published training file for testing, "
+        "142 normal and 208 of four abnormal classes; all are of one patient",
+        read=ecg5000_normal,
+    ),
+    "art_daily": DataSet(
+        name="art_daily",
+        classes=("normal", "abnormal"),
+        origin="the artificial art_daily series of the Numenta Anomaly Benchmark, https://github.com/numenta/NAB",
+        licence="AGPL-3.0, as that repository; the series are not part of this package",
+        split="1250 days of the two series without an anomaly for training; 1068 days of two others for testing, "
+        "48 of them abnormal, which overlap and hold the same two anomalies",
+        read=art_daily,
     ),
     "xo": DataSet(
         name="xo",
