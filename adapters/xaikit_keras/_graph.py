@@ -40,6 +40,7 @@ KINDS: Mapping[str, str] = {
     "BatchNormalization": "batch_norm",
     "LayerNormalization": "layer_norm",
     "GroupNormalization": "group_norm",
+    "LocalResponseNormalization": "local_response_norm",
     "RMSNormalization": "rms_norm",
     "UnitNormalization": "unit_norm",
     "SimpleRNN": "rnn",
@@ -63,7 +64,7 @@ ELEMENTWISE = _words(
     "exponential linear identity glu dropout gaussian_noise batch_norm rescaling normalization masking "
     "activity_regularization add subtract multiply divide average minimum maximum negative absolute exp expm1 log "
     "log1p sqrt rsqrt square power clip sin cos erf sign where cast embedding reciprocal logical_not floor round "
-    "rms_norm stop_gradient layer_scale stochastic_depth"
+    "rms_norm local_response_norm sampling stop_gradient layer_scale stochastic_depth"
 )
 RECURRENT = frozenset(("rnn", "lstm", "gru", "bidirectional", "conv_lstm"))
 REDUCING = _words("mean sum max min prod std var logsumexp any all argmax argmin")

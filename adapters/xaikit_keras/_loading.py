@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+import xaikit_keras.layers  # noqa: F401  (makes the zoo's own layers known to Keras)
 from xaikit.errors import ModelError, UnsafeFile, XaikitError
 
 CODE = frozenset(("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "__lambda__"))

@@ -89,7 +89,7 @@ ELEMENTWISE = words(
     "relu relu6 rrelu prelu leaky_relu elu selu celu gelu silu swish mish hardtanh hardswish hardsigmoid "
     "softplus softsign softshrink hardshrink tanhshrink threshold tanh sigmoid log_sigmoid logsigmoid identity dropout "
     "batch_norm add subtract multiply divide neg abs exp log log1p sqrt rsqrt square pow clamp clip sin cos erf sign "
-    "where masked_fill maximum minimum lerp addcmul addcdiv reciprocal nan_to_num embedding"
+    "where masked_fill maximum minimum lerp addcmul addcdiv reciprocal nan_to_num embedding local_response_norm"
 )
 REDUCING = words(
     "mean sum prod max min amax amin std var norm logsumexp median quantile squeeze unsqueeze select argmax all any"
@@ -97,7 +97,7 @@ REDUCING = words(
 RECURRENT = ("lstm", "gru", "rnn")
 CHANNELS_SECOND = words(
     "conv conv_transposed batch_norm instance_norm group_norm max_pool avg_pool lp_pool global_avg_pool "
-    "global_max_pool upsample pixel_shuffle pixel_unshuffle prelu"
+    "global_max_pool upsample pixel_shuffle pixel_unshuffle prelu local_response_norm"
 )
 EVERYWHERE = words("lstm gru rnn attention group_norm instance_norm scripted global_avg_pool global_max_pool")
 CHANNELS_LAST = frozenset(("dense", "layer_norm", "rms_norm"))

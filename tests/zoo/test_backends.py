@@ -4,6 +4,7 @@ import copy
 import pickle
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -319,3 +320,209 @@ def test_a_torch_network_survives_copying_and_pickling(both: tuple[Any, Any]) ->
             twin.lstm1.bias_ih_l0 += 1.0
         assert np.abs(twin(x).detach().numpy() - expected).max() > 1e-3
     assert_array_equal(net(x).detach().numpy(), expected)
+
+
+# ---------------------------------------------------------------------- operations against their formulas
+
+Array = np.ndarray[Any, Any]
+
+
+def computed(backend: Any, architecture: Architecture, x: Array, weights: dict[str, Any]) -> Array:
+    """What a network with these weights gives, channels last."""
+    net = backend.build(architecture)
+    backend.set_weights(net, architecture, weights)
+    return np.asarray(net(x)) if hasattr(net, "summary") else run_torch(net, architecture, x)
+
+
+def sigmoid(x: Array) -> Array:
+    return 1 / (1 + np.exp(-x))
+
+
+def softmax(x: Array) -> Array:
+    raised = np.exp(x - x.max(-1, keepdims=True))
+    return raised / raised.sum(-1, keepdims=True)
+
+
+TOKENS_2 = np.array([[3, 1, 0, 2, 0], [4, 2, 2, 0, 1]])
+
+
+@pytest.mark.parametrize("kind", ATTENTIONS)
+@pytest.mark.parametrize("scale", [True, False])
+def test_attention_is_its_formula_and_masked_steps_weigh_nothing(backend: Any, kind: str, scale: bool) -> None:
+    def body(n: Ops) -> Symbol:
+        x = n.input(5, integer=True)
+        query = n.embedding(x, 5, 3, name="query")
+        return n.attention(query, n.embedding(x, 5, 3, mask_zero=True, name="value"), kind=kind, scale=scale)
+
+    a = describe("a", body)
+    w = random_weights(a)
+    q, v = w["query/embeddings"][TOKENS_2], w["value/embeddings"][TOKENS_2]
+    s = w["attention1/scale"] if scale else 1.0
+    pairs = q[:, :, None] + v[:, None]
+    scores = (s * np.tanh(pairs)).sum(-1) if kind == "additive" else s * np.einsum("bqd,bvd->bqv", q, v)
+    expected = softmax(np.where(TOKENS_2[:, None] != 0, scores, -np.inf)) @ v
+    # float32 keeps six digits of numbers below one.
+    assert_allclose(computed(backend, a, TOKENS_2, w), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ATTENTIONS)
+def test_a_hook_on_weights_reads_the_weights_of_attention(both: tuple[Any, Any], kind: str) -> None:
+    import torch
+
+    a = describe("a", lambda n: attending(n, n.input(5, integer=True), kind))
+    net = both[0].build(a)
+    read: list[Any] = []
+    with net.attention1.weights.register_forward_hook(lambda module, given, out: read.append(out.detach().numpy())):
+        net(torch.from_numpy(TOKENS_2))
+    assert read[0].shape == (2, 5, 5)
+    assert_allclose(read[0].sum(-1), 1.0, atol=1e-6)  # float32
+    assert_array_equal(read[0][np.broadcast_to(TOKENS_2[:, None] == 0, (2, 5, 5))], 0.0)
+
+
+def cho(x: Array, w: dict[str, Any], keep: Array) -> Array:
+    """The states of a GRU after Cho et al. (2014), equations 5 to 8, in Keras' order z r h of the gates."""
+    kernel, rest, bias = (w[f"gru1/{name}"] for name in ("kernel", "recurrent_kernel", "bias"))
+    units = rest.shape[0]
+    h, states = np.zeros((len(x), units)), []
+    for t in range(x.shape[1]):
+        driven = x[:, t] @ kernel + bias
+        z = sigmoid(driven[:, :units] + h @ rest[:, :units])
+        r = sigmoid(driven[:, units : 2 * units] + h @ rest[:, units : 2 * units])
+        n = np.tanh(driven[:, 2 * units :] + (r * h) @ rest[:, 2 * units :])
+        h = np.where(keep[:, t, None], z * h + (1 - z) * n, h)
+        states.append(h)
+    return np.stack(states, 1)
+
+
+@pytest.mark.parametrize("mask", [True, False])
+def test_a_gru_that_resets_before_the_product_is_cho_s(backend: Any, mask: bool) -> None:
+    def body(n: Ops) -> Symbol:
+        x = n.embedding(n.input(5, integer=True), 5, 3, mask_zero=mask)
+        return n.gru(x, 4, sequences=True, reset_after=False)
+
+    a = describe("cho", body)
+    w = random_weights(a)
+    expected = cho(w["embedding1/embeddings"][TOKENS_2], w, (TOKENS_2 != 0) | (not mask))
+    # float32 through five steps of gates.
+    assert_allclose(computed(backend, a, TOKENS_2, w), expected, atol=2e-6)
+
+
+def test_local_response_normalisation_is_the_formula_of_alexnet(backend: Any) -> None:
+    a = describe("lrn", lambda n: n.local_response_norm(n.input(3, 2, 9), alpha=0.5))
+    x = np.random.default_rng(0).normal(size=(2, 3, 2, 9)).astype(np.float32)
+    expected = np.empty_like(x)
+    for i in range(9):
+        neighbours = x[..., max(0, i - 2) : min(8, i + 2) + 1]
+        expected[..., i] = x[..., i] / (2.0 + 0.5 * (neighbours**2).sum(-1)) ** 0.75
+    assert_allclose(computed(backend, a, x, {}), expected, atol=1e-6)  # float32
+
+
+@pytest.mark.parametrize("groups", [1, 2, 6])
+def test_group_normalisation_is_its_formula_between_layer_and_instance(backend: Any, groups: int) -> None:
+    a = describe("gn", lambda n: n.group_norm(n.input(4, 5, 6), groups))
+    w = random_weights(a)
+    x = np.random.default_rng(0).normal(2.0, 3.0, (3, 4, 5, 6)).astype(np.float32)
+    cut = x.reshape(3, 4, 5, groups, 6 // groups)
+    axes = {1: (1, 2, 3, 4), 2: (1, 2, 4), 6: (1, 2)}[groups]  # one: space and channels; six: space alone
+    normal = (cut - cut.mean(axes, keepdims=True)) / np.sqrt(cut.var(axes, keepdims=True) + 1e-3)
+    expected = normal.reshape(x.shape) * w["group_norm1/gamma"] + w["group_norm1/beta"]
+    assert_allclose(computed(backend, a, x, w), expected, atol=1e-5)  # float32 sums of 120 numbers up to ten
+
+
+def test_upsampling_of_two_by_two(backend: Any) -> None:
+    x = np.array([[1, 2], [3, 4]], np.float32).reshape(1, 2, 2, 1)
+    nearest = computed(backend, describe("n", lambda n: n.upsample(n.input(2, 2, 1), 2)), x, {})
+    assert_array_equal(nearest[0, ..., 0], [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]])
+    bilinear = computed(backend, describe("b", lambda n: n.upsample(n.input(2, 2, 1), 2, kind="bilinear")), x, {})
+    # Half-pixel centres: the new positions lie at -1/4 (held at the edge), 1/4, 3/4 and 5/4 of the old ones.
+    line = np.array([0, 0.25, 0.75, 1])
+    assert_allclose(bilinear[0, ..., 0], 1 + line[None] + 2 * line[:, None], atol=1e-6)
+
+
+def test_sampling_draws_in_training_and_gives_the_mean_otherwise(both: tuple[Any, Any]) -> None:
+    import torch
+
+    def body(n: Ops) -> Symbol:
+        x = n.input(2)
+        return n.sampling(n.dense(x, 1, name="mean"), n.dense(x, 1, name="log_variance"))
+
+    a = describe("s", body)
+    eye = np.eye(2, dtype=np.float32)
+    w = {"mean/kernel": eye[:, :1], "log_variance/kernel": eye[:, 1:], "mean/bias": eye[0, 1:]}
+    w["log_variance/bias"] = w["mean/bias"]
+    x = np.tile(np.array([[3.0, np.log(4.0)]], np.float32), (10_000, 1))
+    torch_net, keras_net = (side.build(a) for side in both)
+    for side, net in zip(both, (torch_net, keras_net), strict=True):
+        side.set_weights(net, a, w)
+    assert_array_equal(run_torch(torch_net, a, x), x[:, :1])
+    assert_array_equal(np.asarray(keras_net(x)), x[:, :1])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        drawn = {"torch": run_torch(torch_net.train(), a, x), "keras": np.asarray(keras_net(x, training=True))}
+    for values in drawn.values():  # ten thousand draws of N(3, 2): the mean is off by 0.02, the deviation by 0.014
+        assert abs(values.mean() - 3.0) < 0.08
+        assert abs(values.std() - 2.0) < 0.06
+    assert np.abs(drawn["keras"] - np.asarray(keras_net(x, training=True))).max() > 0.1
+
+
+# ---------------------------------------------------------------------- copies, files, gradients
+
+
+def decoder(n: Ops) -> Symbol:
+    x = n.gru(n.input(6, 4), 4, sequences=True, reset_after=False)
+    steps = n.repeat(n.bidirectional(x, "gru", 2, reset_after=False), 3)
+    y = n.attention(n.attention(steps, x), x, kind="dot")
+    z = n.flatten(n.group_norm(y, 2))
+    return n.sampling(n.dense(z, 2), n.dense(z, 2))
+
+
+def painter(n: Ops) -> Symbol:
+    return n.upsample(n.local_response_norm(n.conv(n.input(5, 5, 3), 4, 3), size=3, alpha=0.5), 2, kind="bilinear")
+
+
+@pytest.mark.parametrize(("body", "shape"), [(decoder, (6, 4)), (painter, (5, 5, 3))])
+def test_gradients_of_the_input_agree(both: tuple[Any, Any], body: Any, shape: tuple[int, ...]) -> None:
+    import tensorflow as tf
+    import torch
+
+    a = describe("g", body)
+    w = random_weights(a)
+    x = np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
+    torch_net, keras_net = (side.build(a) for side in both)
+    for side, net in zip(both, (torch_net, keras_net), strict=True):
+        side.set_weights(net, a, w)
+    first = torch_net.layout == "channels-first"
+    given = torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, -1, 1) if first else x)).requires_grad_()
+    (torch_net(given) ** 2).sum().backward()
+    ours = np.moveaxis(given.grad.numpy(), 1, -1) if first else given.grad.numpy()
+    with tf.GradientTape() as tape:
+        variable = tf.Variable(x)
+        total = tf.reduce_sum(keras_net(variable) ** 2)
+    theirs = np.asarray(tape.gradient(total, variable))
+    assert np.abs(theirs).max() > 1e-3
+    # float32 backwards through a few layers: five digits of the largest.
+    assert_allclose(ours, theirs, atol=1e-5 * max(1, np.abs(theirs).max()))
+
+
+@pytest.mark.parametrize(("body", "shape"), [(decoder, (6, 4)), (painter, (5, 5, 3))])
+def test_a_keras_network_survives_a_file(both: tuple[Any, Any], tmp_path: Path, body: Any, shape: Any) -> None:
+    from xaikit_keras import load_network
+
+    a = describe("saved", body)
+    net = both[1].build(a)
+    both[1].set_weights(net, a, random_weights(a))
+    net.save(tmp_path / "net.keras")
+    x = np.ones((2, *shape), np.float32)
+    assert_array_equal(np.asarray(load_network(tmp_path / "net.keras")(x)), np.asarray(net(x)))
+
+
+@pytest.mark.parametrize(("body", "shape"), [(decoder, (6, 4)), (painter, (3, 5, 5))])
+def test_a_torch_network_is_copied_pickled_and_exported(both: tuple[Any, Any], body: Any, shape: Any) -> None:
+    import torch
+
+    net = both[0].build(describe("copied", body))
+    x = torch.ones(2, *shape)
+    twins = (copy.deepcopy(net), pickle.loads(pickle.dumps(net)), torch.export.export(net, (x,)).module())
+    with torch.no_grad():
+        for twin in twins:
+            assert_allclose(twin(x).numpy(), net(x).numpy(), atol=1e-6)  # float32, exported sums in another order

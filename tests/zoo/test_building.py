@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from xaikit.errors import ParameterError
-from xaikit.zoo.building import Ops, check_weights, describe, initial_weights, weights_id
+from xaikit.zoo.building import Ops, Symbol, check_weights, describe, initial_weights, weights_id
 from xaikit.zoo.networks import networks
 
 
@@ -93,12 +93,67 @@ def test_weights_that_do_not_fit_are_named() -> None:
         (lambda n, x: n.relu_twice(x), "relu_twice"),
         (lambda n, x: n.dense(n.dense(x, 2, name="a"), 2, name="a"), "two nodes are called 'a'"),
         (lambda n, x: n.bidirectional(n.reshape(x, 8, 24), "rnn", 2), "a recurrent cell is one of"),
+        (lambda n, x: n.lstm(x, 4), r"takes \(time, channel\), not \(8, 8, 3\)"),
+        (lambda n, x: n.bidirectional(n.reshape(x, 8, 24), "lstm", 2, reset_after=False), "for the cell 'gru'"),
+        (lambda n, x: n.repeat(x, 4), r"takes a vector \(features,\), not \(8, 8, 3\)"),
+        (lambda n, x: n.repeat(n.flatten(x), 0), "would be empty"),
+        (lambda n, x: n.sampling(x, n.flatten(x)), "sampling needs equal shapes"),
+        (lambda n, x: n.group_norm(x, 2), "3 channels cannot be cut into 2 equal groups"),
+        (lambda n, x: n.local_response_norm(x, size=4), "is odd, not 4"),
+        (lambda n, x: n.local_response_norm(n.flatten(x)), r"takes \(\*space, channel\)"),
+        (lambda n, x: n.upsample(x, 2, kind="cubic"), "one of nearest, bilinear, not 'cubic'"),
+        (lambda n, x: n.upsample(n.reshape(x, 8, 24), 2, kind="bilinear"), r"not \(8, 24\)"),
+        (lambda n, x: n.attention(x, x), r"attention takes \(time, channel\)"),
+        (lambda n, x: n.attention(*[n.reshape(x, 8, 24)] * 2, kind="general"), "one of additive, dot, not 'general'"),
+        (lambda n, x: n.attention(n.reshape(x, 8, 24), n.reshape(x, 4, 48)), "does not fit"),
+        (lambda n, x: n.attention(*[n.reshape(x, 8, 24)] * 2, n.reshape(x, 4, 48)), "does not fit"),
         (lambda n, x: n.conv(x, 4, 3, fixed=np.ones((3, 3, 1, 4))), r"expected \(3, 3, 3, 4\)"),
     ],
 )
 def test_what_cannot_be_built_is_refused(wrong: object, message: str) -> None:
     with pytest.raises((ParameterError, AttributeError), match=message):
         describe("wrong", lambda net: wrong(net, net.input(8, 8, 3)))  # type: ignore[operator]
+
+
+def test_scales_of_attention_start_as_in_keras() -> None:
+    a = describe("a", lambda net: net.attention(*[net.attention(*[net.input(5, 300)] * 2)] * 2, kind="dot"))
+    w = initial_weights(a)
+    assert {name: value.shape for name, value in w.items()} == {"attention1/scale": (300,), "attention2/scale": ()}
+    # Glorot's limit of a vector counts its length as the numbers of inputs and of outputs.
+    assert 0.9 < np.abs(w["attention1/scale"]).max() / np.sqrt(6 / (300 + 300)) <= 1.0
+    assert w["attention2/scale"] == 1.0
+
+
+def test_a_gru_after_cho_has_one_bias() -> None:
+    def both(net: Ops) -> Symbol:
+        x = net.gru(net.input(5, 3), 4, sequences=True, reset_after=False)
+        return net.bidirectional(x, "gru", 2, reset_after=False)
+
+    shapes = {name: w.shape for name, w in describe("cho", both).weights.items()}
+    assert shapes["gru1/bias"] == (12,)
+    assert shapes["bi_gru1/forward_bias"] == shapes["bi_gru1/backward_bias"] == (6,)
+
+
+def test_attention_is_masked_by_its_query_and_refuses_a_mask_of_the_key_alone() -> None:
+    net = Ops()
+    tokens = net.input(5, integer=True)
+    plain, masked = net.embedding(tokens, 9, 8), net.embedding(tokens, 9, 8, mask_zero=True)
+    assert net.attention(masked, plain).masked
+    assert not net.attention(plain, masked).masked
+    with pytest.raises(ParameterError, match="here only the key is"):
+        net.attention(plain, plain, masked)
+
+
+@pytest.mark.parametrize(
+    "op", ["group_norm", "local_response_norm", "batch_norm", "sampling", "concat", "add", "upsample"]
+)
+def test_operations_that_would_mix_or_lose_masked_steps_refuse_them(op: str) -> None:
+    more: dict[str, tuple[object, ...]] = {"group_norm": (2,), "upsample": (2,)}
+    net = Ops()
+    x = net.embedding(net.input(5, integer=True), 9, 8, mask_zero=True)
+    given = more.get(op, () if op.endswith("norm") else (x,))
+    with pytest.raises(ParameterError, match=f"{op} cannot read masked steps"):
+        getattr(net, op)(x, *given)
 
 
 def test_only_recurrent_layers_read_masked_steps() -> None:
