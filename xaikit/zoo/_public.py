@@ -16,13 +16,13 @@ from xaikit.inputs import Array as ArraySpec
 from xaikit.inputs import Image
 from xaikit.model import Model
 from xaikit.progress import bar
-from xaikit.zoo import shelf
+from xaikit.zoo import pretrained, shelf
 from xaikit.zoo.building import weights_id
 from xaikit.zoo.cards import Card, Trained, blank
 from xaikit.zoo.judging import judge
 from xaikit.zoo.networks import Network, networks
 from xaikit.zoo.recipes import Progress, Recipe
-from xaikit.zoo.training import Checkpoint, Epoch, Samples, pick, split
+from xaikit.zoo.training import Checkpoint, Epoch, Samples, corrupted, pick, split
 
 CHUNK = 500
 PACKAGES = {"torch": ("torch",), "keras": ("keras", "tensorflow")}
@@ -50,18 +50,23 @@ def build(name: str, framework: str | None = None, seed: int = 0) -> Any:
     return _adapter(framework).build(networks[name].architecture, seed)
 
 
-def load(name: str, framework: str | None = None) -> Model:
+def load(name: str, framework: str | None = None, weights: str | Path | None = None) -> Model:
     """A trained network, wrapped with its specs and its `weights_id`.
 
-    The weights are those trained here, else the shipped ones, else it is trained now, which needs its data. Raises
-    UnknownName, StorageError for a weights file that is damaged or not the one its card describes, DataError where
-    there are neither weights nor data.
+    weights: a file to read them from (see `zoo.pretrained.read`). Without one they are those trained here, else the
+    shipped ones, else those that Keras or torchvision publish for ImageNet, else it is trained now, which needs its
+    data. Weights from a file bring their own scaling into the input spec, and their file and MD5 into `version`.
+    Raises UnknownName, StorageError for a weights file that is damaged or not the one its card describes, UnsafeFile
+    for a pickle, DataError where there are neither weights nor data.
     """
     entry = networks[name]
-    place, found = _stored(entry)
-    if place is None or found is None:
+    place, found = (None, None) if weights is not None else _stored(entry)
+    if place is not None and found is not None:
+        return _wrapped(entry, place.weights(entry, found), framework)
+    given = pretrained.find(entry) if weights is None else pretrained.read(entry, weights)
+    if given is None:
         return train(name, framework)
-    return _wrapped(entry, place.weights(entry, found), framework)
+    return _wrapped(given.network, given.weights, framework, version=given.origin)
 
 
 def train(
@@ -144,13 +149,22 @@ def measure(entry: Network, model: Model, most: int | None = None) -> dict[str, 
     test = described.read("test")
     n = len(test.x)
     chosen = np.arange(n) if most is None or most >= n else np.linspace(0, n - 1, most).round().astype(int)
-    inputs, outputs = [], []
+    x, given, weights = [], [], []
+    rng = np.random.default_rng(0)
     for part in np.array_split(chosen, -(-len(chosen) // CHUNK)):
-        inputs.append(entry.inputs.encode(_some(test.x, part)))
-        outputs.append(model.run(inputs[-1]).output)
-    shown = _some(test.x, chosen)
-    naive = described.naive(shown) if getattr(described, "naive", None) else None
-    return judge(entry.outputs, np.concatenate(inputs), pick(test.y, chosen), _joined(outputs), naive)
+        x.append(entry.inputs.encode(_some(test.x, part)))
+        changed, weight = _corrupted(entry, x[-1], rng)
+        given.append(model.run(changed).output)
+        weights.append(weight)
+    naive = described.naive(_some(test.x, chosen)) if getattr(described, "naive", None) else None
+    weight = None if weights[0] is None else np.concatenate(weights)
+    return judge(entry.outputs, np.concatenate(x), pick(test.y, chosen), _joined(given), naive, weight)
+
+
+def _corrupted(entry: Network, x: Array, rng: np.random.Generator) -> tuple[Array, Array | None]:
+    """Give what an autoencoder is tested with: what it was trained to restore."""
+    corruption = entry.recipe.corruption if entry.recipe else None
+    return (x, None) if corruption is None else corrupted(x, corruption, rng)
 
 
 def _some(x: Any, chosen: Array) -> Any:
@@ -206,7 +220,13 @@ def _stored(entry: Network) -> tuple[shelf.Shelf | None, Card | None]:
     return None, None
 
 
-def _wrapped(entry: Network, weights: Mapping[str, Array], framework: str | None = None, adapter: Any = None) -> Model:
+def _wrapped(
+    entry: Network,
+    weights: Mapping[str, Array],
+    framework: str | None = None,
+    adapter: Any = None,
+    version: str | None = None,
+) -> Model:
     adapter = adapter or _adapter(framework)
     net = adapter.build(entry.architecture)
     adapter.set_weights(net, entry.architecture, weights)
@@ -216,6 +236,7 @@ def _wrapped(entry: Network, weights: Mapping[str, Array], framework: str | None
         outputs=entry.outputs,
         name=entry.name,
         layout=getattr(net, "layout", "channels-last"),
+        version=version,
         weights_id=weights_id(weights, entry.name),
     )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from xaikit.zoo.architectures._imagenet import CLASSES, LIMITS, TASK, mean_subtracted
+from xaikit.zoo.architectures._imagenet import CLASSES, LIMITS, TASK, limits, mean_subtracted
 from xaikit.zoo.building import Ops, Symbol
 from xaikit.zoo.networks import network
 
@@ -10,7 +10,7 @@ FILTERS = (64, 128, 256, 512, 512)
 INPUTS = mean_subtracted(224)
 
 
-@network(title="ImageNet, VGG-16 (D)", task=TASK, inputs=INPUTS, outputs=CLASSES, limits=LIMITS)
+@network(title="ImageNet, VGG-16 (D)", task=TASK, inputs=INPUTS, outputs=CLASSES, limits=limits("vgg16"))
 def vgg16(net: Ops) -> Symbol:
     """Photos of 224×224×3 → 1000 probabilities; 138,357,544 parameters (Simonyan and Zisserman 2015, D)."""
     return _vgg(net, [(3, 3)] * 2 + [(3, 3, 3)] * 3)
@@ -22,7 +22,7 @@ def vgg16_c(net: Ops) -> Symbol:
     return _vgg(net, [(3, 3)] * 2 + [(3, 3, 1)] * 3)
 
 
-@network(title="ImageNet, VGG-19 (E)", task=TASK, inputs=INPUTS, outputs=CLASSES, limits=LIMITS)
+@network(title="ImageNet, VGG-19 (E)", task=TASK, inputs=INPUTS, outputs=CLASSES, limits=limits("vgg19"))
 def vgg19(net: Ops) -> Symbol:
     """VGG with sixteen convolutions; 143,667,240 parameters (Simonyan and Zisserman 2015, E)."""
     return _vgg(net, [(3, 3)] * 2 + [(3, 3, 3, 3)] * 3)
