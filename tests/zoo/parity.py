@@ -48,10 +48,10 @@ def tokens(architecture: Architecture) -> Any:
     return x
 
 
-def outputs(side: Any, architecture: Architecture, x: Any) -> dict[str, Any]:
-    """The outputs of one back-end by name, channels last, with `lively` weights."""
+def outputs(side: Any, architecture: Architecture, x: Any, weights: Any = None) -> dict[str, Any]:
+    """The outputs of one back-end by name, channels last, with the weights given, else `lively` ones."""
     net = side.build(architecture)
-    side.set_weights(net, architecture, lively(architecture))
+    side.set_weights(net, architecture, lively(architecture) if weights is None else weights)
     if side.__name__ == "xaikit_keras":
         return _named(net(x), np.asarray)
     import torch

@@ -15,7 +15,16 @@ from .parity import agree, agree_by_name, lively, outputs, samples
 
 SMALL = [
     *("mlp_mnist", "mlp_mnist_dropout", "mlp_mnist_wide", "mlp_imdb", "mlp_imdb_small", "mlp_imdb_dropout"),
-    *("eeg_cnn", "lenet5_cifar10", "mnist_cnn", "mnist_two_heads", "unet", "xception_small", "cats_vs_dogs_transfer"),
+    *(
+        "eeg_cnn",
+        "lenet5_cifar10",
+        "mnist_cnn",
+        "mnist_two_heads",
+        "unet",
+        "xception_small",
+        "cats_vs_dogs_transfer",
+        "credit_mlp",
+    ),
 ]
 LARGE = [
     "alexnet",

@@ -43,6 +43,10 @@ COUNTS = {
     "gru_imdb": (326_369, 326_369),
     "bilstm_imdb": (336_705, 336_705),
     "char_lstm": (184_050, 184_050),
+    "credit_mlp": (1_505, 1_505),
+    "rnn_forecast": (1_122, 1_121),
+    "lstm_forecast": (4_386, 4_385),
+    "gru_forecast": (3_394, 3_393),
     "series_autoencoder": (9_684, 9_684),
 }
 

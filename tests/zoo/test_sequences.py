@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from xaikit.inputs import Text
+from xaikit.inputs import Series, Text, Values
 from xaikit.zoo.networks import networks
 
-from .parity import agree_by_name, outputs, tokens
+from .parity import agree_by_name, outputs, samples, tokens
 
 TEXTS = [name for name, entry in networks.items() if isinstance(entry.inputs, Text)]
+FORECASTS = ["rnn_forecast", "lstm_forecast", "gru_forecast"]
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -54,3 +55,29 @@ def test_a_character_has_no_influence_on_the_steps_before_it(backend: Any) -> No
     first, second = outputs(backend, architecture, x)["output"]
     assert_allclose(first[:60], second[:60], atol=1e-7)
     assert np.abs(first[60:] - second[60:]).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", FORECASTS)
+def test_both_frameworks_forecast_alike(both: tuple[Any, Any], name: str) -> None:
+    architecture = networks[name].architecture
+    agree_by_name(both, architecture, samples(architecture, 4))
+
+
+@pytest.mark.parametrize("name", FORECASTS)
+def test_forecasts_come_in_the_units_of_the_series(backend: Any, name: str) -> None:
+    """One more in the last dense layer is one standard deviation more, in passengers."""
+    entry = networks[name]
+    net, x = backend.build(entry.architecture), samples(entry.architecture, 2)
+    weights = backend.get_weights(net, entry.architecture)
+    before = outputs(backend, entry.architecture, x, weights)["output"]
+    weights["dense1/bias"] = weights["dense1/bias"] + 1
+    after = outputs(backend, entry.architecture, x, weights)["output"]
+    assert_allclose(after - before, entry.inputs.std, rtol=1e-5)
+
+
+def test_forecasters_are_comparable() -> None:
+    entries = [networks[name] for name in FORECASTS]
+    assert {e.architecture.by_name[e.architecture.nodes[1].name].shape for e in entries} == {(32,)}
+    assert len({(e.data, e.recipe.epochs, e.inputs, e.outputs) for e in entries if e.recipe}) == 1
+    assert isinstance(entries[0].inputs, Series)
+    assert isinstance(entries[0].outputs, Values)

@@ -631,7 +631,7 @@ def initial_weights(architecture: Architecture, seed: int = 0) -> dict[str, Arra
     for node in architecture.nodes:
         for name, weight in node.weights.items():
             value = node.parameters["fixed"] if weight.start == "fixed" else START[weight.start](rng, weight.shape)
-            made[f"{node.name}/{name}"] = np.asarray(value, np.float32)
+            made[f"{node.name}/{name}"] = np.array(value, np.float32)  # its own: a fixed kernel is read-only
     return made
 
 

@@ -13,6 +13,7 @@ STEPS = 140
     task="give a normal heartbeat again from eight numbers, and any other one badly",
     inputs=Series(STEPS, 1),
     outputs=Reconstruction(error="mse"),
+    data="ecg5000_normal",
     recipe=Recipe(
         loss="mse",
         target="input",
