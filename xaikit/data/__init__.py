@@ -3,6 +3,7 @@
 from xaikit.data._folder import find, folder
 from xaikit.data._part import DataSet, Part
 from xaikit.data.drawings import draw, exact_x, xo
+from xaikit.data.eeg import ELECTRODES, Waves, draw_eeg
 from xaikit.data.pictures import CIFAR10, FASHION, cats_vs_dogs, cifar10, fashion_mnist, mnist
 from xaikit.data.reviews import (
     CHARACTERS,
@@ -21,16 +22,19 @@ from xaikit.data.tables import german_credit, german_table
 __all__ = [
     "CHARACTERS",
     "CIFAR10",
+    "ELECTRODES",
     "FASHION",
     "SETS",
     "DataSet",
     "Part",
     "Recording",
+    "Waves",
     "art_daily",
     "cats_vs_dogs",
     "characters",
     "cifar10",
     "draw",
+    "draw_eeg",
     "ecg5000_normal",
     "exact_x",
     "fashion_mnist",

@@ -116,8 +116,8 @@ def art_daily(split: Split = "train") -> Part:
     if split == "train":
         x = np.concatenate([windows(_daily(name).values, STEPS_A_DAY, STRIDE) for name in ("no_noise", "small_noise")])
         return Part(x, np.zeros(len(x), np.int64))
-    x, y = zip(*(_labelled(name) for name in ("jumpsup", "jumpsdown")), strict=True)
-    return Part(np.concatenate(x), np.concatenate(y))
+    parts = [_labelled(name) for name in ("jumpsup", "jumpsdown")]
+    return Part(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
 def _daily(name: str) -> Recording:

@@ -5,6 +5,7 @@ from functools import partial
 
 from xaikit.data._part import DataSet, Part, Split
 from xaikit.data.drawings import xo
+from xaikit.data.eeg import eeg
 from xaikit.data.pictures import CIFAR10, FASHION, cats_vs_dogs, cifar10, fashion_mnist, mnist
 from xaikit.data.reviews import CHARACTERS, characters, imdb, imdb_multi_hot
 from xaikit.data.series import art_daily, ecg5000_normal, nyc_taxi
@@ -127,6 +128,15 @@ SETS: Mapping[str, DataSet] = {
         split="1250 days of the two series without an anomaly for training; 1068 days of two others for testing, "
         "48 of them abnormal, which overlap and hold the same two anomalies",
         read=art_daily,
+    ),
+    "eeg": DataSet(
+        name="eeg",
+        classes=("background", "discharge"),
+        origin="drawn by xaikit.data.draw_eeg: 2 seconds at 50 Hz from 16 electrodes; no recording of a person, and "
+        "nothing that is learned from it holds for one",
+        licence="Apache-2.0, as this package",
+        split="4000 drawings with seed 0 for training, 1000 with seed 1 for testing, half of each with a discharge",
+        read=eeg,
     ),
     "xo": DataSet(
         name="xo",
