@@ -36,7 +36,7 @@ def save(result: Any, path: str | os.PathLike[str]) -> Path:
         raise StorageError(f"a {type(result).__name__} is no result; save what xk.explain or xk.curves gives")
     place = _without_suffix(Path(path))
     arrays: dict[str, Array] = {}
-    text = json.dumps({"schema": SCHEMA, "result": _pack(result, arrays)}, indent=1, ensure_ascii=False)
+    text = json.dumps({"schema": SCHEMA, "result": pack(result, arrays)}, indent=1, ensure_ascii=False)
     packed = BytesIO()
     np.savez_compressed(packed, **cast(Any, arrays))
     try:
@@ -65,7 +65,7 @@ def load(path: str | os.PathLike[str]) -> Any:
         schema = described.get("schema") if isinstance(described, Mapping) else None
         raise StorageError(f"{place}.json has schema {schema!r}; this version of xaikit reads schema {SCHEMA}")
     try:
-        return _unpack(described["result"], arrays)
+        return unpack(described["result"], arrays)
     except (KeyError, TypeError, AttributeError) as error:
         raise StorageError(f"{place}.json does not fit its arrays or its schema: {error!r}") from None
 
@@ -89,7 +89,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         part.unlink(missing_ok=True)
 
 
-def _pack(value: Any, arrays: dict[str, Array]) -> Any:
+def pack(value: Any, arrays: dict[str, Array]) -> Any:
     """Turn a value into JSON types, moving its arrays into `arrays`."""
     if value is None or isinstance(value, bool | int | float) or type(value) is str:
         return value
@@ -104,14 +104,14 @@ def _pack(value: Any, arrays: dict[str, Array]) -> Any:
     if isinstance(value, TARGETS):
         return {"$": "target", "target": inputs.target_to_json(value)}
     if isinstance(value, Attributions):
-        return {"$": "Attributions", "each": {n: _pack(a, arrays) for n, a in value.items()}}
+        return {"$": "Attributions", "each": {n: pack(a, arrays) for n, a in value.items()}}
     if type(value).__name__ in RESULTS and dataclasses.is_dataclass(value):
-        fields = {f.name: _pack(getattr(value, f.name), arrays) for f in dataclasses.fields(value)}
+        fields = {f.name: pack(getattr(value, f.name), arrays) for f in dataclasses.fields(value)}
         return {"$": type(value).__name__, "fields": fields}
     if isinstance(value, Mapping):
-        return {"$": "mapping", "items": [[_pack(k, arrays), _pack(v, arrays)] for k, v in value.items()]}
+        return {"$": "mapping", "items": [[pack(k, arrays), pack(v, arrays)] for k, v in value.items()]}
     if isinstance(value, tuple | list):
-        return {"$": type(value).__name__, "items": [_pack(v, arrays) for v in value]}
+        return {"$": type(value).__name__, "items": [pack(v, arrays) for v in value]}
     raise StorageError(f"a {type(value).__name__} cannot be stored; results hold arrays, numbers and text")
 
 
@@ -120,34 +120,35 @@ def _pack_array(value: Array, arrays: dict[str, Array]) -> Any:
         return {
             "$": "objects",
             "shape": list(value.shape),
-            "items": [_pack(v, arrays) for v in value.ravel()],
+            "items": [pack(v, arrays) for v in value.ravel()],
         }
     name = f"a{len(arrays)}"
     arrays[name] = value
     return {"$": "array", "name": name}
 
 
-def _unpack(value: Any, arrays: Mapping[str, Array]) -> Any:
+def unpack(value: Any, arrays: Mapping[str, Array]) -> Any:
+    """Undo `pack`. Raises KeyError, TypeError or StorageError for what `pack` did not give."""
     if not isinstance(value, Mapping):
         return value
     kind = value["$"]
     if kind in RESULTS:
-        return RESULTS[kind](**{n: _unpack(v, arrays) for n, v in value["fields"].items()})
+        return RESULTS[kind](**{n: unpack(v, arrays) for n, v in value["fields"].items()})
     if kind == "array":
         return arrays[value["name"]]
     if kind in ("tuple", "list"):
-        items = [_unpack(v, arrays) for v in value["items"]]
+        items = [unpack(v, arrays) for v in value["items"]]
         return tuple(items) if kind == "tuple" else items
     if kind == "mapping":
-        return {_unpack(k, arrays): _unpack(v, arrays) for k, v in value["items"]}
+        return {unpack(k, arrays): unpack(v, arrays) for k, v in value["items"]}
     if kind == "objects":
         flat = np.empty(len(value["items"]), object)
-        flat[:] = [_unpack(v, arrays) for v in value["items"]]
+        flat[:] = [unpack(v, arrays) for v in value["items"]]
         return flat.reshape(value["shape"])
     if kind == "Status":
         return Status(value["level"], tuple(value["reasons"]))
     if kind == "Attributions":
-        return Attributions({n: _unpack(a, arrays) for n, a in value["each"].items()})
+        return Attributions({n: unpack(a, arrays) for n, a in value["each"].items()})
     if kind == "spec":
         return inputs.specs_from_dict(value["spec"])
     if kind == "target":
