@@ -18,15 +18,17 @@ APPLICANT = german_table()
     recipe=Recipe(
         loss="binary-crossentropy",
         optimizer="adam",
-        learning_rate=2e-3,
-        weight_decay=1e-2,
+        learning_rate=1e-3,
+        weight_decay=0.1,
         batch=32,
-        epochs=60,
+        epochs=30,
         validation=0.15,
         early_stopping=EarlyStopping(successive_rises=8),
     ),
     limits=(
         "Made to explain tables with, not to lend by: 800 applicants of one German bank in the 1970s.",
+        "Nine columns say little, and 200 test applicants are few: 'good' every time is right for 0.70 of them, "
+        "logistic regression for 0.68, though for 0.75 in cross-validation over the training part.",
         "Three in ten are bad risks by the choice of the sample, so probabilities are not those of any bank.",
         "Sex and age are among the inputs; sex was coded with marital status, in part wrongly (Grömping 2019).",
         "Only people who were given a credit are in the data, nobody who was refused.",

@@ -11,6 +11,7 @@ from xaikit.zoo.recipes import EarlyStopping, Recipe
     task="whether 100 steps of 16 electrodes hold a discharge like that of a seizure",
     inputs=Array((100, 16, 1), axes=("time", "electrode", "channel")),
     outputs=Classes(("background", "seizure-like"), form="sigmoid"),
+    data="eeg",
     recipe=Recipe(
         loss="binary-crossentropy",
         optimizer="adam",
