@@ -60,7 +60,7 @@ class _Training(Training):
         self.best: dict[str, torch.Tensor] = {}
         self.frozen: frozenset[str] = frozenset()
         self.optimizer = _optimizer(net, recipe)
-        self.bfloat16 = _bfloat16_is_fast(self.device)
+        self.bfloat16 = bool(self.classified) and _bfloat16_is_fast(self.device)  # classes bear eight bits, numbers do not
 
     def step(self, batch: Batch, rate: float, beta: float) -> float:
         self._train_mode()

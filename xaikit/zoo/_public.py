@@ -98,9 +98,7 @@ def train(
     checkpoint = _checkpoint(entry, recipe, adapter.__name__, seed, home)
     with bar(None if progress is None else False, f"training {name}") as show:
         report = progress or (lambda done, total, text: show(done, total))
-        curve = adapter.fit(
-            net, entry.architecture, recipe, samples, seed=seed, progress=report, checkpoint=checkpoint
-        )
+        curve = adapter.fit(net, entry.architecture, recipe, samples, seed=seed, progress=report, checkpoint=checkpoint)
     weights = adapter.get_weights(net, entry.architecture)
     model = _wrapped(entry, weights, adapter=adapter)
     _store(entry, recipe, weights, curve, model, samples, seed, home, adapter.training_device())

@@ -14,20 +14,24 @@ QUANTILES = (0, 5, 10, 25, 50, 75, 90, 95, 99, 100)
 REPEATS = 1000
 
 
-def judge(spec: Any, x: Array, y: Any, output: Any, naive: Array | None = None) -> dict[str, Any]:
+def judge(
+    spec: Any, x: Array, y: Any, output: Any, naive: Array | None = None, weight: Array | None = None
+) -> dict[str, Any]:
     """Give the metrics of a network's outputs on test samples.
 
     x: encoded inputs (sample, *shape); y: what is right, or a mapping by output; output: what the network gave, or a
-    mapping by output; naive: what a forecast without a network would say. With several outputs, metrics by output.
+    mapping by output; naive: what a forecast without a network would say; weight: the entries of x whose restoration
+    counts (all of them). With several outputs, metrics by output.
     """
     if isinstance(spec, Mapping):
         return {name: judge(s, x, y[name], output[name]) for name, s in spec.items()}
-    return _judged(spec, x, np.asarray(y), np.asarray(output), naive)
-
-
-def _judged(spec: OutputSpec, x: Array, y: Array, output: Array, naive: Array | None) -> dict[str, Any]:
+    y, output = np.asarray(y), np.asarray(output)
     if isinstance(spec, Reconstruction):
-        return _reconstructed(spec, x, y, output)
+        return _reconstructed(spec, x, y, output, np.ones_like(x) if weight is None else weight)
+    return _judged(spec, y, output, naive)
+
+
+def _judged(spec: OutputSpec, y: Array, output: Array, naive: Array | None) -> dict[str, Any]:
     if isinstance(spec, Masks):
         return _segmented(spec, y, output)
     if isinstance(spec, Classes):
@@ -107,10 +111,11 @@ def _estimated(y: Array, output: Array, naive: Array | None) -> dict[str, Any]:
     return found
 
 
-def _reconstructed(spec: Reconstruction, x: Array, y: Array, output: Array) -> dict[str, Any]:
+def _reconstructed(spec: Reconstruction, x: Array, y: Array, output: Array, weight: Array) -> dict[str, Any]:
     """Error of reconstruction per sample; where samples are labelled normal (0) or abnormal (1), how far apart."""
     off = output - x
-    error = (np.square(off) if spec.error == "mse" else np.abs(off)).reshape(len(x), -1).mean(-1)
+    each = (np.square(off) if spec.error == "mse" else np.abs(off)).reshape(len(x), -1)
+    error = np.average(each, axis=-1, weights=weight.reshape(len(x), -1))
     normal = error[y == 0] if set(np.unique(y)) == {0, 1} else error
     found = {
         spec.error: float(normal.mean()),

@@ -309,7 +309,7 @@ class Checkpoint:
             "rng": training.rng.bit_generator.state,
         }
         arrays = {**training.state(), "order": training.order.waiting}
-        content = save({k: np.ascontiguousarray(v) for k, v in arrays.items()}, metadata={"told": json.dumps(told)})
+        content = save({k: np.array(v, order="C") for k, v in arrays.items()}, metadata={"told": json.dumps(told)})
         write_atomically(self.path, content)
         self.stored_at = time.monotonic()
 

@@ -20,6 +20,7 @@ PHOTOS: dict[str, Any] = {
         learning_rate=1e-3,
         batch=128,
         epochs=12,
+        steps_per_epoch=100,
         schedule="cosine",
         warmup_epochs=0.5,
     ),
