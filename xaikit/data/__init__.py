@@ -17,6 +17,7 @@ from xaikit.data.reviews import (
 )
 from xaikit.data.series import Recording, art_daily, ecg5000_normal, naive, nyc_taxi, read_series
 from xaikit.data.sets import SETS, load
+from xaikit.data.shapes import SHAPES, Scenes, draw_shapes
 from xaikit.data.tables import german_credit, german_table
 
 __all__ = [
@@ -25,9 +26,11 @@ __all__ = [
     "ELECTRODES",
     "FASHION",
     "SETS",
+    "SHAPES",
     "DataSet",
     "Part",
     "Recording",
+    "Scenes",
     "Waves",
     "art_daily",
     "cats_vs_dogs",
@@ -35,6 +38,7 @@ __all__ = [
     "cifar10",
     "draw",
     "draw_eeg",
+    "draw_shapes",
     "ecg5000_normal",
     "exact_x",
     "fashion_mnist",

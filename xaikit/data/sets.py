@@ -9,6 +9,7 @@ from xaikit.data.eeg import eeg
 from xaikit.data.pictures import CIFAR10, FASHION, cats_vs_dogs, cifar10, fashion_mnist, mnist
 from xaikit.data.reviews import CHARACTERS, characters, imdb, imdb_multi_hot
 from xaikit.data.series import art_daily, ecg5000_normal, nyc_taxi
+from xaikit.data.shapes import SHAPES, shapes
 from xaikit.data.tables import german_credit
 from xaikit.errors import UnknownName
 
@@ -137,6 +138,15 @@ SETS: Mapping[str, DataSet] = {
         licence="Apache-2.0, as this package",
         split="4000 drawings with seed 0 for training, 1000 with seed 1 for testing, half of each with a discharge",
         read=eeg,
+    ),
+    "shapes": DataSet(
+        name="shapes",
+        classes=SHAPES,
+        origin="drawn by xaikit.data.draw_shapes: circles, rectangles and triangles over each other on a noisy ground, "
+        "128×128 pixels, with the class of every pixel",
+        licence="Apache-2.0, as this package",
+        split="800 drawings with seed 0 for training, 200 with seed 1 for testing",
+        read=shapes,
     ),
     "xo": DataSet(
         name="xo",
