@@ -13,6 +13,8 @@ XaikitError
 │   ├── DataError         a data set that is not there
 │   ├── StorageError      a stored result or weights file that is damaged
 │   └── MissingPackage    an optional package that is not installed
+├── JobError              a job that could not be carried out               exit code 1
+│   └── QueueFull         as many jobs are waiting as may
 └── Cancelled             the caller asked to stop                          exit code 130
 """
 
@@ -84,6 +86,14 @@ class MissingPackage(LoadError, ImportError):
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs {package}, which is not installed: pip install 'xaikit[{extra}]'")
+
+
+class JobError(XaikitError):
+    """A job that could not be carried out: its worker was killed, could not start, or met an unforeseen error."""
+
+
+class QueueFull(JobError):
+    """A job that was not taken, since as many are waiting as may."""
 
 
 class Cancelled(XaikitError):

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from xaikit.arrays import Array
-from xaikit.errors import UnknownName
+from xaikit.arrays import Array, Tensors
+from xaikit.errors import NotSupported, UnknownName
+from xaikit.inputs import Classes, top
 
 GAP_FAIL, GAP_WARN = 0.05, 0.01
 R2_FAIL, R2_WARN = 0.2, 0.5
@@ -130,6 +131,38 @@ class Attributions(Mapping[str, Attribution]):
 
     def __repr__(self) -> str:
         return f"<Attributions of {', '.join(self._each)}>"
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a network says of samples: its raw `output` (sample, ...), by name where there are several.
+
+    `x` is the encoded input (sample, ...), `display` what a person sees. For an autoencoder `output` is the
+    reconstruction of `x`.
+    """
+
+    output: Tensors
+    x: Tensors
+    display: Any
+    input_spec: Any
+    output_spec: Any
+    origin: Origin
+
+    def __len__(self) -> int:
+        """Count the samples."""
+        return len(self.origin.input_hash)
+
+    def top(self, k: int = 5) -> list[list[tuple[str, float]]]:
+        """List the `k` most probable (name, probability) of each sample.
+
+        Raises NotSupported where there are no classes.
+        """
+        if not isinstance(self.output_spec, Classes) or isinstance(self.output, Mapping):
+            raise NotSupported(f"{self.origin.model} gives no single set of class scores: there is no best class")
+        return top(self.output_spec, self.output, k)
+
+    def __repr__(self) -> str:
+        return f"<Prediction of {self.origin.model} for {len(self)} samples>"
 
 
 @dataclass(frozen=True, eq=False)
