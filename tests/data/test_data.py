@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image as Pillow
 
 from xaikit import data
@@ -119,6 +119,64 @@ def test_a_damaged_archive(tmp_path: Path) -> None:
     path.write_bytes(b"no zip")
     with pytest.raises(DataError, match="is damaged"):
         pictures(path, "test", ("cats", "dogs"), Image(10, 12, 3))
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 5])
+def test_strokes_are_as_thick_as_they_were_drawn(width: int) -> None:
+    upright = np.zeros((28, 28), np.uint8)
+    upright[4:24, 10 : 10 + width] = 255
+    assert_allclose(data.thickness(upright), width, rtol=0.02)
+    assert_allclose(data.thickness(upright.T), width, rtol=0.02)
+    y, x = np.mgrid[:28, :28]
+    slanted = 255 * np.clip(width / 2 + 0.5 - abs(y - x) / np.sqrt(2), 0, 1)
+    assert_allclose(data.thickness(slanted), width, atol=0.3)  # the edges lie between pixels
+
+
+def test_no_ink_has_no_thickness() -> None:
+    assert data.thickness(np.zeros((28, 28), np.uint8)) == 0.0
+
+
+def test_digits_with_two_answers(empty: Path) -> None:
+    digits = np.zeros((3, 28, 28), np.uint8)
+    for i in range(3):
+        digits[i, 4:24, 8 : 10 + i] = 255
+    arrays = {"x_train": digits, "y_train": [7, 1, 1], "x_test": digits, "y_test": [0, 0, 0]}
+    np.savez(empty / "mnist.npz", **arrays)
+    data.mnist_thickness.cache_clear()
+    x, y = data.load("mnist_thickness").read("train")
+    for loader in (data.mnist, data.mnist_thickness):
+        loader.cache_clear()
+    assert x.shape == (3, 28, 28, 1)
+    assert_array_equal(y["digit"], [7, 1, 1])
+    assert_allclose(y["thickness"], [[2], [3], [4]], rtol=0.02)
+
+
+@pytest.mark.slow
+def test_real_digits_have_strokes_of_a_few_pixels(data_folder: Path) -> None:
+    data.mnist.cache_clear()
+    measured = [data.thickness(digit[..., 0]) for digit in data.mnist("test").x[:500]]
+    assert min(measured) > 1
+    assert max(measured) < 6
+    assert 2 < np.median(measured) < 3
+
+
+def test_clothes_are_read_like_digits(empty: Path) -> None:
+    pictures = np.arange(2 * 28 * 28, dtype=np.uint8).reshape(2, 28, 28)
+    np.savez(empty / "fashion_mnist.npz", x_train=pictures, y_train=[9, 0], x_test=pictures, y_test=[1, 2])
+    data.fashion_mnist.cache_clear()
+    described = data.load("fashion_mnist")
+    x, y = described.read("train")
+    data.fashion_mnist.cache_clear()
+    assert_array_equal(x[..., 0], pictures)
+    assert [described.classes[i] for i in y] == ["ankle boot", "T-shirt"]
+
+
+def test_every_set_says_where_it_comes_from() -> None:
+    for name, described in data.SETS.items():
+        assert described.name == name
+        assert all(len(words) > 5 for words in (described.origin, described.split))
+        assert described.licence
+        assert len(set(described.classes)) == len(described.classes)
 
 
 @pytest.mark.slow

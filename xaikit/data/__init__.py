@@ -4,7 +4,16 @@ from xaikit.data._folder import find, folder
 from xaikit.data._part import DataSet, Part
 from xaikit.data.drawings import draw, exact_x, xo
 from xaikit.data.eeg import ELECTRODES, Waves, draw_eeg
-from xaikit.data.pictures import CIFAR10, FASHION, cats_vs_dogs, cifar10, fashion_mnist, mnist
+from xaikit.data.pictures import (
+    CIFAR10,
+    FASHION,
+    cats_vs_dogs,
+    cifar10,
+    fashion_mnist,
+    mnist,
+    mnist_thickness,
+    thickness,
+)
 from xaikit.data.reviews import (
     CHARACTERS,
     characters,
@@ -51,11 +60,13 @@ __all__ = [
     "imdb_words",
     "load",
     "mnist",
+    "mnist_thickness",
     "most_frequent",
     "multi_hot",
     "naive",
     "nyc_taxi",
     "plain_letters",
     "read_series",
+    "thickness",
     "xo",
 ]

@@ -6,7 +6,7 @@ from functools import partial
 from xaikit.data._part import DataSet, Part, Split
 from xaikit.data.drawings import xo
 from xaikit.data.eeg import eeg
-from xaikit.data.pictures import CIFAR10, FASHION, cats_vs_dogs, cifar10, fashion_mnist, mnist
+from xaikit.data.pictures import CIFAR10, FASHION, cats_vs_dogs, cifar10, fashion_mnist, mnist, mnist_thickness
 from xaikit.data.reviews import CHARACTERS, characters, imdb, imdb_multi_hot
 from xaikit.data.series import art_daily, ecg5000_normal, nyc_taxi
 from xaikit.data.shapes import SHAPES, shapes
@@ -57,6 +57,15 @@ SETS: Mapping[str, DataSet] = {
         licence="CC BY-SA 3.0",
         split="as published: training digits (all 60,000, or the part that mnist.npz holds) and 10,000 test digits",
         read=mnist,
+    ),
+    "mnist_thickness": DataSet(
+        name="mnist_thickness",
+        classes=tuple("0123456789"),
+        origin="MNIST, LeCun, Cortes and Burges, http://yann.lecun.com/exdb/mnist/; the thickness of the strokes is "
+        "measured by xaikit.data.thickness",
+        licence="CC BY-SA 3.0",
+        split="as published: training digits (all 60,000, or the part that mnist.npz holds) and 10,000 test digits",
+        read=mnist_thickness,
     ),
     "cifar10": DataSet(
         name="cifar10",
