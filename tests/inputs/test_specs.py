@@ -185,13 +185,25 @@ def test_array_prints_both_shapes():
         xk.Array((3,)).encode([1, np.nan, np.inf])
 
 
+@pytest.mark.parametrize(("dtype", "given"), [(None, np.uint8), ("float32", np.float32), ("int64", np.int64)])
+def test_arrays_of_bytes_become_what_the_network_is_to_be_given(dtype, given):
+    encoded = xk.Array((3,), dtype=dtype).encode(np.array([[0, 1, 255]], np.uint8))
+    assert encoded.dtype == given
+    assert encoded.tolist() == [[0, 1, 255]]
+
+
+def test_an_unknown_dtype_of_arrays_is_refused():
+    with pytest.raises(ParameterError, match="must be 'float32' or 'int64', not 'bytes'"):
+        xk.Array((3,), dtype="bytes")
+
+
 @pytest.mark.parametrize(
     "spec",
     [
         xk.Image(3, 4, 1, mean=(0.5,), order="bgr"),
         xk.Series(5, 2, rate=100.0, mean=(1.0, 2.0)),
         xk.Text(4, vocabulary=("a", "b")),
-        xk.Array((2, 3), axes=("row", "column")),
+        xk.Array((2, 3), axes=("row", "column"), dtype="float32"),
         TestTable.spec,
         xk.Classes(["x", "o"], "softmax"),
         xk.Values(["price"]),

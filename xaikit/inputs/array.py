@@ -1,7 +1,7 @@
 """Arrays that need no translation, and series of measurements."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -14,15 +14,19 @@ from xaikit.inputs._spec import InputSpec, finite, frozen, numeric, split
 class Array(InputSpec):
     """Arrays of `shape` given to the network as they are; `axes` may name their axes.
 
-    Integer arrays stay integers (token ids); everything else becomes float32.
+    With `dtype` ("float32", "int64") that is what the network is given; without, integer arrays stay as they are (token
+    ids) and everything else becomes float32.
     """
 
     kind: ClassVar[str] = "Array"
 
     shape: tuple[int, ...]
     axes: tuple[str, ...] | None = None  # type: ignore[assignment]
+    dtype: Literal["float32", "int64"] | None = None
 
     def __post_init__(self) -> None:
+        if self.dtype not in (None, "float32", "int64"):
+            raise ParameterError(f"Array dtype must be 'float32' or 'int64', not {self.dtype!r}")
         shape = (self.shape,) if isinstance(self.shape, int) else tuple(int(n) for n in self.shape)
         object.__setattr__(self, "shape", shape)
         axes = tuple(f"axis {i}" for i in range(len(shape))) if self.axes is None else tuple(self.axes)
@@ -41,7 +45,7 @@ class Array(InputSpec):
 
     def to_network(self, display: Any) -> Values:
         array = np.asarray(display)
-        return array if array.dtype.kind in "iu" else array.astype(np.float32)
+        return array if self.dtype is None and array.dtype.kind in "iu" else array.astype(self.dtype or np.float32)
 
     def decode(self, encoded: Values) -> Values:
         return np.asarray(encoded)

@@ -11,7 +11,7 @@ from xaikit.zoo.recipes import Recipe
 WORDS = 10_000
 REVIEWS: dict[str, Any] = {
     "task": "whether a film review is favourable",
-    "inputs": Array((WORDS,), axes=("word",)),
+    "inputs": Array((WORDS,), axes=("word",), dtype="float32"),
     "outputs": Classes(("negative", "positive"), form="sigmoid"),
     "data": "imdb_multi_hot",
     "limits": (
