@@ -1,12 +1,12 @@
 """U-Net: down to see what it is, up again to say where."""
 
+from xaikit.data import SHAPES
 from xaikit.inputs import Image, Masks
 from xaikit.zoo.building import Ops, Symbol
 from xaikit.zoo.networks import network
 from xaikit.zoo.recipes import Recipe
 
 WIDTH = 16
-SHAPES = ("background", "circle", "rectangle", "triangle")
 
 
 @network(
@@ -14,6 +14,7 @@ SHAPES = ("background", "circle", "rectangle", "triangle")
     task="to which kind of shape each pixel of a picture belongs",
     inputs=Image(128, 128, 3),
     outputs=Masks(SHAPES),
+    data="shapes",
     recipe=Recipe(
         loss="crossentropy",
         optimizer="adam",
