@@ -2,6 +2,7 @@
 
 from xaikit.data._folder import find, folder
 from xaikit.data._part import DataSet, Part
+from xaikit.data.dates import DATE_IN, DATE_OUT, alignment, draw_dates
 from xaikit.data.drawings import draw, exact_x, xo
 from xaikit.data.eeg import ELECTRODES, Waves, draw_eeg
 from xaikit.data.pictures import (
@@ -32,6 +33,8 @@ from xaikit.data.tables import german_credit, german_table
 __all__ = [
     "CHARACTERS",
     "CIFAR10",
+    "DATE_IN",
+    "DATE_OUT",
     "ELECTRODES",
     "FASHION",
     "SETS",
@@ -41,11 +44,13 @@ __all__ = [
     "Recording",
     "Scenes",
     "Waves",
+    "alignment",
     "art_daily",
     "cats_vs_dogs",
     "characters",
     "cifar10",
     "draw",
+    "draw_dates",
     "draw_eeg",
     "draw_shapes",
     "ecg5000_normal",

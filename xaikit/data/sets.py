@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from xaikit.data._part import DataSet, Part, Split
+from xaikit.data.dates import DATE_OUT, dates
 from xaikit.data.drawings import xo
 from xaikit.data.eeg import eeg
 from xaikit.data.pictures import CIFAR10, FASHION, cats_vs_dogs, cifar10, fashion_mnist, mnist, mnist_thickness
@@ -156,6 +157,15 @@ SETS: Mapping[str, DataSet] = {
         licence="Apache-2.0, as this package",
         split="800 drawings with seed 0 for training, 200 with seed 1 for testing",
         read=shapes,
+    ),
+    "dates": DataSet(
+        name="dates",
+        classes=DATE_OUT,
+        origin="written by xaikit.data.draw_dates: days from 1900 to 2099 in twenty forms of English or numbers, day "
+        "before month unless the year comes first, and the same day in ISO 8601",
+        licence="Apache-2.0, as this package",
+        split="20,000 days for training, 2,000 other days for testing, drawn with seed 0",
+        read=dates,
     ),
     "xo": DataSet(
         name="xo",
