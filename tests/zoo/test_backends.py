@@ -3,6 +3,8 @@
 import copy
 import pickle
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -166,6 +168,9 @@ def token_cases() -> dict[str, Body]:
         cases[f"attention-{kind}-masked"] = lambda n, x, k=kind: attending(n, x, k)
         cases[f"attention-{kind}-masked-value"] = lambda n, x, k=kind: n.attention(
             n.repeat(n.lstm(n.embedding(x, 9, 6), 4), 3), stacked(n, x, "gru"), kind=k
+        )
+        cases[f"attention-{kind}-masked-query-given"] = lambda n, x, k=kind: n.attention(
+            stacked(n, x, "gru"), n.embedding(x, 9, 4), kind=k
         )
         cases[f"attention-{kind}-masked-query"] = lambda n, x, k=kind: n.lstm(
             n.attention(stacked(n, x, "gru"), n.embedding(x, 9, 5), n.embedding(x, 9, 4), kind=k), 3
@@ -514,6 +519,17 @@ def test_a_keras_network_survives_a_file(both: tuple[Any, Any], tmp_path: Path, 
     net.save(tmp_path / "net.keras")
     x = np.ones((2, *shape), np.float32)
     assert_array_equal(np.asarray(load_network(tmp_path / "net.keras")(x)), np.asarray(net(x)))
+
+
+@pytest.mark.slow
+def test_files_with_the_zoo_s_layers_load_in_a_fresh_process(both: tuple[Any, Any], tmp_path: Path) -> None:
+    net = both[1].build(describe("saved", decoder))
+    net.save(tmp_path / "net.keras")
+    code = "import sys, xaikit_keras; print(xaikit_keras.load_network(sys.argv[1]).count_params())"
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "net.keras")], capture_output=True, text=True, check=True
+    )
+    assert int(run.stdout) == net.count_params()
 
 
 @pytest.mark.parametrize(("body", "shape"), [(decoder, (6, 4)), (painter, (3, 5, 5))])
