@@ -47,6 +47,7 @@ COUNTS = {
     "rnn_forecast": (1_122, 1_121),
     "lstm_forecast": (4_386, 4_385),
     "gru_forecast": (3_394, 3_393),
+    "seq2seq_dates": (122_667, 122_667),
     "series_autoencoder": (9_684, 9_684),
 }
 

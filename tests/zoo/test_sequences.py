@@ -81,3 +81,23 @@ def test_forecasters_are_comparable() -> None:
     assert len({(e.data, e.recipe.epochs, e.inputs, e.outputs) for e in entries if e.recipe}) == 1
     assert isinstance(entries[0].inputs, Series)
     assert isinstance(entries[0].outputs, Values)
+
+
+def test_all_that_the_dates_answer_knows_went_through_the_attention() -> None:
+    nodes = networks["seq2seq_dates"].architecture.by_name
+    node = networks["seq2seq_dates"].architecture.last
+    while node.op != "attention":
+        (parent,) = node.parents
+        node = nodes[parent]
+    assert node.parents == ("query", "annotations", "keys")
+    assert node.shape == (10, 128)
+
+
+def test_pads_behind_a_date_do_not_count(backend: Any) -> None:
+    """With pads in front instead, the annotations of the characters and so the answers are the same."""
+    entry = networks["seq2seq_dates"]
+    x = entry.inputs.encode(["31 March 2084", "6.10.2098"])
+    shifted = np.stack([np.roll(row, 7) for row in x])
+    answers = [outputs(backend, entry.architecture, given)["output"] for given in (x, shifted)]
+    assert_allclose(answers[0], answers[1], atol=1e-6)
+    assert_allclose(answers[0].sum(-1), 1, atol=1e-6)

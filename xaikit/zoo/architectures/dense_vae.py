@@ -37,7 +37,7 @@ def dense_vae(net: Ops) -> Symbol:
     x = latent(net, x, 2)
     for units in (128, 256):
         x = net.dense(x, units, activation="relu")
-    return net.reshape(net.dense(x, 28 * 28, activation="sigmoid"), 28, 28, 1)
+    return net.activation(net.reshape(net.dense(x, 28 * 28), 28, 28, 1), "sigmoid")
 
 
 def latent(net: Ops, x: Symbol, size: int) -> Symbol:

@@ -35,4 +35,4 @@ def masked_autoencoder(net: Ops) -> Symbol:
     x = net.flatten(net.input(28, 28, 1))
     for _ in range(2):
         x = net.dense(x, 256, activation="relu")
-    return net.reshape(net.dense(x, 28 * 28, activation="sigmoid"), 28, 28, 1)
+    return net.activation(net.reshape(net.dense(x, 28 * 28), 28, 28, 1), "sigmoid")
