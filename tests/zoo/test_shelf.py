@@ -13,8 +13,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from xaikit import zoo
 from xaikit.data import exact_x
-from xaikit.errors import DataError, ParameterError, StorageError, UnknownName
-from xaikit.zoo import shelf
+from xaikit.errors import Cancelled, DataError, ParameterError, StorageError, UnknownName
+from xaikit.zoo import shelf, training
 from xaikit.zoo.cards import Card
 from xaikit.zoo.judging import wilson
 
@@ -69,6 +69,35 @@ def test_a_failed_write_leaves_the_old_pair(stored: Path, framework: str, monkey
     assert {name: (stored / name).read_bytes() for name in before} == before
     model = zoo.load("xo_cnn", framework)
     assert model.weights_id == kept.trained.weights_id
+
+
+def test_an_interrupted_training_goes_on(cache: Path, framework: str) -> None:
+    def stop(done: int, total: int, text: str) -> None:
+        if done == 2:
+            raise Cancelled("stopped")
+
+    with pytest.raises(Cancelled):
+        zoo.train("xo_cnn", framework, epochs=3, seed=1, progress=stop)
+    assert [p.suffix for p in cache.iterdir()] == [".unfinished"]
+    told: list[str] = []
+    zoo.train("xo_cnn", framework, epochs=3, seed=1, progress=lambda done, total, text: told.append(text))
+    assert told[1] == "going on after epoch 2"
+    assert len(told) == 3
+    assert sorted(p.suffix for p in cache.iterdir()) == [".json", ".safetensors"]
+
+
+def test_a_full_disk_does_not_end_a_training_before_its_end(
+    cache: Path, framework: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+
+    def full(*_: Any) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(training, "write_atomically", full)
+    zoo.train("xo_cnn", framework, epochs=1)
+    assert "cannot be kept" in caplog.text
+    assert zoo.card("xo_cnn").trained is not None
 
 
 def test_a_changed_weights_file_is_refused(stored: Path, framework: str) -> None:

@@ -106,6 +106,12 @@ def train(
     return model
 
 
+def _place(adapter: Any) -> str:
+    """Say where the training runs."""
+    where = "on a GPU" if adapter.training_device() == "cuda" else "on the processor, for no GPU was found"
+    return f"training with {adapter.__name__.removeprefix('xaikit_')} {where}"
+
+
 def _checkpoint(entry: Network, recipe: Recipe, adapter: str, seed: int, home: Path) -> Checkpoint:
     key = {"recipe": asdict(recipe), "weights": {n: w.shape for n, w in entry.architecture.weights.items()}}
     return Checkpoint(home / f"{entry.name}.{adapter}.unfinished", {**key, "seed": seed, "adapter": adapter})

@@ -7,6 +7,7 @@ Keras and PyTorch see the same batches for the same seed.
 from __future__ import annotations
 
 import json
+import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,8 @@ from xaikit.errors import ModelError
 from xaikit.storage import write_atomically
 from xaikit.zoo.building import Architecture, Node
 from xaikit.zoo.recipes import Corruption, Loss, Progress, Recipe
+
+log = logging.getLogger(__name__)
 
 Array = npt.NDArray[Any]
 VALIDATION_BATCH = 100
@@ -195,6 +198,8 @@ class Training(ABC):
         self._freeze_for(0)
         if checkpoint is not None:
             checkpoint.resume(self)
+            if self.curve and progress:
+                progress(len(self.curve), self.recipe.epochs, f"going on after epoch {len(self.curve)}")
         while len(self.curve) < self.recipe.epochs and not self._stops():
             self._freeze_for(len(self.curve))
             self.curve.append(self._epoch())
@@ -300,7 +305,7 @@ class Checkpoint:
         return time.monotonic() - self.stored_at >= CHECKPOINT_SECONDS
 
     def store(self, training: Training) -> None:
-        """Write the state after the last epoch. Raises OSError when it cannot be written."""
+        """Write the state after the last epoch; where that fails, say so in the log and go on training."""
         from safetensors.numpy import save
 
         told = {
@@ -310,8 +315,11 @@ class Checkpoint:
         }
         arrays = {**training.state(), "order": training.order.waiting}
         content = save({k: np.array(v, order="C") for k, v in arrays.items()}, metadata={"told": json.dumps(told)})
-        write_atomically(self.path, content)
         self.stored_at = time.monotonic()
+        try:
+            write_atomically(self.path, content)
+        except OSError as error:
+            log.warning("the state of the training cannot be kept in %s: %s", self.path, error)
 
     def resume(self, training: Training) -> None:
         """Put the stored state into a training that has just begun, if it is one of the same key."""
