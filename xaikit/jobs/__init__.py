@@ -1,0 +1,15 @@
+"""Work in other processes: a pool of workers that keep their models, and a store of results by address.
+
+with Pool(["mnist_cnn"], workers=2) as pool:
+    job = pool.submit(Unit("mnist_cnn", digit, "lime", {"samples": 500}))
+    job.progress, job.status
+    job.result()
+"""
+
+from xaikit.jobs.job import Job, Runner
+from xaikit.jobs.kinds import Task, given, tasks
+from xaikit.jobs.pool import Pool
+from xaikit.jobs.store import Store
+from xaikit.jobs.unit import Recipe, Unit
+
+__all__ = ["Job", "Pool", "Recipe", "Runner", "Store", "Task", "Unit", "given", "tasks"]

@@ -1,0 +1,103 @@
+"""The kinds of work that a unit can ask for, by name: a function from model and unit to a result."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xaikit.arrays import length, rows
+from xaikit.attribution import explain, methods
+from xaikit.attribution._explain import SCORES, fingerprint, input_hash, prepare, versions
+from xaikit.data.files import read_samples
+from xaikit.errors import ParameterError, nearest
+from xaikit.model import Model
+from xaikit.progress import Progress
+from xaikit.registry import Registry
+from xaikit.results import Origin, Prediction
+
+if TYPE_CHECKING:
+    from xaikit.jobs.unit import Unit
+
+BESIDES = ("score", "max_calls")
+"""What a unit says of an explanation among its parameters, besides those of the method."""
+
+
+def _as_given(unit: "Unit") -> Mapping[str, Any]:
+    return dict(unit.parameters)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One kind of work: `run(model, unit, progress)` gives a result that `xk.save` can store.
+
+    `progress` is called with (done, total) as often as is handy, and raises Cancelled to stop. `parameters(unit)` gives
+    the parameters after defaults, which become part of the result's address, and raises ParameterError for wrong ones.
+    """
+
+    run: Callable[[Model, "Unit", Progress], Any]
+    parameters: Callable[["Unit"], Mapping[str, Any]] = _as_given
+
+
+tasks: Registry[Task] = Registry("task", "xaikit.jobs")
+
+
+def given(model: Model, unit: "Unit") -> Any:
+    """Give a unit's input as the model's spec takes it: files are read. Raises InputError."""
+    return _read(unit.input, model.inputs)
+
+
+def _read(value: Any, spec: Any) -> Any:
+    if isinstance(spec, Mapping) and isinstance(value, Mapping):
+        return {name: _read(v, spec[name]) if name in spec else v for name, v in value.items()}
+    if isinstance(value, list):
+        return [_read(v, spec) for v in value]
+    return read_samples(str(value), spec) if isinstance(value, Path) else value
+
+
+def _explain(model: Model, unit: "Unit", progress: Progress) -> Any:
+    x = given(model, unit)
+    return explain(model, x, unit.method, unit.target, seed=unit.seed, progress=progress, **unit.parameters)
+
+
+def _explained_with(unit: "Unit") -> Mapping[str, Any]:
+    cls = methods[unit.method]
+    own = {k: v for k, v in unit.parameters.items() if k not in BESIDES}
+    asked = {k: unit.parameters.get(k) for k in BESIDES}
+    if asked["score"] not in (None, *SCORES):
+        raise ParameterError(f"score must be one of {', '.join(SCORES)}, not {asked['score']!r}")
+    explainer = cls.make(own)
+    return {**{name: getattr(explainer, name) for name in cls.parameters()}, **asked}
+
+
+def _predict(model: Model, unit: "Unit", progress: Progress) -> Prediction:
+    start = time.perf_counter()
+    x, display = prepare(model, given(model, unit))
+    output = model.run(x).output
+    progress(length(x), length(x))
+    origin = Origin(
+        method="predict",
+        parameters={},
+        score="output",
+        model=model.name,
+        framework=model.framework,
+        fingerprint=fingerprint(model),
+        weights_id=model.weights_id,
+        input_hash=tuple(input_hash(rows(x, slice(i, i + 1))) for i in range(length(x))),
+        seed=unit.seed,
+        versions=versions(model.framework),
+        device=model.device,
+        seconds=time.perf_counter() - start,
+        model_calls=length(x),
+    )
+    return Prediction(output, x, display, model.inputs, model.outputs, origin)
+
+
+def _predicted_with(unit: "Unit") -> Mapping[str, Any]:
+    for name in unit.parameters:
+        raise ParameterError(f"predict has no parameter {name!r}{nearest(name, ())}")
+    return {}
+
+
+tasks("explain")(Task(_explain, _explained_with))
+tasks("predict")(Task(_predict, _predicted_with))
