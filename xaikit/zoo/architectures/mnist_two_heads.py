@@ -12,6 +12,7 @@ from xaikit.zoo.recipes import Recipe
     task="which digit is drawn, and how thick its strokes are",
     inputs=Image(28, 28, 1),
     outputs={"digit": Classes(tuple("0123456789"), form="softmax"), "thickness": Values(("thickness",))},
+    data="mnist_thickness",
     recipe=Recipe(
         loss={"digit": "crossentropy", "thickness": "mse"},
         optimizer="adam",
