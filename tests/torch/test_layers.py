@@ -326,6 +326,7 @@ def test_the_sample_axis_is_first_whatever_the_network_does_inside() -> None:
         (nn.AdaptiveAvgPool2d(4), Geometry("unknown")),
         (nn.BatchNorm2d(2), Geometry("pointwise")),
         (nn.GroupNorm(1, 2), Geometry("global")),
+        (nn.LocalResponseNorm(3), Geometry("pointwise")),
         (nn.Softmax(1), Geometry("pointwise")),
         (nn.Softmax(2), Geometry("global")),
         (nn.LeakyReLU(), Geometry("pointwise")),

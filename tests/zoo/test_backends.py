@@ -470,6 +470,27 @@ def test_sampling_draws_in_training_and_gives_the_mean_otherwise(both: tuple[Any
     assert np.abs(drawn["keras"] - np.asarray(keras_net(x, training=True))).max() > 0.1
 
 
+def test_wrapped_networks_give_the_new_layers_by_name_and_alike(both: tuple[Any, Any]) -> None:
+    import xaikit as xk
+
+    a = describe("wrapped", decoder)
+    w = random_weights(a)
+    x = np.random.default_rng(0).normal(size=(2, 6, 4)).astype(np.float32)
+    read: dict[str, list[Any]] = {}
+    for side in both:
+        net = side.build(a)
+        side.set_weights(net, a, w)
+        model = xk.wrap(net, xk.Array((6, 4)))
+        weights = "attention1/weights" if "attention1/weights" in model.layers else "attention1.weights"
+        for name in ("gru1", "repeat1", weights, "attention1", "attention2", "group_norm1", "sampling1"):
+            value = model.run(x, [name]).activations[name]
+            read.setdefault(name.replace("/", "."), []).append(value)
+        read.setdefault("gradient", []).append(model.pull(x, np.ones_like).gradient)
+    for name, (ours, theirs) in read.items():
+        # float32 sums in another order, backwards through a few layers: five digits of the largest.
+        assert_allclose(ours, theirs, atol=1e-5 * max(1, np.abs(theirs).max()), err_msg=name)
+
+
 # ---------------------------------------------------------------------- copies, files, gradients
 
 
