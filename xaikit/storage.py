@@ -55,7 +55,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     place = _without_suffix(Path(path))
     try:
         described = json.loads(place.with_name(place.name + ".json").read_text(encoding="utf-8"))
-        with np.load(place.with_name(place.name + ".npz"), allow_pickle=False) as stored:
+        # opened here: np.load leaves a file open that turns out to be no archive
+        with place.with_name(place.name + ".npz").open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
     except FileNotFoundError as error:
         raise StorageError(f"there is no stored result {error.filename}") from None
