@@ -26,7 +26,8 @@ class Part(NamedTuple):
 class DataSet:
     """A data set: its classes, where it comes from, under which terms, and how each part is read.
 
-    classes: names in the order of their indices; empty where y holds no classes.
+    classes: names in the order of their indices; empty where y holds no classes. naive: for a series, what is forecast
+    from x without a network.
     """
 
     name: str
@@ -35,3 +36,4 @@ class DataSet:
     licence: str
     split: str
     read: Callable[[Split], Part]
+    naive: Callable[[Array], Array] | None = None

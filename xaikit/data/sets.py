@@ -9,7 +9,7 @@ from xaikit.data.drawings import xo
 from xaikit.data.eeg import eeg
 from xaikit.data.pictures import CIFAR10, FASHION, cats_vs_dogs, cifar10, fashion_mnist, mnist, mnist_thickness
 from xaikit.data.reviews import CHARACTERS, characters, imdb, imdb_multi_hot
-from xaikit.data.series import art_daily, ecg5000_normal, nyc_taxi
+from xaikit.data.series import art_daily, ecg5000_normal, naive, nyc_taxi
 from xaikit.data.shapes import SHAPES, shapes
 from xaikit.data.tables import german_credit
 from xaikit.errors import UnknownName
@@ -120,6 +120,7 @@ SETS: Mapping[str, DataSet] = {
         split="in time: windows before 20 December 2014 for training (8208), later ones for testing (2016), which hold "
         "the holidays and a blizzard",
         read=nyc_taxi,
+        naive=naive,
     ),
     "ecg5000_normal": DataSet(
         name="ecg5000_normal",

@@ -98,6 +98,7 @@ def train(
     checkpoint = _checkpoint(entry, recipe, adapter.__name__, seed, home)
     with bar(None if progress is None else False, f"training {name}") as show:
         report = progress or (lambda done, total, text: show(done, total))
+        report(0, recipe.epochs, _place(adapter))
         curve = adapter.fit(net, entry.architecture, recipe, samples, seed=seed, progress=report, checkpoint=checkpoint)
     weights = adapter.get_weights(net, entry.architecture)
     model = _wrapped(entry, weights, adapter=adapter)
@@ -160,7 +161,7 @@ def measure(entry: Network, model: Model, most: int | None = None) -> dict[str, 
         changed, weight = _corrupted(entry, x[-1], rng)
         given.append(model.run(changed).output)
         weights.append(weight)
-    naive = described.naive(_some(test.x, chosen)) if getattr(described, "naive", None) else None
+    naive = described.naive(_some(test.x, chosen)) if described.naive else None
     weight = None if weights[0] is None else np.concatenate(weights)
     return judge(entry.outputs, np.concatenate(x), pick(test.y, chosen), _joined(given), naive, weight)
 
