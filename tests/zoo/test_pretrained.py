@@ -4,7 +4,8 @@ import json
 import math
 import pickle
 import re
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,14 @@ APPLICATIONS = {
 
 
 @pytest.fixture(autouse=True)
-def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No cache, no data, no folder of Keras, and no way out to the internet."""
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """No cache, no data, no folder of Keras, and no way out to the internet; large files do not outlive the test."""
     for name in ("XAIKIT_CACHE", "XAIKIT_DATA", "KERAS_HOME"):
         monkeypatch.setenv(name, str(tmp_path / name))
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    return tmp_path
+    yield tmp_path
+    shutil.rmtree(tmp_path)
 
 
 def photos() -> list[Any]:
