@@ -108,7 +108,7 @@ SETS: Mapping[str, DataSet] = {
         origin="Statlog (German Credit Data), Hofmann (1994), UCI, nine of its columns in words, "
         "https://archive.ics.uci.edu/dataset/144/statlog+german+credit+data",
         licence="CC BY 4.0 at UCI, the worded columns under DbCL; the applicants are not part of this package",
-        split="a fifth of each class, drawn with seed 0, for testing (200), the rest for training (800)",
+        split="every fifth of each class for testing (200), the rest for training (800)",
         read=german_credit,
     ),
     "nyc_taxi": DataSet(

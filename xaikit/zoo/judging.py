@@ -40,12 +40,14 @@ def _judged(spec: OutputSpec, y: Array, output: Array, naive: Array | None) -> d
 
 
 def _classified(spec: Classes, y: Array, output: Array) -> dict[str, Any]:
-    """Accuracy, top-5 accuracy where there are more classes than five, and the confusion matrix."""
+    """Accuracy and confusion matrix; top-5 accuracy of more than five classes, area under the ROC curve of two."""
     p = spec.probabilities(output)
     more: dict[str, Any] = {}
     if p.shape[-1] > 5:
         best = np.argpartition(-p, 5, axis=-1)[:, :5]
         more = {"top5_accuracy": float((best == y[:, None]).any(-1).mean())}
+    if p.shape[-1] == 2:
+        more = {"auc": auc(p[y == 0, 1], p[y == 1, 1])}
     return {**judged(tuple(map(str, spec.names)), y, p.argmax(-1)), **more}
 
 
