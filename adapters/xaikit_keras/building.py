@@ -22,11 +22,11 @@ ZEROS = {"kernel_initializer": "zeros", "bias_initializer": "zeros"}
 CELLS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU, "simple_rnn": keras.layers.SimpleRNN}
 
 
-def build(architecture: Architecture, seed: int = 0) -> keras.Model:
-    """An untrained network, channels last; its starting weights are those of `initial_weights(seed)`."""
+def build(architecture: Architecture, seed: int = 0, weights: Mapping[str, Array] | None = None) -> keras.Model:
+    """A network, channels last; its starting weights are `weights`, or those of `initial_weights(seed)`."""
     with _python_randomness_kept():
         net = _functional(architecture)
-    set_weights(net, architecture, initial_weights(architecture, seed))
+    set_weights(net, architecture, initial_weights(architecture, seed) if weights is None else weights)
     return net
 
 

@@ -126,11 +126,11 @@ class Add(nn.Module):
         return sum(parts[1:], parts[0])
 
 
-def build(architecture: Architecture, seed: int = 0) -> Network:
-    """An untrained network in evaluation mode; its starting weights are those of `initial_weights(seed)`."""
+def build(architecture: Architecture, seed: int = 0, weights: Mapping[str, Array] | None = None) -> Network:
+    """A network in evaluation mode; its starting weights are `weights`, or those of `initial_weights(seed)`."""
     with torch.random.fork_rng(devices=[]):  # torch draws weights of its own, which are not kept
         net = Network(architecture)
-    set_weights(net, architecture, initial_weights(architecture, seed))
+    set_weights(net, architecture, initial_weights(architecture, seed) if weights is None else weights)
     for node in architecture.nodes:
         for parameter in _module(net, node).parameters():
             parameter.requires_grad_(any(w.trainable for w in node.weights.values()))

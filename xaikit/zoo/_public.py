@@ -233,8 +233,7 @@ def _wrapped(
     version: str | None = None,
 ) -> Model:
     adapter = adapter or _adapter(framework)
-    net = adapter.build(entry.architecture)
-    adapter.set_weights(net, entry.architecture, weights)
+    net = adapter.build(entry.architecture, weights=weights)
     return wrapping.wrap(
         net,
         inputs=entry.inputs,

@@ -330,7 +330,8 @@ class Checkpoint:
                 told = json.loads((file.metadata() or {})["told"])
                 if told["key"] != self.key:
                     return
-                arrays = {name: file.get_tensor(name) for name in file.keys()}
+                names = file.keys()
+                arrays = {name: file.get_tensor(name) for name in names}
         except (OSError, KeyError, ValueError, SafetensorError):
             return
         training.order.waiting = arrays.pop("order")
