@@ -1,4 +1,4 @@
-"""What both back-ends make of a recipe: several outputs, reconstruction, divergence, penalties, frozen nodes, resuming."""
+"""What both back-ends make of a recipe: outputs, reconstruction, divergence, penalties, frozen nodes, resuming."""
 
 from dataclasses import asdict, replace
 from pathlib import Path

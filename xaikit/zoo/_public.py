@@ -162,7 +162,8 @@ def measure(entry: Network, model: Model, most: int | None = None) -> dict[str, 
         given.append(model.run(changed).output)
         weights.append(weight)
     naive = described.naive(_some(test.x, chosen)) if described.naive else None
-    weight = None if weights[0] is None else np.concatenate(weights)
+    hidden = [w for w in weights if w is not None]
+    weight = np.concatenate(hidden) if hidden else None
     return judge(entry.outputs, np.concatenate(x), pick(test.y, chosen), _joined(given), naive, weight)
 
 
@@ -206,7 +207,7 @@ def _start(entry: Network, recipe: Recipe) -> Mapping[str, Array]:
     place, found = _stored(backbone)
     if place is None or found is None:
         raise DataError(
-            f"{entry.name} starts from {backbone.name}, which is not trained: train it first, zoo.train({backbone.name!r})"
+            f"{entry.name} starts from {backbone.name}, which is not trained here: zoo.train({backbone.name!r}) first"
         )
     own = entry.architecture.weights
     taken = place.weights(backbone, found)

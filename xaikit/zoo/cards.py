@@ -17,8 +17,8 @@ class Trained:
     """How a network's weights came about, and how well they do on the test part.
 
     seed; epochs: how many ran; best_epoch: whose weights were kept (from 1); curve: one entry per epoch; metrics: see
-    `zoo.judging`; sha256: of the weights file; weights_id: equal in both frameworks; trained_with: versions by package; device: "cpu" or
-    "cuda".
+    `zoo.judging`; sha256: of the weights file; weights_id: equal in both frameworks; trained_with: versions by package;
+    device: "cpu" or "cuda".
     """
 
     seed: int
