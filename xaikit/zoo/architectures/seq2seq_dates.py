@@ -20,7 +20,7 @@ LENGTH, STEPS, UNITS = 30, 10, 64
         optimizer="adam",
         learning_rate=3e-3,
         batch=64,
-        epochs=20,
+        epochs=8,
         schedule="cosine",
         warmup_epochs=0.2,
     ),
