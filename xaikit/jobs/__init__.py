@@ -8,8 +8,9 @@ with Pool(["mnist_cnn"], workers=2) as pool:
 
 from xaikit.jobs.job import Job, Runner
 from xaikit.jobs.kinds import Task, given, tasks
+from xaikit.jobs.local import Local
 from xaikit.jobs.pool import Pool
 from xaikit.jobs.store import Store
 from xaikit.jobs.unit import Recipe, Unit
 
-__all__ = ["Job", "Pool", "Recipe", "Runner", "Store", "Task", "Unit", "given", "tasks"]
+__all__ = ["Job", "Local", "Pool", "Recipe", "Runner", "Store", "Task", "Unit", "given", "tasks"]

@@ -10,7 +10,7 @@ from xaikit.arrays import length, rows
 from xaikit.attribution import explain, methods
 from xaikit.attribution._explain import SCORES, fingerprint, input_hash, prepare, versions
 from xaikit.data.files import read_samples
-from xaikit.errors import ParameterError, nearest
+from xaikit.errors import ParameterError
 from xaikit.model import Model
 from xaikit.progress import Progress
 from xaikit.registry import Registry
@@ -95,7 +95,7 @@ def _predict(model: Model, unit: "Unit", progress: Progress) -> Prediction:
 
 def _predicted_with(unit: "Unit") -> Mapping[str, Any]:
     for name in unit.parameters:
-        raise ParameterError(f"predict has no parameter {name!r}{nearest(name, ())}")
+        raise ParameterError(f"predict has no parameter {name!r}")
     return {}
 
 

@@ -82,7 +82,7 @@ class Store:
         return (path.stem for path in self.folder.glob("units/??/*.json"))
 
     def identity_of(self, source: str) -> str | None:
-        """Give the identity of the model that was loaded from a source (see `unit.Recipe.source`), or None."""
+        """Give the identity of the model that is noted under an address of its source and code, or None."""
         try:
             text = self._note(source).read_text(encoding="ascii")
         except (OSError, ValueError):

@@ -22,6 +22,8 @@ from xaikit.model import Model, canonical_hash
 
 SCHEMA = 1
 TARGETS = (Margin, At, Region, ReconstructionError)
+READERS = ("audit", "cli", "figures", "render", "report", "study", "training_curves")
+"""Packages that read results, and change none."""
 SPECS = (*INPUTS.values(), *OUTPUTS.values())
 
 
@@ -64,11 +66,11 @@ class Recipe:
             trained = zoo.card(self.name).trained
             if trained is None:
                 return None
-            return _digest(["zoo", self.name, self.settled().framework, trained.sha256, code_version()])
+            return _digest(["zoo", self.name, self.settled().framework, trained.sha256])
         path = Path(self.name)
         if not path.is_file():
             raise ModelError(f"there is no model file {path}")
-        return _digest(["files", *(file_digest(p) for p in _files(path)), code_version()])
+        return _digest(["files", *(file_digest(p) for p in _files(path))])
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +96,7 @@ class Unit:
 
 
 def unit_digest(unit: Unit) -> str:
-    """SHA-256 over everything that decides a unit's result but the model: parameters after defaults, code version.
+    """SHA-256 over everything that decides a unit's result but model and code, with parameters after defaults.
 
     Raises ParameterError for a value that is no plain data and for parameters that the method does not take.
     """
@@ -105,13 +107,12 @@ def unit_digest(unit: Unit) -> str:
         "input": plain(unit.input),
         "target": plain(unit.target),
         "seed": plain(unit.seed),
-        "code": code_version(),
     }
     return _digest(described)
 
 
 def model_identity(model: Model, source: str | None = None) -> str:
-    """SHA-256 over a model's fingerprint and what else decides its results: framework, specs, layout, its files.
+    """SHA-256 over a model's fingerprint and what else decides its results: framework, specs, layout, files, code.
 
     `source` is the recipe's: a fingerprint is of layers and weights, and does not see what a file says besides them.
     """
@@ -123,6 +124,7 @@ def model_identity(model: Model, source: str | None = None) -> str:
         "inputs": plain(specs_to_dict(model.inputs)),
         "outputs": plain(specs_to_dict(model.outputs)),
         "source": source,
+        "code": code_version(),
     }
     return _digest(described)
 
@@ -160,12 +162,14 @@ def plain(value: Any) -> Any:
 
 @cache
 def code_version() -> str:
-    """Give the version of xaikit and a digest of its sources and its adapters': a result is theirs as well."""
+    """Give the version of xaikit and a digest of its sources and its adapters' that can change a result."""
     digest = hashlib.sha256()
     for name in ("xaikit", *sorted(point.module for point in wrapping.adapters().values())):
         found = find_spec(name)
         for folder in (found.submodule_search_locations or ()) if found else ():
             for file in sorted(Path(folder).rglob("*.py")):
+                if file.relative_to(folder).parts[0] in READERS:
+                    continue
                 digest.update(f"{name}/{file.relative_to(folder).as_posix()}\0".encode() + file.read_bytes() + b"\0")
     return f"{xaikit.__version__}+{digest.hexdigest()[:16]}"
 

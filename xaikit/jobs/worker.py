@@ -1,8 +1,9 @@
 """The program of a worker process: takes units from standard input, keeps its models, and puts results in the store.
 
-Messages are pickles between a parent and the child that it has started itself: to the worker ("run", number, unit,
-recipe) and ("cancel", number); from it ("started",), ("loading",), ("loaded", source, identity), ("progress", done,
-total), and at the end of each unit ("done", address), ("cancelled",) or ("failed", classes of the error, text).
+Messages are pickles between a parent and the child that it has started itself. To the worker: ("run", number, unit,
+recipe) and ("cancel", number). From it: ("started",), ("loading",), ("loaded", source, identity, code version),
+("progress", done, total), and at the end of each unit ("done", address), ("cancelled",) or ("failed", classes of the
+error, text).
 """
 
 import logging
@@ -21,8 +22,9 @@ from typing import Any, BinaryIO
 
 from xaikit.errors import Cancelled, XaikitError
 from xaikit.jobs.kinds import tasks
+from xaikit.jobs.line import unforeseen
 from xaikit.jobs.store import Store
-from xaikit.jobs.unit import Recipe, Unit, address, model_identity, unit_digest
+from xaikit.jobs.unit import Recipe, Unit, address, code_version, model_identity, unit_digest
 from xaikit.model import Model
 
 log = logging.getLogger(__name__)
@@ -93,7 +95,7 @@ class Worker:
             return "failed", [c.__name__ for c in type(error).__mro__], str(error)
         except Exception as error:
             log.exception("an unforeseen error in %s", unit.title)
-            return "failed", ["JobError"], f"{unit.title} met an unforeseen {type(error).__name__}: {error}"
+            return "failed", ["JobError"], unforeseen(unit, error)
 
     def carry_out(self, number: int, unit: Unit, recipe: Recipe) -> str:
         """Put the result of a unit into the store, unless it is there, and give its address."""
@@ -117,7 +119,7 @@ class Worker:
                 self.models.popitem(last=False)
         self.models.move_to_end((recipe, source))
         model, identity = self.models[recipe, source]
-        self.send("loaded", source, identity)
+        self.send("loaded", source, identity, code_version())
         return model, identity
 
     def check(self, number: int) -> None:
