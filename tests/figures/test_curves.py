@@ -68,3 +68,9 @@ def test_many_runs_have_colours_in_turn_and_a_key_in_rows():
     keys = [i for i in drawn["items"] if i["kind"] == "text" and i["words"].startswith("a long")]
     assert all(i["x"] < drawn["width"] - 100 for i in keys)
     assert len({i["y"] for i in keys}) > 1
+
+
+def test_ticks_lie_between_the_first_epoch_and_the_last():
+    drawn = draw(panels(xk.curves({"loss": list(np.linspace(3, 1, 60))})), "none")
+    below = [i["words"] for i in drawn["items"] if i["kind"] == "text" and i["anchor"] == "center"]
+    assert below == ["10", "20", "30", "40", "50", "60", "epoch"]

@@ -2,6 +2,7 @@
 
 from xaikit.figures import _curves as _curves  # registers the panels of Curves
 from xaikit.figures._attribution import panels
+from xaikit.figures._cards import Measures, about_lines, file_lines, measures, recipe_lines, training_lines
 from xaikit.figures._colours import NOT_FINITE, limit_of, over, paled, picture, rgba, sign_colour, stops
 from xaikit.figures._data import (
     Badge,
@@ -25,6 +26,7 @@ from xaikit.figures._reading import reading
 from xaikit.figures._words import (
     answer_of,
     badge_of,
+    brief,
     facts_of,
     label_of,
     names_with_scores,
@@ -49,17 +51,22 @@ __all__ = [
     "LinePanel",
     "MapPanel",
     "Mark",
+    "Measures",
     "Panel",
     "Scale",
     "ScorePanel",
     "TextPanel",
     "Trace",
+    "about_lines",
     "answer_of",
     "badge_of",
     "borders",
+    "brief",
     "facts_of",
+    "file_lines",
     "label_of",
     "limit_of",
+    "measures",
     "names_with_scores",
     "number",
     "over",
@@ -69,11 +76,13 @@ __all__ = [
     "picture",
     "probability",
     "reading",
+    "recipe_lines",
     "rgba",
     "score_of",
     "seconds",
     "sign_colour",
     "spoken",
     "stops",
+    "training_lines",
     "unit",
 ]

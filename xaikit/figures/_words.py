@@ -64,6 +64,12 @@ def number(value: float, digits: int = 3) -> str:
     return (text.rstrip("0").rstrip(".") if "." in text else text).translate(MINUS)
 
 
+def brief(value: float) -> str:
+    """Write a round number with no more figures than it has: 0.0005, 5×10⁻⁴, 0.25."""
+    digits = next((d for d in range(1, 4) if float(f"{value:.{d - 1}e}") == value), 4)
+    return number(value, digits)
+
+
 MINUS = str.maketrans("-", "−")
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 

@@ -15,17 +15,18 @@ from xaikit.render._layout import plan
 from xaikit.render._theme import THEMES
 from xaikit.storage import write_atomically
 
-RENDERERS = {"plotly": "_plotly", "matplotlib": "_matplotlib", "none": "_none"}
+RENDERERS = {"plotly": "_plotly", "matplotlib": "_matplotlib", "none": "_none", "svg": "_svg"}
 """Each renderer is a module with the functions of `_draw.Renderer`, imported when it is asked for."""
 
 
 def draw(figure: Figure, renderer: str = "plotly", *, width: int | None = None, theme: str = "light") -> Any:
-    """Draw a figure: a plotly Figure, a matplotlib Figure, or for "none" nested plain data.
+    """Draw a figure: a plotly Figure, a matplotlib Figure, an SVG as text, or for "none" nested plain data.
 
-    `width` is in pixels (default: the figure's own, 460 to 1500); `theme` is "light" or "dark". Raises
-    UnknownName, ParameterError for a width under 100, MissingPackage.
+    `width` is in pixels (default: the figure's own, 460 to 1500); `theme` is "light" or "dark", for "svg" also
+    "page": the variables that a page declares. Raises UnknownName, ParameterError for a width under 100,
+    MissingPackage.
     """
-    if theme not in THEMES:
+    if theme not in THEMES and (renderer, theme) != ("svg", "page"):
         raise UnknownName("theme", theme, THEMES)
     if width is not None and not 100 <= width <= 20_000:
         raise ParameterError(f"width is a number of pixels from 100 to 20000, not {width!r}")

@@ -21,6 +21,7 @@ from xaikit.figures import (
     TextPanel,
     Trace,
     borders,
+    brief,
     number,
     over,
     probability,
@@ -43,7 +44,7 @@ from xaikit.render._layout import (
     keys,
     plan,
 )
-from xaikit.render._theme import THEMES, Theme
+from xaikit.render._theme import PAGE, THEMES, Theme
 
 Anchor = Literal["left", "center", "right"]
 
@@ -121,7 +122,7 @@ class Renderer(Protocol):
 
 def draw(figure: Figure, renderer: Renderer, *, width: int | None = None, theme: str = "light") -> Any:
     """Draw a figure with a renderer, `width` real pixels wide (default: one per design pixel)."""
-    laid, colours = plan(figure), THEMES[theme]
+    laid, colours = plan(figure), PAGE if theme == "page" else THEMES[theme]
     scale = 1.0 if width is None else width / laid.width
     canvas = renderer.start(laid.width, laid.height, scale=scale, theme=colours, title=figure.title)
     for words in (*laid.head, *laid.foot):
@@ -265,7 +266,7 @@ def _curves(r: Renderer, canvas: Any, panel: CurvePanel, box: Box, theme: Theme)
         r.rectangle(canvas, Box(zone.x, y - 0.5, zone.width, 1), colour=theme.faint)
         r.text(canvas, zone.x - 8, y - BODY * 0.62, said, size=BODY, colour=theme.muted, bold=False, anchor="right")
     end = zone.y + zone.height
-    for tick in _whole_ticks(left, right):
+    for tick in _whole_ticks(panel):
         x = zone.x + (tick - left) / (right - left) * zone.width
         r.rectangle(canvas, Box(x - 0.5, end, 1, 5), colour=theme.muted)
         r.text(canvas, x, end + 8, f"{tick:,.0f}", size=BODY, colour=theme.muted, bold=False, anchor="center")
@@ -328,19 +329,16 @@ def _limits(panel: CurvePanel) -> tuple[float, float, float, float]:
 
 def _levels(low: float, high: float, logarithmic: bool) -> list[tuple[float, str]]:
     if not logarithmic:
-        return [(tick, _short(tick)) for tick in _ticks(low, high, 5)]
+        return [(tick, brief(tick)) for tick in _ticks(low, high, 5)]
     step = max(1, round((high - low) / 5))
-    return [(p, _short(10.0**p)) for p in range(int(np.ceil(low)), int(np.floor(high)) + 1, step)]
+    return [(p, brief(10.0**p)) for p in range(int(np.ceil(low)), int(np.floor(high)) + 1, step)]
 
 
-def _short(tick: float) -> str:
-    """A round number with no more figures than it has."""
-    digits = next((d for d in range(1, 4) if float(f"{tick:.{d - 1}e}") == tick), 4)
-    return number(tick, digits)
-
-
-def _whole_ticks(low: float, high: float) -> list[float]:
-    return [tick for tick in _ticks(low, high) if float(tick).is_integer()]
+def _whole_ticks(panel: CurvePanel) -> list[float]:
+    """Round whole numbers between the first point and the last."""
+    x = np.concatenate([t.x for t in panel.traces])
+    first, last = float(x.min()), float(x.max())
+    return [tick for tick in _ticks(first, last) if tick.is_integer()] if last > first else [first]
 
 
 def _text(r: Renderer, canvas: Any, panel: TextPanel, box: Box, theme: Theme) -> None:

@@ -35,3 +35,14 @@ THEMES: dict[str, Theme] = {
         "#e8edf2", "#a5b1bd", "#3a4550", "#161b22", "#6aa5e8", ("#5fcf97", "#e0ac4f", "#ff8a80"), LINES_ON_DARK
     ),
 }
+
+PAGE = Theme(
+    "var(--ink)",
+    "var(--muted)",
+    "var(--line)",
+    "transparent",
+    "var(--accent)",
+    ("var(--ok)", "var(--warn)", "var(--fail)"),
+    tuple(f"var(--line{k})" for k in range(len(LINES_ON_LIGHT))),
+)
+"""The colours of the page that an SVG stands in, which declares these variables for light and for dark."""

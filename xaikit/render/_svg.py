@@ -1,0 +1,160 @@
+"""The renderer for pages: an SVG in text, whose colours may be the page's own variables."""
+
+from base64 import b64encode
+from dataclasses import dataclass, field
+from html import escape
+from io import BytesIO
+from itertools import groupby
+from typing import Literal
+
+import numpy as np
+
+from xaikit.arrays import Array
+from xaikit.figures import Line, Scale, Trace, rgba
+from xaikit.render._layout import INKED, WORD, Box
+from xaikit.render._theme import Theme
+
+FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, 'Liberation Sans', sans-serif"
+MONO = "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
+ANCHORS = {"left": "start", "center": "middle", "right": "end"}
+
+
+@dataclass
+class Canvas:
+    """Elements in the order of drawing, in design pixels."""
+
+    width: float
+    height: float
+    scale: float
+    paper: str
+    title: str
+    elements: list[str] = field(default_factory=list)
+
+
+def start(width: float, height: float, *, scale: float, theme: Theme, title: str) -> Canvas:
+    return Canvas(width, height, scale, theme.paper, title)
+
+
+def text(
+    canvas: Canvas,
+    x: float,
+    y: float,
+    words: str,
+    *,
+    size: float,
+    colour: str,
+    bold: bool,
+    anchor: Literal["left", "center", "right"],
+) -> None:
+    weight = ";font-weight:650" if bold else ""
+    canvas.elements.append(
+        f'<text x="{x:.4g}" y="{y + size:.4g}" text-anchor="{ANCHORS[anchor]}" '
+        f'style="fill:{colour};font-size:{size:g}px{weight}">{escape(words)}</text>'
+    )
+
+
+def rectangle(canvas: Canvas, box: Box, *, colour: str) -> None:
+    canvas.elements.append(f'<rect {_place(box)} style="fill:{colour}"/>')
+
+
+def picture(canvas: Canvas, box: Box, image: Array) -> None:
+    _image(canvas, box, image)
+
+
+def heat(canvas: Canvas, box: Box, values: Array, *, scale: Scale, opacity: float, outlines: Array | None) -> None:
+    _image(canvas, box, np.rint(255 * rgba(values, scale, opacity)).astype(np.uint8))
+    if outlines is not None:
+        across, down = box.width / values.shape[1], box.height / values.shape[0]
+        path = "".join(
+            f"M{box.x + a * across:.5g} {box.y + b * down:.5g}L{box.x + c * across:.5g} {box.y + d * down:.5g}"
+            for (a, b), (c, d) in outlines
+        )
+        canvas.elements.append(f'<path d="{path}" style="fill:none;stroke:#1a212b;stroke-opacity:0.6"/>')
+
+
+def bars(
+    canvas: Canvas,
+    box: Box,
+    values: Array,
+    *,
+    limits: tuple[float, float],
+    colours: list[str],
+    labels: list[str],
+) -> None:
+    low, high = limits
+    unit, each = box.width / (high - low), box.height / len(values)
+    thick = each if len(values) == 1 else 0.66 * each
+    for k, (value, colour, label) in enumerate(zip(values, colours, labels, strict=True)):
+        left = box.x + (min(float(value), 0.0) - low) * unit
+        place = Box(left, box.y + (k + 0.5) * each - thick / 2, abs(float(value)) * unit, thick)
+        said = f"<title>{escape(label)}: {float(value):.4g}</title>"
+        canvas.elements.append(f'<rect {_place(place)} style="fill:{colour}">{said}</rect>')
+
+
+def polyline(canvas: Canvas, box: Box, line: Line, *, limits: tuple[float, float, float, float], colour: str) -> None:
+    _path(canvas, box, line.x, np.asarray(line.y, np.float64), limits, f"stroke:{colour};stroke-width:1.4")
+
+
+def curve(
+    canvas: Canvas, box: Box, trace: Trace, *, limits: tuple[float, float, float, float], colour: str, log: bool
+) -> None:
+    y = np.where(np.isfinite(trace.y), trace.y, np.nan)
+    dash = ";stroke-dasharray:7 4" if trace.dashed else ""
+    _path(canvas, box, trace.x, np.log10(y) if log else y, limits, f"stroke:{colour};stroke-width:2{dash}")
+
+
+def marks(
+    canvas: Canvas,
+    boxes: list[Box],
+    words: list[str],
+    values: list[float | None],
+    *,
+    scale: Scale,
+    colour: str,
+) -> None:
+    for box, word, value in zip(boxes, words, values, strict=True):
+        if value is not None:
+            red, green, blue, alpha = rgba(np.array(value), scale, INKED)
+            fill = f"rgba({255 * red:.0f},{255 * green:.0f},{255 * blue:.0f},{alpha:.3f})"
+            canvas.elements.append(f'<rect {_place(box)} style="fill:{fill}"/>')
+        canvas.elements.append(
+            f'<text x="{box.x:.5g}" y="{box.y + 0.68 * box.height:.5g}" xml:space="preserve" '
+            f'style="fill:{colour};font:{WORD:g}px {MONO}">{escape(word)}</text>'
+        )
+
+
+def finish(canvas: Canvas) -> str:
+    size = f'width="{canvas.width * canvas.scale:.0f}" height="{canvas.height * canvas.scale:.0f}"'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {canvas.width:.5g} {canvas.height:.5g}" {size} '
+        f'role="img" aria-label="{escape(canvas.title)}" style="font-family:{escape(FONT)};background:{canvas.paper}">'
+        + "".join(canvas.elements)
+        + "</svg>"
+    )
+
+
+def _path(canvas: Canvas, box: Box, x: Array, y: Array, limits: tuple[float, float, float, float], style: str) -> None:
+    """Draw a line through the finite points, broken at the others; a point without neighbours is a dot."""
+    left, right, low, high = limits
+    across = box.x + (np.asarray(x, np.float64) - left) / (right - left) * box.width
+    down = box.y + (high - y) / (high - low) * box.height
+    path = ""
+    for finite, members in groupby(range(len(down)), lambda k: bool(np.isfinite(down[k]))):
+        points = [f"{across[k]:.5g} {down[k]:.5g}" for k in members]
+        if finite:
+            path += "M" + "L".join(points if len(points) > 1 else points * 2)
+    canvas.elements.append(f'<path d="{path}" style="fill:none;stroke-linejoin:round;stroke-linecap:round;{style}"/>')
+
+
+def _image(canvas: Canvas, box: Box, image: Array) -> None:
+    from PIL import Image
+
+    held = BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).save(held, "PNG", optimize=True)
+    source = "data:image/png;base64," + b64encode(held.getvalue()).decode("ascii")
+    sharp = "image-rendering:pixelated" if min(image.shape[:2]) < 64 else ""
+    canvas.elements.append(f'<image {_place(box)} preserveAspectRatio="none" href="{source}" style="{sharp}"/>')
+
+
+def _place(box: Box) -> str:
+    return f'x="{box.x:.5g}" y="{box.y:.5g}" width="{max(box.width, 0):.5g}" height="{max(box.height, 0):.5g}"'
