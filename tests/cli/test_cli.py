@@ -178,6 +178,37 @@ def test_the_zoo_is_listed(run):
     assert "93,322" in run("zoo", "card", "mnist_cnn")[1]
 
 
+def test_a_card_in_the_terminal_says_results_recipe_file_and_limits(run):
+    card = xk.zoo.card("mnist_cnn")
+    code, out, _ = run("zoo", "card", "mnist_cnn")
+    assert code == 0
+    low, high = card.trained.metrics["interval_95"]
+    for expected in (
+        f"{card.trained.metrics['accuracy']:.4g} (95 % interval {low:.4g} to {high:.4g})",
+        "CC BY-SA 3.0",
+        "RMSprop, learning rate 0.001",
+        f"{card.trained.metrics['confusion'][4][4]:,}",
+        card.trained.sha256,
+        card.trained.date,
+        f"seed {card.trained.seed}",
+        card.limits[1],
+    ):
+        assert expected in out
+    assert "not yet: xaikit zoo train unet" in run("zoo", "card", "unet")[1] or xk.zoo.card("unet").trained
+
+
+def test_a_card_as_a_page(run, tmp_path, monkeypatch):
+    code, out, _ = run("zoo", "card", "xo_cnn", "--html", tmp_path / "xo.html", "--framework", "keras")
+    assert (code, out.strip()) == (0, str(tmp_path / "xo.html"))
+    page = (tmp_path / "xo.html").read_text()
+    assert page.count("data:image/png") == 12
+    monkeypatch.delenv("XAIKIT_DATA", raising=False)
+    assert run("zoo", "card", "cats_vs_dogs", "--html", tmp_path / "cats.html")[0] == 0
+    assert "No samples are shown: there is no cats_vs_dogs.zip" in (tmp_path / "cats.html").read_text()
+    assert run("zoo", "card", "xo_cn", "--html", tmp_path / "no.html")[0] == 2
+    assert not (tmp_path / "no.html").exists()
+
+
 def test_help_teaches(run):
     code, out, _ = run("--help")
     assert code == 0

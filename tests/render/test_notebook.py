@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from xaikit import curves, zoo
+
 CHILD = """
 import json, sys
 from xaikit.render.notebook import register
@@ -43,3 +45,17 @@ def test_results_show_themselves_in_a_fresh_process() -> None:
         assert pixels.startswith(b"\x89PNG")
         width = int.from_bytes(pixels[16:20], "big")
         assert abs(width - 2 * about["image/png"]["width"]) <= 1
+
+
+def test_a_card_shows_itself_as_html() -> None:
+    card = zoo.card("mnist_cnn")
+    assert card.trained is not None
+    said = card._repr_html_()  # type: ignore[attr-defined]
+    for expected in (card.title, card.trained.sha256, "RMSprop, learning rate 0.001", "95 % interval", card.limits[1]):
+        assert expected in said
+    assert "Not trained" in zoo.card("resnet50")._repr_html_()  # type: ignore[attr-defined]
+
+
+def test_curves_show_themselves_as_a_picture() -> None:
+    data, _ = curves({"loss": [2.0, 1.0]})._repr_mimebundle_()  # type: ignore[attr-defined]
+    assert set(data) == {"text/plain", "image/png"}

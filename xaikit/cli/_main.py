@@ -174,12 +174,21 @@ def zoo_list(json_: bool) -> None:
 
 @zoo.command("card")
 @click.argument("name")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page with graph and samples.")
+@click.option("--framework", help="torch or keras, for the samples on the page.")
 @as_json
-def zoo_card(name: str, json_: bool) -> None:
-    """Show what is known of a model: data, recipe, metrics, limits."""
-    from xaikit import zoo
-    from xaikit.cli import _tables
+def zoo_card(name: str, html: Path | None, framework: str | None, json_: bool) -> None:
+    """Show what is known of a model: data, recipe, metrics, limits.
 
+    With --html one file is written instead, and its path printed: also the architecture, its layers, the training
+    curves, and test samples with the answers.
+    """
+    from xaikit import zoo
+    from xaikit.cli import _tables, _zoo
+
+    if html is not None:
+        click.echo(_zoo.page(name, html, framework))
+        return
     data = zoo.card(name).to_dict()
     emit(data, json_, lambda: _tables.card_text(data))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from xaikit import zoo
 from xaikit.attribution import methods
+from xaikit.figures import about_lines, file_lines, measures, recipe_lines, training_lines
 from xaikit.inputs import specs_to_dict
 from xaikit.model import Model
 from xaikit.quality import examine
@@ -123,15 +124,45 @@ def zoo_table(rows: list[dict[str, Any]]) -> Any:
 
 
 def card_text(card: Mapping[str, Any]) -> Any:
-    """Draw a card, without its curve."""
+    """Draw a card: what it is, how well it does, how it was trained, where it fails; its curve is in JSON and HTML."""
+    from rich.console import Group
+    from rich.text import Text
+
+    trained = card["trained"]
     way = f"not yet: xaikit zoo train {card['name']}" if card["recipe"] else "no: there is no recipe or data set for it"
-    trained = dict(card["trained"] or {"trained": way})
-    metrics = trained.pop("metrics", {})
-    shown = {k: v for k, v in card.items() if k not in ("schema", "trained", "recipe")}
-    shown |= {f"recipe: {k}": v for k, v in (card["recipe"] or {}).items()}
-    shown |= {k: v for k, v in trained.items() if k != "curve"}
-    shown |= {f"test {k}": v for k, v in metrics.items()}
-    return _table(("", ""), [[k.replace("_", " "), _escaped(_words(v))] for k, v in shown.items() if v is not None])
+    parts: list[Any] = [Text.assemble((card["name"], "bold"), f"  {card['title']}"), f"says {_escaped(card['task'])}"]
+    parts += _section("network and data", about_lines(card))
+    for found in measures(trained["metrics"]) if trained else ():
+        on = f" on {found.samples:,} samples" if found.samples else ""
+        parts += _section(f"test results{f' of {found.output}' * bool(found.output)}{on}", dict(found.rows))
+        parts += ["", _confusion(found.classes, found.confusion)] if found.confusion else []
+    if card["recipe"]:
+        parts += _section("recipe", {"": "\n".join(recipe_lines(card["recipe"]))})
+    facts = {**training_lines(trained), **file_lines(trained)} if trained else {"Trained": way}
+    parts += _section("training", facts)
+    if card["limits"]:
+        parts += _section("limits", {"": "\n".join(card["limits"])})
+    return Group(*parts)
+
+
+def _section(title: str, facts: Mapping[str, str]) -> list[Any]:
+    from rich.padding import Padding
+    from rich.table import Table
+
+    pairs = Table.grid(padding=(0, 2))
+    for name, value in facts.items():
+        pairs.add_row(name if name.isupper() or "-" in name else name.lower(), _escaped(value))
+    if set(facts) == {""}:
+        pairs = Table.grid()
+        pairs.add_row(_escaped(facts[""]))
+    return ["", f"[bold]{_escaped(title)}[/bold]", Padding(pairs, (0, 0, 0, 2))]
+
+
+def _confusion(classes: tuple[str, ...], counts: tuple[tuple[int, ...], ...]) -> Any:
+    """Rows are what is there, columns what the network says."""
+    lines = [[name, *(f"{n:,}" for n in row)] for name, row in zip(classes, counts, strict=True)]
+    right = tuple(range(1, len(classes) + 1))
+    return _table(("is / said", *classes), lines, right=right)
 
 
 def _table(headers: tuple[str, ...], lines: list[list[str]], right: tuple[int, ...] = ()) -> Any:

@@ -1,8 +1,13 @@
-"""`xaikit zoo train`, with a bar on stderr."""
+"""`xaikit zoo train`, with a bar on stderr, and the page of `xaikit zoo card`."""
 
+from pathlib import Path
 from typing import Any
 
 from xaikit import zoo
+from xaikit.errors import DataError, MissingPackage
+from xaikit.report import write_model_page
+from xaikit.zoo.networks import networks
+from xaikit.zoo.samples import answered
 from xaikit.zoo.shelf import cache_folder
 
 
@@ -20,3 +25,12 @@ def train(name: str, framework: str | None, epochs: int | None, seed: int) -> st
 
         zoo.train(name, framework=framework, epochs=epochs, seed=seed, progress=progress)
     return str(cache_folder() / f"{name}.json")
+
+
+def page(name: str, path: Path, framework: str | None) -> Path:
+    """Write the page of a model and give its absolute path; it says why where samples cannot be shown."""
+    card, architecture = zoo.card(name), networks[name].architecture
+    try:
+        return write_model_page(path, card, architecture, answered(name, framework=framework))
+    except (DataError, MissingPackage) as error:
+        return write_model_page(path, card, architecture, unanswered=str(error))

@@ -5,16 +5,24 @@ from collections.abc import Iterable
 from typing import Any
 
 from xaikit.results import Attribution, Attributions, Comparison, Curves
+from xaikit.zoo.cards import Card
 
 Bundle = tuple[dict[str, str], dict[str, dict[str, int]]]
 
 
 def register() -> None:
-    """Teach the result classes to show themselves as a picture; figures and matplotlib are imported at
-    that moment."""
+    """Teach results to show themselves as a picture and cards as a page; drawing is imported at that moment."""
     shown: tuple[Any, ...] = (Attribution, Attributions, Comparison, Curves)
     for result in shown:
         result._repr_mimebundle_ = _mimebundle
+    card: Any = Card
+    card._repr_html_ = _html
+
+
+def _html(self: Any) -> str:
+    from xaikit.render._card import card_html
+
+    return card_html(self)
 
 
 def _mimebundle(self: Any, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None) -> Bundle:

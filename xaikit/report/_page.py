@@ -85,9 +85,9 @@ def write_page(
         "command": command,
         "timings": {step: seconds(value) for step, value in (timings or {}).items()},
     }
-    page = _rendered(_context(results, agreement or {}, photo, colours=None) | words)
+    page = rendered("page.html", _context(results, agreement or {}, photo, colours=None) | words)
     if len(page) > MOST_BYTES:
-        page = _rendered(_context(results, agreement or {}, photo, colours=256) | words)
+        page = rendered("page.html", _context(results, agreement or {}, photo, colours=256) | words)
     target = Path(path).absolute()
     write_atomically(target, page)
     return target
@@ -127,13 +127,14 @@ def _check(results: Results) -> None:
                 raise UsageError(f"a page shows one sample; {framework} {method} has {len(result)}: choose one, e[0]")
 
 
-def _rendered(context: Mapping[str, Any]) -> bytes:
+def rendered(template: str, context: Mapping[str, Any]) -> bytes:
+    """Fill one of the package's templates."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     folder = files("xaikit.report") / "templates"
     loader = FunctionLoader(lambda name: (folder / name).read_text(encoding="utf-8"))
     room = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return room.get_template("page.html").render(context).encode("utf-8")
+    return room.get_template(template).render(context).encode("utf-8")
 
 
 # ---------------------------------------------------------------- pictures
