@@ -145,7 +145,10 @@ def _replays(
 ) -> "list[Replay]":
     from xaikit.audit import Replay, read, replay
     from xaikit.data.files import read_samples
+    from xaikit.wrapping import adapter
 
+    if framework is not None:
+        adapter(framework)
     opened: dict[tuple[str, str], Any] = {}
     replays = []
     for record in (read(db, n) for n in numbers):
