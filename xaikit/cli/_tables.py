@@ -130,7 +130,7 @@ def card_text(card: Mapping[str, Any]) -> Any:
 
     trained = card["trained"]
     way = f"not yet: xaikit zoo train {card['name']}" if card["recipe"] else "no: there is no recipe or data set for it"
-    parts: list[Any] = [Text.assemble((card["name"], "bold"), f"  {card['title']}"), f"says {_escaped(card['task'])}"]
+    parts: list[Any] = [Text.assemble((card["name"], "bold"), f"  {card['title']}"), f"task: {_escaped(card['task'])}"]
     parts += _section("network and data", about_lines(card))
     for found in measures(trained["metrics"]) if trained else ():
         on = f" on {found.samples:,} samples" if found.samples else ""

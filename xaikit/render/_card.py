@@ -18,7 +18,7 @@ def card_html(card: Any) -> str:
     """Say what a card says: results first, then data, training, limits and file; in the notebook's own colours."""
     stored = card.to_dict()
     trained = stored["trained"]
-    parts = [f"<h3>{escape(card.title)}</h3><div><code>{escape(card.name)}</code> says {escape(card.task)}.</div>"]
+    parts = [f"<h3>{escape(card.title)}</h3><div><code>{escape(card.name)}</code>, task: {escape(card.task)}.</div>"]
     for found in measures(trained["metrics"]) if trained else ():
         on = f" on {found.samples:,} test samples" if found.samples else ""
         parts.append(f"<h4>{escape(found.output or 'Test results')}{on}</h4>{_pairs(dict(found.rows))}")

@@ -64,6 +64,7 @@ def write_model_page(
     blocks = fold(architecture)
     stored = card.to_dict()
     trained = stored["trained"]
+    samples = _samples(card, answered) if answered else []
     words = {
         "card": card,
         "about": about_lines(stored),
@@ -76,7 +77,8 @@ def write_model_page(
         "layers": [_rows(block) for block in blocks],
         "folded": any(block.times > 1 for block in blocks),
         "totals": (f"{architecture.total:,}", f"{architecture.trainable:,}"),
-        "samples": _samples(card, answered) if answered else [],
+        "samples": samples,
+        "least": max((s.width for s in samples), default=0),
         "asked": answered,
         "unanswered": unanswered,
     }
@@ -141,13 +143,14 @@ def _quantiles(found: Measures) -> str:
         )
         for k, (name, curve) in enumerate(found.quantiles.items())
     )
-    values = np.concatenate([t.y for t in traces])
-    wide = bool(values.min() > 0 and values.max() / values.min() > 100)
+    # The very smallest error says little and would stretch the axis.
+    values = np.concatenate([t.y[1:] for t in traces])
+    wide = bool(values.min() > 0 and min(t.y[0] for t in traces) > 0 and values.max() / values.min() > 100)
     panel = CurvePanel(
-        title="Error that so many samples stay below",
+        title="Error",
         subtitle="logarithmic" if wide else "",
         traces=traces,
-        x_label="per cent of the samples",
+        x_label="per cent of the samples with at most this error",
         logarithmic=wide,
     )
     return _svg(panel)[0]
@@ -202,6 +205,13 @@ class Sample:
     drawing: str = ""
     lines: tuple[tuple[str, str], ...] = ()
     right: bool | None = None
+
+    @property
+    def width(self) -> int:
+        """How many pixels it needs across."""
+        if self.text or len(self.pictures) > 2:
+            return 300
+        return 240 if self.drawing or len(self.pictures) > 1 or "time" in self.pictures[0][1] else 150
 
     def with_more(
         self, lines: Sequence[tuple[str, str]], pictures: Pictures = (), drawing: str = "", right: bool | None = None
