@@ -157,14 +157,16 @@ def test_cancelling_stops_the_work_and_keeps_the_worker(pool: Pool, new: Any) ->
     for unit in (new(task="count", steps=10**6), new("lime", samples=400_000)):
         job = pool.submit(unit)
         wait_for_progress(job)
-        start = time.monotonic()
+        start, stored = time.monotonic(), set(pool.store.keys())
         job.cancel()
         assert job.status == "cancelled"
         assert job.error is None
         with pytest.raises(Cancelled):
             job.result()
-        assert pool.submit(new("saliency")).result(SOON) is not None
+        after = pool.submit(new("saliency"))
+        assert after.result(SOON) is not None
         assert time.monotonic() - start < PATIENCE
+        assert set(pool.store.keys()) - stored == {after.address}, "nothing partial is stored"
         job.cancel()
     assert pool.processes == [before]
 
