@@ -223,6 +223,13 @@ def test_work_that_kills_its_worker_fails_each_time(pool: Pool, new: Any) -> Non
         assert "SIGKILL" in str(job.error)
 
 
+def test_a_worker_that_cannot_start_says_so(new: Any, tmp_path: Path) -> None:
+    with Pool({"xo": "xo_cnn"}, folder=tmp_path, modules=["no_such_module"]) as pool:
+        job = pool.submit(new("saliency"))
+        assert job.wait(SOON)
+        assert "the worker process for saliency on xo could not start (exit code 1)" in str(job.error)
+
+
 def test_the_queue_is_bounded(pool: Pool, new: Any) -> None:
     busy = pool.submit(new(task="count", steps=10**6))
     wait_for_progress(busy)

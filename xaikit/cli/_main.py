@@ -223,9 +223,6 @@ def demo(output: Path, photo: str | None, seed: int) -> None:
 
 def open_model(name: str, framework: str | None, allow_code: bool) -> Any:
     """Load MODEL of the command line: a file if it looks like one, else a name of the zoo."""
-    from xaikit import zoo
-    from xaikit.wrapping import load_model
+    from xaikit.jobs import Recipe
 
-    if Path(name).suffix or "/" in name or Path(name).exists():
-        return load_model(name, allow_code=allow_code)
-    return zoo.load(name, framework=framework)
+    return Recipe(name, framework, allow_code).load()

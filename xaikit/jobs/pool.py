@@ -205,7 +205,7 @@ class _Process:
 
     def __init__(self, setup: Setup, threads: int) -> None:
         environment = {**os.environ, **{name: str(threads) for name in THREADS}}
-        program = [sys.executable, "-P", "-c", PROGRAM, json.dumps(sys.path)]
+        program = [sys.executable, "-P", "-c", PROGRAM, json.dumps([str(place) for place in sys.path])]
         self.process = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
         assert self.process.stdin is not None
         assert self.process.stdout is not None
