@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from xaikit.arrays import Array
-from xaikit.data._folder import find
+from xaikit.data._folder import find, folder
 from xaikit.data._part import Part, Split
 from xaikit.errors import DataError
 from xaikit.inputs import Image
@@ -144,9 +144,9 @@ def pictures(path: Path, split: str, folders: tuple[str, ...], spec: Image) -> P
     x, y = [], []
     try:
         with zipfile.ZipFile(path) as archive:
-            for label, folder in enumerate(folders):
+            for label, kind in enumerate(folders):
                 for name in sorted(archive.namelist()):
-                    if name.startswith(f"{split}/{folder}/") and not name.endswith("/"):
+                    if name.startswith(f"{split}/{kind}/") and not name.endswith("/"):
                         x.append(spec.display(Pillow.open(io.BytesIO(archive.read(name)))))
                         y.append(label)
     except (OSError, zipfile.BadZipFile) as error:
@@ -154,3 +154,30 @@ def pictures(path: Path, split: str, folders: tuple[str, ...], spec: Image) -> P
     if len(set(y)) != len(folders):
         raise DataError(f"{path} lacks pictures under {' or '.join(f'{split}/{f}/' for f in folders)}")
     return Part(np.stack(x), np.array(y))
+
+
+CLASSES = 1000
+
+
+@cache
+def imagenet(split: Split = "train") -> Part:
+    """Give photos as the paths of their files, x (sample,), and y (sample,), the index of their folder by name.
+
+    From the folder imagenet in the folder XAIKIT_DATA names: train|test/CLASS/*, one folder for each of the thousand
+    classes (for the test, rename the validation photos' folder). Photos are read when they are needed. Russakovsky et
+    al. (2015), "ImageNet Large Scale Visual Recognition Challenge".
+    """
+    home = folder()
+    place = home / "imagenet" / split if home else None
+    classes = sorted(f for f in place.iterdir() if f.is_dir()) if place and place.is_dir() else []
+    if len(classes) != CLASSES:
+        where = place or f"imagenet/{split} in a folder that XAIKIT_DATA names"
+        raise DataError(
+            f"{where} has {len(classes)} folders, expected one for each of ImageNet's {CLASSES} classes, with its "
+            "photos; they come from https://www.image-net.org/download.php (ILSVRC 2012)"
+        )
+    found = [(str(file), label) for label, of_class in enumerate(classes) for file in sorted(of_class.iterdir())]
+    if not found:
+        raise DataError(f"{place} has no photos in its {CLASSES} folders")
+    paths, labels = zip(*found, strict=True)
+    return Part(np.array(paths, object), np.array(labels))

@@ -7,7 +7,16 @@ from xaikit.data._part import DataSet, Part, Split
 from xaikit.data.dates import DATE_OUT, dates
 from xaikit.data.drawings import xo
 from xaikit.data.eeg import eeg
-from xaikit.data.pictures import CIFAR10, FASHION, cats_vs_dogs, cifar10, fashion_mnist, mnist, mnist_thickness
+from xaikit.data.pictures import (
+    CIFAR10,
+    FASHION,
+    cats_vs_dogs,
+    cifar10,
+    fashion_mnist,
+    imagenet,
+    mnist,
+    mnist_thickness,
+)
 from xaikit.data.reviews import CHARACTERS, characters, imdb, imdb_multi_hot
 from xaikit.data.series import art_daily, ecg5000_normal, naive, nyc_taxi
 from xaikit.data.shapes import SHAPES, shapes
@@ -87,6 +96,14 @@ SETS: Mapping[str, DataSet] = {
     "cats_vs_dogs": _photos("cats_vs_dogs", 150),
     "cats_vs_dogs_180": _photos("cats_vs_dogs_180", 180),
     "cats_vs_dogs_96": _photos("cats_vs_dogs_96", 96),
+    "imagenet": DataSet(
+        name="imagenet",
+        classes=(),
+        origin="ImageNet, ILSVRC 2012, Russakovsky et al. (2015), https://www.image-net.org/",
+        licence="ImageNet's terms of access: research and education; the photos are not part of this package",
+        split="folders train and test of photos by class, as the user has them",
+        read=imagenet,
+    ),
     "imdb": _reviews(
         "imdb", ("negative", "positive"), "as published: 25,000 reviews for training, 25,000 of other films", imdb
     ),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from xaikit.inputs._spec import InputSpec, spec_from
+from xaikit.inputs._spec import InputSpec, plain, spec_from
 from xaikit.inputs.array import Array, Series
 from xaikit.inputs.image import Image, read_picture
 from xaikit.inputs.outputs import (
@@ -87,6 +87,7 @@ __all__ = [
     "Target",
     "Text",
     "Values",
+    "plain",
     "read_picture",
     "resolve",
     "sigmoid",

@@ -1,7 +1,7 @@
 import hashlib
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +13,7 @@ from xaikit import data, wrapping
 from xaikit.arrays import Array
 from xaikit.errors import DataError, MissingPackage, ParameterError
 from xaikit.inputs import Array as ArraySpec
-from xaikit.inputs import Image
+from xaikit.inputs import Image, plain
 from xaikit.model import Model
 from xaikit.progress import bar
 from xaikit.zoo import pretrained, shelf
@@ -84,9 +84,6 @@ def train(
     DataError where the data are not there.
     """
     entry = networks[name]
-    if entry.data is None or entry.recipe is None:
-        lacks = " and no ".join(what for what, has in (("data set", entry.data), ("recipe", entry.recipe)) if not has)
-        raise DataError(f"{name} has no {lacks} to train with; zoo.build({name!r}) gives the bare network, untrained")
     if epochs is not None and epochs < 1:
         raise ParameterError(f"epochs must be at least 1, not {epochs}")
     recipe = entry.recipe if epochs is None else replace(entry.recipe, epochs=epochs)
@@ -145,12 +142,12 @@ def _store(
         trained_with={name: import_module(name).__version__ for name in ("numpy", *PACKAGES[model.framework])},
         device=device,
     )
-    shelf.put(folder, replace(blank(entry), recipe=asdict(recipe), trained=trained), content)
+    shelf.put(folder, replace(blank(entry), recipe=plain(asdict(recipe)), trained=trained), content)
 
 
 def measure(entry: Network, model: Model, most: int | None = None) -> dict[str, Any]:
     """Give a model's metrics on the test part of a network's data, of `most` evenly spread samples where given."""
-    described = data.load(str(entry.data))
+    described = data.load(entry.data)
     test = described.read("test")
     n = len(test.x)
     chosen = np.arange(n) if most is None or most >= n else np.linspace(0, n - 1, most).round().astype(int)
@@ -169,12 +166,13 @@ def measure(entry: Network, model: Model, most: int | None = None) -> dict[str, 
 
 def _corrupted(entry: Network, x: Array, rng: np.random.Generator) -> tuple[Array, Array | None]:
     """Give what an autoencoder is tested with: what it was trained to restore."""
-    corruption = entry.recipe.corruption if entry.recipe else None
+    corruption = entry.recipe.corruption
     return (x, None) if corruption is None else corrupted(x, corruption, rng)
 
 
 def _some(x: Any, chosen: Array) -> Any:
-    return [x[i] for i in chosen] if isinstance(x, list) else x[chosen]
+    """Give some samples; strings and paths as a list, which every spec takes for several samples."""
+    return list(x[chosen]) if x.dtype == object and x.ndim == 1 else x[chosen]
 
 
 def _joined(outputs: list[Any]) -> Any:
@@ -184,17 +182,41 @@ def _joined(outputs: list[Any]) -> Any:
 
 
 def _samples(entry: Network, recipe: Recipe, seed: int) -> Samples:
-    part = data.load(str(entry.data)).read("train")
-    x, scale = (part.x, entry.inputs.scale) if _only_scaled(entry.inputs) else (_encoded(entry.inputs, part.x), 1.0)
+    part = data.load(entry.data).read("train")
+    raw = _only_scaled(entry.inputs) and part.x.dtype != object
+    x, scale = (part.x, entry.inputs.scale) if raw else (_encoded(entry.inputs, part.x), 1.0)
     training, validation = split(part.y, recipe.validation, np.random.default_rng(seed))
     y = pick(part.y, training), pick(part.y, validation)
-    return Samples(x[training], y[0], x[validation], y[1], scale, _start(entry, recipe))
+    return Samples(_part(x, training), y[0], _part(x, validation), y[1], scale, _start(entry, recipe))
 
 
-def _encoded(spec: Any, x: Any) -> Array:
+@dataclass(frozen=True)
+class Files:
+    """Pictures by the paths of their files; an index gives them as the network takes them, a part is still unread."""
+
+    paths: Array
+    spec: Image
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, chosen: Array) -> Array:
+        return np.asarray(self.spec.encode(list(self.paths[chosen])), np.float32)
+
+    def part(self, chosen: Array) -> "Files":
+        return Files(self.paths[chosen], self.spec)
+
+
+def _part(x: Any, chosen: Array) -> Any:
+    return x.part(chosen) if isinstance(x, Files) else x[chosen]
+
+
+def _encoded(spec: Any, x: Any) -> Any:
     """Give all samples as the network takes them; what is as it should be already is not copied."""
     if isinstance(spec, ArraySpec) and isinstance(x, np.ndarray):
         return x
+    if isinstance(spec, Image) and x.dtype == object:
+        return Files(x, spec)
     encoded = np.asarray(spec.encode(x))
     return encoded.astype(np.float32) if encoded.dtype == np.float64 else encoded
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from xaikit import data
 from xaikit.errors import StorageError
-from xaikit.inputs import specs_from_dict, specs_to_dict
+from xaikit.inputs import plain, specs_from_dict, specs_to_dict
 from xaikit.zoo.networks import Network
 
 SCHEMA = 1
@@ -44,8 +44,8 @@ class Card:
     task: str
     inputs: Any
     outputs: Any
-    data: Mapping[str, str] | None
-    recipe: Mapping[str, Any] | None
+    data: Mapping[str, str]
+    recipe: Mapping[str, Any]
     parameters: Mapping[str, int]
     limits: tuple[str, ...]
     trained: Trained | None = None
@@ -72,15 +72,15 @@ class Card:
 
 def blank(entry: Network) -> Card:
     """The card of a network that is not trained yet."""
-    described = data.load(entry.data) if entry.data else None
+    described = data.load(entry.data)
     return Card(
         name=entry.name,
         title=entry.title,
         task=entry.task,
         inputs=entry.inputs,
         outputs=entry.outputs,
-        data={k: getattr(described, k) for k in ("name", "origin", "licence", "split")} if described else None,
-        recipe=asdict(entry.recipe) if entry.recipe else None,
+        data={k: getattr(described, k) for k in ("name", "origin", "licence", "split")},
+        recipe=plain(asdict(entry.recipe)),
         parameters={"total": entry.architecture.total, "trainable": entry.architecture.trainable},
         limits=entry.limits,
     )

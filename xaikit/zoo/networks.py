@@ -16,7 +16,7 @@ Description = Callable[[Ops], Symbol | Mapping[str, Symbol]]
 class Network:
     """A documented network.
 
-    function: describes the architecture. data: name of a set in `xaikit.data`, None when there is none to train on.
+    function: describes the architecture. data: name of the set in `xaikit.data` that it is trained on.
     limits: what a reader of its explanations should know.
     """
 
@@ -26,8 +26,8 @@ class Network:
     task: str
     inputs: Any
     outputs: Any
-    data: str | None = None
-    recipe: Recipe | None = None
+    data: str
+    recipe: Recipe
     limits: tuple[str, ...] = ()
 
     @cached_property

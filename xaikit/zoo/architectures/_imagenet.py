@@ -1,16 +1,34 @@
 """What networks for the thousand classes of ImageNet take and give, and where their weights are published."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from xaikit.inputs import Classes, Image
+from xaikit.zoo.recipes import Augmentation, Recipe
 
 CLASSES = Classes(tuple(range(1000)), form="softmax")
-TASK = "which of the thousand classes of ImageNet a photo shows"
+IMAGENET: dict[str, Any] = {
+    "task": "which of the thousand classes of ImageNet a photo shows",
+    "outputs": CLASSES,
+    "data": "imagenet",
+    "recipe": Recipe(
+        loss="crossentropy",
+        optimizer="sgd",
+        learning_rate=1e-2,
+        weight_decay=5e-4,
+        batch=256,
+        epochs=90,
+        schedule="plateau",
+        validation=0.02,
+        augmentation=Augmentation(shift=0.1, horizontal_flip=True),
+    ),
+}
+"""What the networks of this folder have in common; the recipe is AlexNet's and VGG's, and wants a GPU for days."""
 NUMBERED = (
     "Classes are numbered in the order of ImageNet's class folders; their names come from the file "
     "imagenet_class_index.json, where it lies in the folder of XAIKIT_DATA or of Keras."
 )
-LIMITS = ("Described and built, not trained here: it answers at random until weights are put in.", NUMBERED)
+LIMITS = ("Described and built, not trained here: that wants a GPU and a folder with ImageNet's photos.", NUMBERED)
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,13 @@
 """AlexNet."""
 
-from xaikit.zoo.architectures._imagenet import CLASSES, LIMITS, TASK, standardised
+from xaikit.zoo.architectures._imagenet import IMAGENET, LIMITS, standardised
 from xaikit.zoo.building import Ops, Symbol
 from xaikit.zoo.networks import network
 
 INPUTS = standardised(227)
 
 
-@network(title="ImageNet, AlexNet", task=TASK, inputs=INPUTS, outputs=CLASSES, limits=LIMITS)
+@network(title="ImageNet, AlexNet", inputs=INPUTS, limits=LIMITS, **IMAGENET)
 def alexnet(net: Ops) -> Symbol:
     """Photos of 227×227×3 → 1000 probabilities; 62,383,848 parameters (Krizhevsky, Sutskever and Hinton 2012).
 
@@ -22,13 +22,7 @@ def alexnet(net: Ops) -> Symbol:
     return _classified(net, x)
 
 
-@network(
-    title="ImageNet, AlexNet with local response normalisation",
-    task=TASK,
-    inputs=INPUTS,
-    outputs=CLASSES,
-    limits=LIMITS,
-)
+@network(title="ImageNet, AlexNet with local response normalisation", inputs=INPUTS, limits=LIMITS, **IMAGENET)
 def alexnet_lrn(net: Ops) -> Symbol:
     """Photos of 227×227×3 → 1000 probabilities; 62,378,344 parameters (Krizhevsky, Sutskever and Hinton 2012).
 

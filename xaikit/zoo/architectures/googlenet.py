@@ -1,6 +1,6 @@
 """GoogLeNet, the first Inception network."""
 
-from xaikit.zoo.architectures._imagenet import CLASSES, LIMITS, TASK, signed
+from xaikit.zoo.architectures._imagenet import IMAGENET, LIMITS, signed
 from xaikit.zoo.building import Ops, Symbol
 from xaikit.zoo.networks import network
 
@@ -18,7 +18,7 @@ MODULES = {
 }
 
 
-@network(title="ImageNet, GoogLeNet", task=TASK, inputs=signed(224), outputs=CLASSES, limits=LIMITS)
+@network(title="ImageNet, GoogLeNet", inputs=signed(224), limits=LIMITS, **IMAGENET)
 def googlenet(net: Ops) -> Symbol:
     """Photos of 224×224×3 → 1000 probabilities; 6,998,552 parameters (Szegedy et al. 2015, without auxiliary heads)."""
     x = net.input(224, 224, 3)

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from xaikit.zoo.architectures._imagenet import CLASSES, TASK, limits, signed
+from xaikit.zoo.architectures._imagenet import IMAGENET, limits, signed
 from xaikit.zoo.building import Ops, Symbol
 from xaikit.zoo.networks import network
 
 
-@network(title="ImageNet, Inception v3", task=TASK, inputs=signed(299), outputs=CLASSES, limits=limits("inception_v3"))
+@network(title="ImageNet, Inception v3", inputs=signed(299), limits=limits("inception_v3"), **IMAGENET)
 def inception_v3(net: Ops) -> Symbol:
     """Photos of 299×299×3 → 1000 probabilities; 23,851,784 parameters (Szegedy et al. 2016).
 

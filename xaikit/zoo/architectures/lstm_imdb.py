@@ -20,7 +20,7 @@ REVIEWS: dict[str, Any] = {
         optimizer="adam",
         learning_rate=2e-3,
         batch=64,
-        epochs=5,
+        epochs=3,
         schedule="cosine",
         early_stopping=EarlyStopping(successive_rises=2),
     ),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from xaikit.zoo.architectures._imagenet import CLASSES, TASK, limits, standardised
+from xaikit.zoo.architectures._imagenet import IMAGENET, limits, standardised
 from xaikit.zoo.building import Ops, Symbol
 from xaikit.zoo.networks import network
 
@@ -10,13 +10,13 @@ INPUTS = standardised(224)
 Block = Callable[[Ops, Symbol, int, int], Symbol]
 
 
-@network(title="ImageNet, ResNet-18", task=TASK, inputs=INPUTS, outputs=CLASSES, limits=limits("resnet18"))
+@network(title="ImageNet, ResNet-18", inputs=INPUTS, limits=limits("resnet18"), **IMAGENET)
 def resnet18(net: Ops) -> Symbol:
     """Photos of 224×224×3 → 1000 probabilities; 11,699,112 parameters, 11,689,512 trained (He et al. 2016)."""
     return _resnet(net, _basic, (2, 2, 2, 2))
 
 
-@network(title="ImageNet, ResNet-50", task=TASK, inputs=INPUTS, outputs=CLASSES, limits=limits("resnet50"))
+@network(title="ImageNet, ResNet-50", inputs=INPUTS, limits=limits("resnet50"), **IMAGENET)
 def resnet50(net: Ops) -> Symbol:
     """Photos of 224×224×3 → 1000 probabilities; 25,610,152 parameters, 25,557,032 trained (He et al. 2016)."""
     return _resnet(net, _bottleneck, (3, 4, 6, 3))

@@ -1,17 +1,11 @@
 """ResNet-50, as keras.applications has it."""
 
-from xaikit.zoo.architectures._imagenet import CLASSES, TASK, limits, mean_subtracted
+from xaikit.zoo.architectures._imagenet import IMAGENET, limits, mean_subtracted
 from xaikit.zoo.building import Ops, Padding, Symbol
 from xaikit.zoo.networks import network
 
 
-@network(
-    title="ImageNet, ResNet-50 of Keras",
-    task=TASK,
-    inputs=mean_subtracted(224),
-    outputs=CLASSES,
-    limits=limits("resnet50_keras"),
-)
+@network(title="ImageNet, ResNet-50 of Keras", inputs=mean_subtracted(224), limits=limits("resnet50_keras"), **IMAGENET)
 def resnet50_keras(net: Ops) -> Symbol:
     """Photos of 224×224×3 → 1000 probabilities; 25,636,712 parameters (He et al. 2016).
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from xaikit.zoo.architectures._imagenet import CLASSES, LIMITS, TASK, limits, mean_subtracted
+from xaikit.zoo.architectures._imagenet import IMAGENET, LIMITS, limits, mean_subtracted
 from xaikit.zoo.building import Ops, Symbol
 from xaikit.zoo.networks import network
 
@@ -10,19 +10,19 @@ FILTERS = (64, 128, 256, 512, 512)
 INPUTS = mean_subtracted(224)
 
 
-@network(title="ImageNet, VGG-16 (D)", task=TASK, inputs=INPUTS, outputs=CLASSES, limits=limits("vgg16"))
+@network(title="ImageNet, VGG-16 (D)", inputs=INPUTS, limits=limits("vgg16"), **IMAGENET)
 def vgg16(net: Ops) -> Symbol:
     """Photos of 224×224×3 → 1000 probabilities; 138,357,544 parameters (Simonyan and Zisserman 2015, D)."""
     return _vgg(net, [(3, 3)] * 2 + [(3, 3, 3)] * 3)
 
 
-@network(title="ImageNet, VGG-16 with 1×1 convolutions (C)", task=TASK, inputs=INPUTS, outputs=CLASSES, limits=LIMITS)
+@network(title="ImageNet, VGG-16 with 1×1 convolutions (C)", inputs=INPUTS, limits=LIMITS, **IMAGENET)
 def vgg16_c(net: Ops) -> Symbol:
     """VGG whose third convolutions see one position only; 133,638,952 parameters (Simonyan and Zisserman 2015, C)."""
     return _vgg(net, [(3, 3)] * 2 + [(3, 3, 1)] * 3)
 
 
-@network(title="ImageNet, VGG-19 (E)", task=TASK, inputs=INPUTS, outputs=CLASSES, limits=limits("vgg19"))
+@network(title="ImageNet, VGG-19 (E)", inputs=INPUTS, limits=limits("vgg19"), **IMAGENET)
 def vgg19(net: Ops) -> Symbol:
     """VGG with sixteen convolutions; 143,667,240 parameters (Simonyan and Zisserman 2015, E)."""
     return _vgg(net, [(3, 3)] * 2 + [(3, 3, 3, 3)] * 3)

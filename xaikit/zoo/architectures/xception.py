@@ -1,13 +1,13 @@
 """Xception: separable convolutions in residual blocks."""
 
 from xaikit.inputs import Classes, Image
-from xaikit.zoo.architectures._imagenet import CLASSES, TASK, limits, signed
+from xaikit.zoo.architectures._imagenet import IMAGENET, limits, signed
 from xaikit.zoo.building import Ops, Symbol
 from xaikit.zoo.networks import network
 from xaikit.zoo.recipes import Augmentation, Recipe
 
 
-@network(title="ImageNet, Xception", task=TASK, inputs=signed(299), outputs=CLASSES, limits=limits("xception"))
+@network(title="ImageNet, Xception", inputs=signed(299), limits=limits("xception"), **IMAGENET)
 def xception(net: Ops) -> Symbol:
     """Photos of 299×299×3 → 1000 probabilities; 22,910,480 parameters (Chollet 2017).
 
