@@ -92,14 +92,20 @@ def test_blocks_that_differ_in_one_parameter_are_not_one():
 
 
 def test_blocks_that_differ_in_wiring_are_not_one():
-    def net(ops: Ops):
-        x = ops.input(4)
-        a = ops.dense(x, 4)
-        x = ops.add(ops.dense(a, 4), x)
-        a = ops.dense(x, 4)
-        return ops.add(ops.dense(a, 4), a)
+    def wired(*shortcuts):
+        def net(ops: Ops):
+            x = ops.input(4)
+            for shortcut in shortcuts:
+                inner = [x]
+                for _ in range(3):
+                    inner.append(ops.dense(inner[-1], 4))
+                x = ops.add(inner[3], inner[shortcut], x)
+            return x
 
-    assert all(b.times == 1 for b in fold(small(net)))
+        return [(len(b.units), b.times) for b in fold(small(net))]
+
+    assert wired(1, 1) == [(1, 1), (4, 2)]
+    assert wired(1, 2) == [(1, 1), (4, 1), (4, 1)]
 
 
 def test_two_inputs_and_two_outputs():

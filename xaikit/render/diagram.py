@@ -186,10 +186,6 @@ def _placed(rows: Sequence[Sequence[Item]], near: Mapping[Item, Sequence[Item]],
         for row in rows:
             weights = [float(len(run_of[item])) for item in row]
             x |= dict(zip(row, _apart([wish[item] for item in row], weights, row, box), strict=True))
-    for run in runs:
-        places = [x[item] for item in run]
-        if max(places) - min(places) < GAP / 2:
-            x |= dict.fromkeys(run, float(np.mean(places)))
     return x
 
 
