@@ -81,7 +81,7 @@ def test_a_changed_link_is_found(db: Path, column: str, number: int) -> None:
     [("x/a0", "input"), ("parameters/a0", "question"), ("prediction/a0", "prediction"), ("explanation/a0", "result")],
 )
 def test_a_changed_array_is_found_with_its_group(db: Path, column: str, name: str, group: str) -> None:
-    value = f"{column} || x'00'" if column == "data" else f"{column} || '0'"
+    value = "CAST(data || x'00' AS BLOB)" if column == "data" else f"{column} || '0'"
     fault = spoil(db, f"UPDATE audit_arrays SET {column} = {value} WHERE record = 3 AND name = '{name}'").fault
     assert fault is not None
     assert (fault.record, fault.kind, fault.groups) == (3, "changed", (group,))

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote
 
 from sqlalchemy import (
     Column,
@@ -175,7 +174,7 @@ def _file(url: str) -> Path:
 def _engine(path: Path, mode: Mode) -> Engine:
     def connect() -> sqlite3.Connection:
         how = "rw" if mode == "read" or path.exists() else "rwc"
-        name = f"file:{quote(str(path.absolute()))}?mode={how}"
+        name = f"{path.absolute().as_uri()}?mode={how}"
         connection = sqlite3.connect(name, uri=True, timeout=WAIT, isolation_level=None)
         connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
         if mode == "read":
