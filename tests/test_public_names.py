@@ -26,6 +26,7 @@ PUBLIC = [
     "Text",
     "Values",
     "XaikitError",
+    "app",
     "curves",
     "explain",
     "load",

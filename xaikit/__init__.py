@@ -10,6 +10,7 @@ Importing xaikit brings no framework and no drawing library; they come with the 
 """
 
 from xaikit import zoo
+from xaikit.apps import app
 from xaikit.attribution import explain, methods
 from xaikit.errors import XaikitError
 from xaikit.inputs import (
@@ -56,6 +57,7 @@ __all__ = [
     "Text",
     "Values",
     "XaikitError",
+    "app",
     "curves",
     "explain",
     "load",
