@@ -91,3 +91,8 @@ def test_an_unknown_metric_is_shown_by_its_name():
 @pytest.mark.parametrize(("value", "said"), [(0.0005, "5×10⁻⁴"), (0.25, "0.25"), (1000.0, "1,000"), (0.0, "0")])
 def test_brief(value, said):
     assert brief(value) == said
+
+
+def test_nearly_all_is_not_all():
+    assert measures({"step_accuracy": 0.99996, "samples": 9})[0].rows == (("Accuracy per step", ">0.9999"),)
+    assert measures({"step_accuracy": 1.0, "samples": 9})[0].rows == (("Accuracy per step", "1"),)

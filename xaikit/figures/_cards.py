@@ -83,8 +83,13 @@ def _group(output: str, metrics: Mapping[str, Any]) -> Measures:
 
 def _row(name: str, value: Any) -> tuple[str, str]:
     if name in SHARES:
-        return _name(name), f"{value:.4g}"
+        return _name(name), _share(value)
     return _name(name), number(value) if isinstance(value, int | float) else str(value)
+
+
+def _share(value: float) -> str:
+    """Write a share with four figures; one that is not whole is not written as 1."""
+    return ">0.9999" if 0.99995 <= value < 1 else f"{value:.4g}"
 
 
 def _name(name: str) -> str:
@@ -93,7 +98,7 @@ def _name(name: str) -> str:
 
 def _interval(metrics: Mapping[str, Any], name: str) -> str:
     low, high = metrics["interval_95"]
-    write = (lambda v: f"{v:.4g}") if name in SHARES.values() else number
+    write = _share if name in SHARES.values() else number
     return f"95 % interval {write(low)} to {write(high)}"
 
 

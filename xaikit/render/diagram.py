@@ -226,7 +226,7 @@ def _wide(item: Item, box: float) -> float:
 
 
 def _needed(unit: Unit) -> float:
-    return 26 + max(7.1 * len(unit.title), 5.9 * len(_remark(unit)))
+    return 28 + max(7.4 * len(unit.title), 5.9 * len(_remark(unit)))
 
 
 def _shape(unit: Unit) -> str:
