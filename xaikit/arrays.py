@@ -87,10 +87,20 @@ def _resize_axis(maps: Array, axis: int, size: int) -> Array:
 
 
 def agreement(a: Tensors, b: Tensors) -> Array:
-    """Give max|a - b| / max|a| for each sample: the measure by which two results are called equal."""
-    difference = _largest(each(lambda u, v: np.asarray(u, np.float64) - v, a, b))
-    scale = _largest(a)
+    """Give max|a - b| / max|a| for each sample: the measure by which two results are called equal.
+
+    Entries that are not finite agree with the same only; with anything else the result is infinite.
+    """
+    difference = _largest(each(_difference, a, b))
+    scale = _largest(each(lambda u: np.where(np.isfinite(u), u, 0.0), a))
     return np.divide(difference, scale, out=np.where(difference > 0, np.inf, 0.0), where=scale > 0)
+
+
+def _difference(a: Array, b: Array) -> Array:
+    with np.errstate(invalid="ignore"):
+        off = np.asarray(a, np.float64) - b
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    return np.where(same, 0.0, np.where(np.isfinite(off), off, np.inf))
 
 
 def _largest(x: Tensors) -> Array:

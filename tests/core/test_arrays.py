@@ -19,6 +19,12 @@ def test_upsampling_is_what_torch_calls_bilinear():
         assert_allclose(upsample(maps, shape), theirs[:, 0].numpy(), atol=1e-12)
 
 
+def test_what_is_not_finite_agrees_with_the_same_only():
+    a = np.array([[np.nan, 1.0], [np.nan, 1.0], [1.0, 2.0], [np.inf, 2.0], [np.inf, 2.0], [-np.inf, 2.0]])
+    b = np.array([[np.nan, 1.0], [0.0, 1.0], [np.nan, 2.0], [np.inf, 2.0], [1.0, 2.0], [np.inf, 2.0]])
+    assert_allclose(agreement(a, b), [0.0, np.inf, np.inf, 0.0, np.inf, np.inf])
+
+
 def test_agreement_is_relative_to_the_largest_value_of_each_sample():
     a = np.array([[1.0, -4.0], [0.0, 0.0], [0.0, 0.0]])
     b = np.array([[1.0, -3.0], [0.0, 0.0], [0.0, 1.0]])

@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from xaikit import data
-from xaikit.data.tables import stratified
+from xaikit.data.tables import COUNTS, DECILES, stratified
 from xaikit.errors import DataError
 from xaikit.inputs import Number, specs_from_dict
 
@@ -62,6 +62,27 @@ def test_every_category_occurs_and_every_row_can_be_encoded(applicants: tuple[da
 def test_the_columns_survive_json() -> None:
     table = data.german_table()
     assert specs_from_dict(json.loads(json.dumps(table.to_dict()))) == table
+
+
+@pytest.mark.usefixtures("data_folder")
+def test_what_is_written_of_the_applicants_is_so() -> None:
+    x = dict(zip(data.german_table().names, data.german_credit("train").x.T, strict=True))
+    for name, counts in COUNTS.items():
+        assert {value: int((x[name] == value).sum()) for value in counts} == counts
+    for name, deciles in DECILES.items():
+        assert_allclose(np.percentile(x[name].astype(float), range(0, 101, 10)), deciles, rtol=1e-4)
+
+
+def test_the_background_is_distributed_like_the_applicants_and_is_none_of_them() -> None:
+    rows = data.german_table().background
+    assert len(rows) == 40
+    for name, counts in COUNTS.items():
+        shares = np.array([sum(row[name] == value for row in rows) for value in counts]) / 40
+        assert_allclose(shares, np.array(list(counts.values())) / 800, atol=1.01 / 40)
+    for name, deciles in DECILES.items():
+        assert abs(np.median([row[name] for row in rows]) - deciles[5]) <= 0.05 * deciles[5]
+    amounts, ages = ([row[name] for row in rows] for name in ("credit_amount", "age"))
+    assert abs(np.corrcoef(amounts, ages)[0, 1]) < 0.4
 
 
 def test_a_fifth_of_each_class_is_for_testing() -> None:

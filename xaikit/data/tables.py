@@ -1,6 +1,7 @@
 """Rows of a table: applicants for credit."""
 
 import csv
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -16,36 +17,69 @@ from xaikit.inputs import Category, Number, Table
 FIFTH = 5
 
 
+WEALTH = ("not_known", "little", "moderate", "quite rich", "rich")
+PURPOSES = (
+    *("business", "car", "domestic appliances", "education"),
+    *("furniture/equipment", "radio/TV", "repairs", "vacation/others"),
+)
+COUNTS: Mapping[str, Mapping[Any, int]] = {
+    "sex": {"female": 245, "male": 555},
+    "job": dict(enumerate((17, 161, 507, 115))),
+    "housing": {"free": 91, "own": 567, "rent": 142},
+    "saving_accounts": dict(zip(WEALTH, (155, 468, 87, 51, 39), strict=True)),
+    "checking_account": {"not_known": 321, "little": 216, "moderate": 215, "rich": 48},
+    "purpose": dict(zip(PURPOSES, (83, 280, 7, 49, 137, 216, 18, 10), strict=True)),
+}
+"""How many of the 800 applicants of the training part are in each category."""
+DECILES: Mapping[str, tuple[float, ...]] = {
+    "credit_amount": (250, 946.2, 1281.2, 1490.3, 1925.8, 2325.5, 2897.2, 3635.3, 5119.4, 7436, 18424),
+    "duration": (4, 8.9, 12, 12, 15, 18, 24, 24, 30, 36, 72),
+    "age": (19, 24, 26, 28, 31, 34, 36, 40, 45, 52, 75),
+}
+"""The smallest number of the training part, its nine deciles, and the largest."""
+TYPICAL = 40
+
+
+@cache
 def german_table() -> Table:
     """Give the columns of `german_credit`: nine, which fill 29 of a network's inputs.
 
-    The means and standard deviations are those of the training part, written here so that a model loads without it.
+    All that is written here of the training part are counts, deciles, means and standard deviations, so that a model
+    loads without it. The background is drawn by code: 40 rows whose columns are distributed as in the training part,
+    but independent of each other, so that none of them is an applicant.
     """
-    wealth = ("not_known", "little", "moderate", "quite rich", "rich")
-    return Table(
-        {
-            "sex": Category(("female", "male")),
-            "job": Category((0, 1, 2, 3)),
-            "housing": Category(("free", "own", "rent")),
-            "saving_accounts": Category(wealth),
-            "checking_account": Category(("not_known", "little", "moderate", "rich")),
-            "credit_amount": Number(mean=3359.31875, std=2894.397115056681),
-            "duration": Number(mean=20.74875, std=12.082244139128292),
-            "purpose": Category(
-                (
-                    "business",
-                    "car",
-                    "domestic appliances",
-                    "education",
-                    "furniture/equipment",
-                    "radio/TV",
-                    "repairs",
-                    "vacation/others",
-                )
-            ),
-            "age": Number(mean=35.9175, std=11.334822175490888),
-        }
+    numbers = {
+        "credit_amount": Number(mean=3359.31875, std=2894.397115056681),
+        "duration": Number(mean=20.74875, std=12.082244139128292),
+        "age": Number(mean=35.9175, std=11.334822175490888),
+    }
+    known = {**{name: Category(tuple(counts)) for name, counts in COUNTS.items()}, **numbers}
+    order = (
+        "sex",
+        "job",
+        "housing",
+        "saving_accounts",
+        "checking_account",
+        "credit_amount",
+        "duration",
+        "purpose",
+        "age",
     )
+    return Table({name: known[name] for name in order}, background=_typical(order))
+
+
+def _typical(order: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows at evenly spread quantiles of every column, in an order of its own for each."""
+    rng, quantile = np.random.default_rng(0), (np.arange(TYPICAL) + 0.5) / TYPICAL
+    columns: dict[str, list[Any]] = {}
+    for name in order:
+        if name in DECILES:
+            drawn = [round(float(v)) for v in np.interp(quantile, np.linspace(0, 1, 11), DECILES[name])]
+        else:
+            edges = np.cumsum(list(COUNTS[name].values())) / sum(COUNTS[name].values())
+            drawn = [list(COUNTS[name])[i] for i in np.searchsorted(edges, quantile)]
+        columns[name] = [drawn[i] for i in rng.permutation(TYPICAL)]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 @cache
