@@ -26,6 +26,7 @@ PUBLIC = [
     "Text",
     "Values",
     "XaikitError",
+    "anomaly",
     "app",
     "curves",
     "explain",
@@ -37,7 +38,7 @@ PUBLIC = [
     "wrap",
     "zoo",
 ]
-MODULES = {"zoo"}
+MODULES = {"anomaly", "zoo"}
 """Public names that are submodules, and meant as such."""
 
 SUBMODULES = [module.name for module in iter_modules(xk.__path__)]

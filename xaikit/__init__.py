@@ -9,7 +9,7 @@
 Importing xaikit brings no framework and no drawing library; they come with the first call that needs them.
 """
 
-from xaikit import zoo
+from xaikit import anomaly, zoo
 from xaikit.apps import app
 from xaikit.attribution import explain, methods
 from xaikit.errors import XaikitError
@@ -58,6 +58,7 @@ __all__ = [
     "Values",
     "XaikitError",
     "app",
+    "anomaly",
     "curves",
     "explain",
     "load",

@@ -19,10 +19,24 @@ import numpy as np
 from xaikit import inputs
 from xaikit.arrays import Array
 from xaikit.errors import StorageError
-from xaikit.results import Attribution, Attributions, Comparison, Curve, Curves, Origin, Prediction, Status
+from xaikit.results import (
+    AnomalyScores,
+    Attribution,
+    Attributions,
+    Calibration,
+    Comparison,
+    Curve,
+    Curves,
+    Origin,
+    Prediction,
+    Status,
+)
 
 SCHEMA = 1
-RESULTS: dict[str, type[Any]] = {c.__name__: c for c in (Attribution, Comparison, Curve, Curves, Origin, Prediction)}
+RESULTS: dict[str, type[Any]] = {
+    c.__name__: c
+    for c in (AnomalyScores, Attribution, Calibration, Comparison, Curve, Curves, Origin, Prediction)
+}
 SPECS: tuple[Any, ...] = (*inputs.INPUTS.values(), *inputs.OUTPUTS.values())
 TARGETS: tuple[type[Any], ...] = (inputs.Margin, inputs.At, inputs.Region, inputs.ReconstructionError)
 

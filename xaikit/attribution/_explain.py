@@ -68,9 +68,14 @@ def explain(
 
 def require_model(model: Any, cls: type[Method]) -> None:
     """Raise UsageError for what is no wrapped model, and NotSupported if it cannot do what the method needs."""
-    if not (hasattr(type(model), "run") and hasattr(model, "can")):
-        raise UsageError(f"explain takes a wrapped model: xk.wrap(net, inputs=...), not {type(model).__name__}")
+    require_wrapped(model, "explain")
     cls.examine(model)
+
+
+def require_wrapped(model: Any, asked: str) -> None:
+    """Raise UsageError for what is no wrapped model; `asked` names the function that was called."""
+    if not (hasattr(type(model), "run") and hasattr(model, "can")):
+        raise UsageError(f"{asked} takes a wrapped model: xk.wrap(net, inputs=...), not {type(model).__name__}")
 
 
 def prepare(model: Model, x: Any) -> tuple[Tensors, Any]:
@@ -177,21 +182,47 @@ def _origin(task: Task, found: Map, method: str, explainer: Method, seconds: flo
     used = {n: getattr(explainer, n) for n in explainer.parameters()}
     if found.layer is not None and "layer" in used:
         used["layer"] = found.layer
+    return origin_of(
+        model,
+        task.x,
+        method,
+        parameters=used,
+        seconds=seconds,
+        calls=task.calls["model_calls"],
+        score=task.scores.kind,
+        seed=task.seed,
+        notes=found.notes,
+    )
+
+
+def origin_of(
+    model: Model,
+    x: Tensors,
+    method: str,
+    *,
+    parameters: Mapping[str, Any],
+    seconds: float,
+    calls: int,
+    score: str = "output",
+    seed: int = 0,
+    notes: Mapping[str, Any] | None = None,
+) -> Origin:
+    """Record how a result about the encoded batch `x` came about."""
     return Origin(
         method=method,
-        parameters=used,
-        score=task.scores.kind,
+        parameters=dict(parameters),
+        score=score,
         model=model.name,
         framework=model.framework,
         fingerprint=fingerprint(model),
         weights_id=model.weights_id,
-        input_hash=tuple(input_hash(rows(task.x, slice(i, i + 1))) for i in range(len(task))),
-        seed=task.seed,
+        input_hash=tuple(input_hash(rows(x, slice(i, i + 1))) for i in range(length(x))),
+        seed=seed,
         versions=versions(model.framework),
         device=model.device,
         seconds=seconds,
-        model_calls=task.calls["model_calls"],
-        notes=dict(found.notes),
+        model_calls=calls,
+        notes=dict(notes or {}),
     )
 
 

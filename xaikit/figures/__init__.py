@@ -1,5 +1,6 @@
 """From results to figures as data: panels of raw numbers, colours and words that any renderer can draw."""
 
+from xaikit.figures import _anomaly as _anomaly  # registers the panels of AnomalyScores
 from xaikit.figures import _curves as _curves  # registers the panels of Curves
 from xaikit.figures._attribution import panels
 from xaikit.figures._cards import Measures, about_lines, file_lines, measures, recipe_lines, training_lines

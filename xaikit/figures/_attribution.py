@@ -53,14 +53,14 @@ def panels(result: Any, *, shared: bool = False) -> Figure:
 
     `result` is an Attribution, the Attributions of several inputs, a Comparison, a mapping of names (methods,
     say) to Attributions, or a mapping of frameworks to such mappings: then each framework is a row. At most
-    eight samples are shown. Training Curves give one panel per metric.
+    eight samples are shown. Training Curves give one panel per metric, AnomalyScores a row per sample.
 
     Colours are centred at zero. By default maps of one method and sample have one range, so that frameworks
     compare, and each method its own: methods attribute to parts of very different size, and on one range the
     finer would be blank. The range (99th percentile of |values|, the maximum for parts) is printed with every
     map. `shared=True` gives one range to all maps in the same unit. Raises UsageError for anything else.
     """
-    known = "Attribution, Attributions, Comparison, Curves"
+    known = "Attribution, Attributions, Comparison, Curves, AnomalyScores, Calibration"
     raise UsageError(f"there is no figure for {type(result).__name__}; known: {known}")
 
 

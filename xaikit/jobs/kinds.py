@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xaikit.arrays import length, rows
+from xaikit.arrays import length
 from xaikit.attribution import explain, methods
-from xaikit.attribution._explain import SCORES, fingerprint, input_hash, prepare, versions
+from xaikit.attribution._explain import SCORES, origin_of, prepare
 from xaikit.data.files import read_samples
 from xaikit.errors import ParameterError
 from xaikit.model import Model
 from xaikit.progress import Progress
 from xaikit.registry import Registry
-from xaikit.results import Origin, Prediction
+from xaikit.results import Prediction
 
 if TYPE_CHECKING:
     from xaikit.jobs.unit import Unit
@@ -75,21 +75,8 @@ def _predict(model: Model, unit: "Unit", progress: Progress) -> Prediction:
     x, display = prepare(model, given(model, unit))
     output = model.run(x).output
     progress(length(x), length(x))
-    origin = Origin(
-        method="predict",
-        parameters={},
-        score="output",
-        model=model.name,
-        framework=model.framework,
-        fingerprint=fingerprint(model),
-        weights_id=model.weights_id,
-        input_hash=tuple(input_hash(rows(x, slice(i, i + 1))) for i in range(length(x))),
-        seed=unit.seed,
-        versions=versions(model.framework),
-        device=model.device,
-        seconds=time.perf_counter() - start,
-        model_calls=length(x),
-    )
+    seconds = time.perf_counter() - start
+    origin = origin_of(model, x, "predict", parameters={}, seconds=seconds, calls=length(x), seed=unit.seed)
     return Prediction(output, x, display, model.inputs, model.outputs, origin)
 
 

@@ -266,10 +266,10 @@ def _curves(r: Renderer, canvas: Any, panel: CurvePanel, box: Box, theme: Theme)
         r.rectangle(canvas, Box(zone.x, y - 0.5, zone.width, 1), colour=theme.faint)
         r.text(canvas, zone.x - 8, y - BODY * 0.62, said, size=BODY, colour=theme.muted, bold=False, anchor="right")
     end = zone.y + zone.height
-    for tick in _whole_ticks(panel):
+    for tick, said in _steps(panel):
         x = zone.x + (tick - left) / (right - left) * zone.width
         r.rectangle(canvas, Box(x - 0.5, end, 1, 5), colour=theme.muted)
-        r.text(canvas, x, end + 8, f"{tick:,.0f}", size=BODY, colour=theme.muted, bold=False, anchor="center")
+        r.text(canvas, x, end + 8, said, size=BODY, colour=theme.muted, bold=False, anchor="center")
     r.rectangle(canvas, Box(zone.x, end, zone.width, 1), colour=theme.muted)
     middle, below = zone.x + zone.width / 2, end + 8 + BODY * LEADING
     r.text(canvas, middle, below, panel.x_label, size=BODY, colour=theme.muted, bold=False, anchor="center")
@@ -334,11 +334,14 @@ def _levels(low: float, high: float, logarithmic: bool) -> list[tuple[float, str
     return [(p, brief(10.0**p)) for p in range(int(np.ceil(low)), int(np.floor(high)) + 1, step)]
 
 
-def _whole_ticks(panel: CurvePanel) -> list[float]:
-    """Round whole numbers between the first point and the last."""
+def _steps(panel: CurvePanel) -> list[tuple[float, str]]:
+    """Round numbers between the first point and the last; whole ones where all points are at whole numbers."""
     x = np.concatenate([t.x for t in panel.traces])
     first, last = float(x.min()), float(x.max())
-    return [tick for tick in _ticks(first, last) if tick.is_integer()] if last > first else [first]
+    ticks = _ticks(first, last) if last > first else [first]
+    if np.all(np.mod(x, 1) == 0):
+        return [(tick, f"{tick:,.0f}") for tick in ticks if tick.is_integer()]
+    return [(tick, brief(tick)) for tick in ticks]
 
 
 def _text(r: Renderer, canvas: Any, panel: TextPanel, box: Box, theme: Theme) -> None:

@@ -115,7 +115,7 @@ def _natural_width(panel: Panel, picture: float, columns: int) -> float:
     if isinstance(panel, BarPanel):
         return 560.0 if columns <= 2 else 440.0
     if isinstance(panel, CurvePanel):
-        return 520.0
+        return 520.0 if columns <= 3 else 380.0
     if isinstance(panel, LinePanel | TextPanel):
         return 760.0 if columns <= 2 else 520.0
     return min(picture, 330.0) if isinstance(panel, ScorePanel) else picture

@@ -1,0 +1,6 @@
+"""Anomalies: what a network that gives its input again cannot give, and from where on that is unusual."""
+
+from xaikit.anomaly._detector import Detector, fit
+from xaikit.anomaly._thresholds import RULES, calibrate
+
+__all__ = ["RULES", "Detector", "calibrate", "fit"]
