@@ -60,7 +60,8 @@ class _Training(Training):
         self.best: dict[str, torch.Tensor] = {}
         self.frozen: frozenset[str] = frozenset()
         self.optimizer = _optimizer(net, recipe)
-        self.bfloat16 = bool(self.classified) and _bfloat16_is_fast(self.device)  # classes bear eight bits, numbers do not
+        # Eight bits of a number are enough to tell classes apart, not to give a number.
+        self.bfloat16 = bool(self.classified) and _bfloat16_is_fast(self.device)
 
     def step(self, batch: Batch, rate: float, beta: float) -> float:
         self._train_mode()
