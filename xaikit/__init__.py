@@ -30,6 +30,7 @@ from xaikit.inputs import (
     Text,
     Values,
 )
+from xaikit.insight import activations, filters
 from xaikit.render import plot
 from xaikit.render.notebook import register
 from xaikit.storage import load, save
@@ -57,10 +58,12 @@ __all__ = [
     "Text",
     "Values",
     "XaikitError",
-    "app",
+    "activations",
     "anomaly",
+    "app",
     "curves",
     "explain",
+    "filters",
     "load",
     "load_model",
     "methods",

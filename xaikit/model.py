@@ -47,6 +47,19 @@ class Pull:
     gradient: Tensors
 
 
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """What a convolution or dense layer multiplies its input by, in one layout for all frameworks.
+
+    `values` (filter, *space, in): a filter of a grouped convolution sees the `in` channels of its group only, those
+    from (f // (filters / groups)) · in on. `bias` (filter,) or None. Dense layers have no space.
+    """
+
+    values: Array
+    bias: Array | None = None
+    groups: int = 1
+
+
 class Model(Protocol):
     """A trained network: NumPy in, NumPy out."""
 
@@ -89,6 +102,7 @@ class Model(Protocol):
     def native(self, name: str, x: Tensors, target: Any, **parameters: Any) -> Array: ...
     def fast(self, kind: str = "auto") -> "Model": ...
     def weights(self, layer: str) -> Mapping[str, Array]: ...
+    def kernel(self, layer: str) -> Kernel | None: ...
     def with_weights(self, weights: Mapping[str, Array]) -> "Model": ...
     def fingerprint(self) -> str: ...
 
@@ -171,6 +185,10 @@ class Network(ABC):
 
     def weights(self, layer: str) -> Mapping[str, Array]:
         """Give the named weights that a layer owns, as the framework stores them."""
+        raise NotSupported(f"{self.name} is a {self.framework} model: its weights cannot be read")
+
+    def kernel(self, layer: str) -> Kernel | None:
+        """Give the kernel of a convolution or dense layer; None for a layer that has none. Raises UnknownName."""
         raise NotSupported(f"{self.name} is a {self.framework} model: its weights cannot be read")
 
     def with_weights(self, weights: Mapping[str, Array]) -> Model:
@@ -472,6 +490,20 @@ def _convert(output: Array, spec: Any, score: ScoreKind) -> Array:
         full = spec.probabilities(output)
         return full[:, 1:] if spec.binary(output.shape[-1]) else full
     raise NotSupported("the logit behind a callable's probabilities is not known: use score='probability'")
+
+
+def separable(depthwise: Kernel, pointwise: Kernel) -> Kernel:
+    """Give the one kernel that does what a depthwise convolution and a 1×1 convolution after it do together.
+
+    `depthwise` has one group per input channel (Chollet 2017, "Xception").
+    """
+    spatial = depthwise.values[..., 0].reshape(depthwise.groups, -1, *depthwise.values.shape[1:-1])
+    mixing = pointwise.values.reshape(len(pointwise.values), *spatial.shape[:2])
+    values = np.einsum("cm...,fcm->f...c", spatial, mixing)
+    if depthwise.bias is None:
+        return Kernel(values, pointwise.bias)
+    added = mixing.reshape(len(mixing), -1) @ depthwise.bias
+    return Kernel(values, added if pointwise.bias is None else added + pointwise.bias)
 
 
 def canonical_hash(weights: Mapping[str, Array], *labels: str) -> str:

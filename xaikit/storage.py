@@ -20,6 +20,7 @@ from xaikit import inputs
 from xaikit.arrays import Array
 from xaikit.errors import StorageError
 from xaikit.results import (
+    Activations,
     AnomalyScores,
     Attribution,
     Attributions,
@@ -27,6 +28,7 @@ from xaikit.results import (
     Comparison,
     Curve,
     Curves,
+    Filters,
     Origin,
     Prediction,
     Status,
@@ -35,7 +37,18 @@ from xaikit.results import (
 SCHEMA = 1
 RESULTS: dict[str, type[Any]] = {
     c.__name__: c
-    for c in (AnomalyScores, Attribution, Calibration, Comparison, Curve, Curves, Origin, Prediction)
+    for c in (
+        Activations,
+        AnomalyScores,
+        Attribution,
+        Calibration,
+        Comparison,
+        Curve,
+        Curves,
+        Filters,
+        Origin,
+        Prediction,
+    )
 }
 SPECS: tuple[Any, ...] = (*inputs.INPUTS.values(), *inputs.OUTPUTS.values())
 TARGETS: tuple[type[Any], ...] = (inputs.Margin, inputs.At, inputs.Region, inputs.ReconstructionError)

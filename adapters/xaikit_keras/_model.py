@@ -13,13 +13,13 @@ from xaikit.errors import InputError, ModelError, NotSupported, UnknownName, Xai
 from xaikit.graph import Layer
 from xaikit.inputs import Array as ArraySpec
 from xaikit.inputs import Classes, Raw, ScoreKind
-from xaikit.model import Layout, Network, Pull, Rule, Run, Seed
+from xaikit.model import Kernel, Layout, Network, Pull, Rule, Run, Seed
 from xaikit_keras._passes import Pass, Task
 from xaikit_keras._private import functional, intercepted, is_built, operations, untouched
 from xaikit_keras._reading import Final, Reading, Recorder, read
 from xaikit_keras._tensors import Declared, built_inputs, call_net, declared_inputs, prepared
 from xaikit_keras._traced import Key, Traced, as_arrays, as_tensors, made_rows, power_above, shapes_of
-from xaikit_keras._weights import clone, fingerprint, marks, named_weights
+from xaikit_keras._weights import clone, fingerprint, kernel_of, marks, named_weights
 
 
 class KerasModel(Network):
@@ -307,6 +307,12 @@ class KerasModel(Network):
             raise UnknownName(f"layer of {self.name}", layer, reading.layers)
         replaced = self._replaced
         return {name: np.array(replaced.get(id(v), v)) for name, v in self._variables(layer).items()}
+
+    def kernel(self, layer: str) -> Kernel | None:
+        weights, call = self.weights(layer), self._read().calls.get(layer)
+        return None if call is None else kernel_of(call[0], weights)
+
+    kernel.__doc__ = Network.kernel.__doc__
 
     def _variables(self, layer: str) -> dict[str, Any]:
         reading = self._read()

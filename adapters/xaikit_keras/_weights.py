@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from xaikit.model import canonical_hash
+from xaikit.arrays import Array
+from xaikit.model import Kernel, canonical_hash, separable
 from xaikit_keras._private import automatic_name, functional, is_container, python_randomness_kept, sublayers
 from xaikit_keras._reading import own_weights
 from xaikit_keras._tensors import unique
@@ -21,6 +22,33 @@ def named_weights(operation: Any) -> dict[str, Any]:
     if len(set(names)) < len(names):
         names = [_inner_name(operation, v) for v in variables]
     return dict(zip(unique(names), variables, strict=True))
+
+
+CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
+DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
+SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
+TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
+
+
+def kernel_of(operation: Any, weights: Mapping[str, Array]) -> Kernel | None:
+    """Give a layer's kernel from its weights by name; None if it is no convolution or dense layer."""
+    bias = weights.get("bias")
+    if isinstance(operation, keras.layers.TimeDistributed):
+        return kernel_of(operation.layer, weights)
+    if isinstance(operation, SEPARABLE):
+        pointwise = Kernel(np.moveaxis(weights["pointwise_kernel"], -1, 0), bias)
+        return separable(_depthwise(weights["depthwise_kernel"], None), pointwise)
+    if isinstance(operation, DEPTHWISE):
+        return _depthwise(weights["kernel"], bias)
+    if isinstance(operation, (*CONVOLUTIONS, keras.layers.Dense)):
+        return Kernel(np.moveaxis(weights["kernel"], -1, 0), bias, getattr(operation, "groups", 1))
+    return Kernel(np.moveaxis(weights["kernel"], -2, 0), bias) if isinstance(operation, TRANSPOSED) else None
+
+
+def _depthwise(kernel: Array, bias: Array | None) -> Kernel:
+    """(*space, in, multiplier) -> (in · multiplier, *space, 1)."""
+    moved = np.moveaxis(kernel, (-2, -1), (0, 1))
+    return Kernel(moved.reshape(-1, *kernel.shape[:-2], 1), bias, kernel.shape[-2])
 
 
 def _inner_name(operation: Any, variable: Any) -> str:

@@ -16,10 +16,11 @@ from xaikit.errors import InputError, ModelError, NotSupported, UnknownName, Xai
 from xaikit.graph import Layer
 from xaikit.inputs import Array as ArraySpec
 from xaikit.inputs import Classes, Raw, ScoreKind
-from xaikit.model import Layout, Network, Pull, Rule, Run, Seed, canonical_hash
+from xaikit.model import Kernel, Layout, Network, Pull, Rule, Run, Seed, canonical_hash
 from xaikit_torch._calls import Reached, module_paths
 from xaikit_torch._exported import Exported
 from xaikit_torch._graph import Axes
+from xaikit_torch._kernels import kernel_of, kernel_of_call
 from xaikit_torch._private import is_exported_program, unwrapped, version
 from xaikit_torch._state import borrowed
 from xaikit_torch._trace import Record, Trace, Tracer, layer
@@ -493,6 +494,14 @@ class TorchModel(Network):
         if layer not in self.layers:
             raise UnknownName(f"layer of {self.name}", layer, [*self.layers, *filter(None, modules)])
         return {n: to_array(t) for n, t in self._owned(self._records[layer], modules)}
+
+    def kernel(self, layer: str) -> Kernel | None:
+        weights, module = self.weights(layer), self._modules().get(layer.partition(":")[0])
+        found = None if module is None else kernel_of(module)
+        record = self._records.get(layer) if found is None else None
+        return kernel_of_call(record, list(weights.values())) if record is not None else found
+
+    kernel.__doc__ = Network.kernel.__doc__
 
     def with_weights(self, weights: Mapping[str, Array]) -> "TorchModel":
         """Give a copy with some weights ("layer.weight" or "layer/weight") replaced.

@@ -1,0 +1,6 @@
+"""Inside a network: the filters of its layers, what they give for samples, and what excites them most."""
+
+from xaikit.insight._activations import activations
+from xaikit.insight._filters import filters
+
+__all__ = ["activations", "filters"]
