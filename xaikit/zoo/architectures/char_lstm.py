@@ -20,7 +20,7 @@ LENGTH = 100
         optimizer="adam",
         learning_rate=4e-3,
         batch=128,
-        epochs=8,
+        epochs=6,
         schedule="cosine",
         warmup_epochs=0.2,
     ),

@@ -16,7 +16,7 @@ from xaikit.zoo.recipes import Divergence, Recipe
         optimizer="adam",
         learning_rate=1e-3,
         batch=128,
-        epochs=40,
+        epochs=20,
         schedule="cosine",
         divergence=Divergence(beta=1.0, cycles=4),
     ),

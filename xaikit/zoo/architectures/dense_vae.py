@@ -15,7 +15,7 @@ from xaikit.zoo.recipes import Divergence, Recipe
         optimizer="adam",
         learning_rate=1e-3,
         batch=128,
-        epochs=80,
+        epochs=50,
         schedule="cosine",
         divergence=Divergence(beta=1.0, cycles=4),
     ),

@@ -15,7 +15,7 @@ from xaikit.zoo.recipes import Corruption, Recipe
         optimizer="adam",
         learning_rate=1e-3,
         batch=128,
-        epochs=60,
+        epochs=30,
         schedule="cosine",
         corruption=Corruption(patch=4, hidden=0.6),
     ),

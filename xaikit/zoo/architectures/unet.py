@@ -20,7 +20,7 @@ WIDTH = 16
         optimizer="adam",
         learning_rate=1e-3,
         batch=16,
-        epochs=20,
+        epochs=10,
         schedule="cosine",
         warmup_epochs=0.5,
     ),

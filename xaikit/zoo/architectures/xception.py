@@ -58,7 +58,7 @@ def _separable(net: Ops, x: Symbol, filters: int, name: str, relu: bool = True) 
         optimizer="adam",
         learning_rate=1e-3,
         batch=32,
-        epochs=25,
+        epochs=12,
         schedule="cosine",
         warmup_epochs=1,
         augmentation=Augmentation(rotation=20.0, shift=0.1, zoom=0.15, horizontal_flip=True),
