@@ -1,6 +1,6 @@
 """Data sets to train and test with: from the folder that XAIKIT_DATA names, from a library, or drawn by code."""
 
-from xaikit.data._folder import find, folder
+from xaikit.data._folder import find, folder, local_only
 from xaikit.data._part import DataSet, Part
 from xaikit.data.dates import DATE_IN, DATE_OUT, alignment, draw_dates
 from xaikit.data.drawings import draw, exact_x, xo
@@ -66,6 +66,7 @@ __all__ = [
     "imdb_multi_hot",
     "imdb_words",
     "load",
+    "local_only",
     "mnist",
     "mnist_thickness",
     "most_frequent",

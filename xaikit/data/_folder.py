@@ -1,6 +1,9 @@
 """Where data sets lie."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from xaikit.errors import DataError
@@ -19,3 +22,21 @@ def find(file: str, how_to_get: str) -> Path:
         return home / file
     where = f"the folder XAIKIT_DATA names, {home}" if home else "a folder, and name it in XAIKIT_DATA"
     raise DataError(f"there is no {file}: put it into {where}; {how_to_get}")
+
+
+_may_download: ContextVar[bool] = ContextVar("may_download", default=True)
+
+
+@contextmanager
+def local_only() -> Iterator[None]:
+    """While open, data sets are read from XAIKIT_DATA or not at all: nobody who looks at a page waits for a download."""
+    token = _may_download.set(False)
+    try:
+        yield
+    finally:
+        _may_download.reset(token)
+
+
+def may_download() -> bool:
+    """Say whether a data set may be fetched from where it is published."""
+    return _may_download.get()

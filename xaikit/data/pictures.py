@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from xaikit.arrays import Array
-from xaikit.data._folder import find, folder
+from xaikit.data._folder import find, folder, may_download
 from xaikit.data._part import Part, Split
 from xaikit.errors import DataError
 from xaikit.inputs import Image
@@ -97,6 +97,8 @@ def _read_npz(path: Path) -> Mapping[str, Array]:
 
 def _from_keras(name: str, split: Split) -> Part:
     """Give a part of one of Keras' own sets, which are downloaded on first use."""
+    if not may_download():
+        raise DataError(f"{name} is not in the folder XAIKIT_DATA names")
     try:
         train, test = import_module(f"keras.datasets.{name}").load_data()
     except Exception as error:

@@ -37,14 +37,15 @@ def answered(name: str, count: int = 12, framework: str | None = None, seed: int
     Raises DataError where it is not trained or its data are not there, MissingPackage without a framework.
     """
     entry = networks[name]
-    if entry.data is None or card(name).trained is None:
+    if card(name).trained is None:
         raise DataError(f"{name} is not trained, so there is nothing to ask it")
-    test = data.load(entry.data).read("test")
+    with data.local_only():
+        test = data.load(entry.data).read("test")
     of = len(test.x)
     index = np.sort(np.random.default_rng(seed).choice(of, min(count, of), replace=False))
     x = [test.x[i] for i in index]
     encoded = entry.inputs.encode(x if isinstance(test.x, list) else test.x[index])
-    corruption = entry.recipe.corruption if entry.recipe else None
+    corruption = entry.recipe.corruption
     given = corrupted(encoded, corruption, np.random.default_rng(seed))[0] if corruption else encoded
     model = load(name, framework)
     output = model.run(given).output
