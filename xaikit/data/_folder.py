@@ -29,7 +29,7 @@ _may_download: ContextVar[bool] = ContextVar("may_download", default=True)
 
 @contextmanager
 def local_only() -> Iterator[None]:
-    """While open, data sets are read from XAIKIT_DATA or not at all: nobody who looks at a page waits for a download."""
+    """While open, sets are read from XAIKIT_DATA or not at all: who looks at a page does not wait for a download."""
     token = _may_download.set(False)
     try:
         yield
