@@ -57,3 +57,97 @@ window.dash_clientside = window.dash_clientside || {};
     return "Copied";
   };
 })();
+
+/* The drawing pad: bright ink on black, as handwritten digits are kept. */
+(function () {
+  "use strict";
+  var xaikit = window.dash_clientside.xaikit;
+  var SIDE = 28, drawing = false, last = null;
+
+  function pad() { return document.getElementById("explain-pad"); }
+
+  function place(event, canvas) {
+    var box = canvas.getBoundingClientRect();
+    return [(event.clientX - box.left) * canvas.width / box.width, (event.clientY - box.top) * canvas.height / box.height];
+  }
+
+  function blank(canvas) {
+    var context = canvas.getContext("2d");
+    context.fillStyle = "#000";
+    context.fillRect(0, 0, canvas.width, canvas.height);
+    canvas.dataset.blank = "no";
+  }
+
+  function line(canvas, from, to) {
+    var context = canvas.getContext("2d");
+    if (!canvas.dataset.blank) { blank(canvas); }
+    context.strokeStyle = "#fff";
+    context.lineWidth = canvas.width / 12;
+    context.lineCap = context.lineJoin = "round";
+    context.beginPath();
+    context.moveTo(from[0], from[1]);
+    context.lineTo(to[0], to[1]);
+    context.stroke();
+  }
+
+  document.addEventListener("pointerdown", function (event) {
+    if (event.target !== pad()) { return; }
+    event.preventDefault();
+    event.target.setPointerCapture(event.pointerId);
+    drawing = true;
+    last = place(event, event.target);
+    line(event.target, last, last);
+  });
+  document.addEventListener("pointermove", function (event) {
+    if (!drawing || event.target !== pad()) { return; }
+    var now = place(event, event.target);
+    line(event.target, last, now);
+    last = now;
+  });
+  document.addEventListener("pointerup", function () { drawing = false; });
+  document.addEventListener("pointercancel", function () { drawing = false; });
+
+  /* Each of 28 × 28 pixels is the mean of its square, as a scanner would see it. */
+  xaikit.readPad = function (clicks) {
+    var canvas = pad();
+    if (!clicks || !canvas) { return window.dash_clientside.no_update; }
+    if (!canvas.dataset.blank) { blank(canvas); }
+    var width = canvas.width, step = width / SIDE;
+    var data = canvas.getContext("2d").getImageData(0, 0, width, width).data;
+    var pixels = [];
+    for (var row = 0; row < SIDE; row++) {
+      for (var column = 0; column < SIDE; column++) {
+        var sum = 0;
+        for (var y = 0; y < step; y++) {
+          for (var x = 0; x < step; x++) { sum += data[4 * ((row * step + y) * width + column * step + x)]; }
+        }
+        pixels.push(Math.round(sum / (step * step)));
+      }
+    }
+    return pixels;
+  };
+
+  xaikit.clearPad = function () {
+    if (pad()) { blank(pad()); }
+    return window.dash_clientside.no_update;
+  };
+
+  /* A file over the limit never leaves the browser, and the person is told. */
+  function tooLarge(files) {
+    var mark = document.getElementById("explain-upload-limit");
+    if (!mark || !files || !files.length) { return; }
+    var limit = Number(mark.dataset.bytes), file = files[0], mib = 1048576;
+    if (file.size <= limit) { return; }
+    window.dash_clientside.set_props("explain-note", {
+      children: file.name + " has " + (file.size / mib).toFixed(1) + " MiB; an upload has at most " +
+        (limit / mib).toFixed(limit < mib ? 2 : 0) + " MiB",
+      hide: false
+    });
+  }
+  document.addEventListener("change", function (event) {
+    if (event.target && event.target.type === "file") { tooLarge(event.target.files); }
+  }, true);
+  document.addEventListener("drop", function (event) {
+    if (event.target.closest && event.target.closest("#explain-upload")) { tooLarge(event.dataTransfer.files); }
+  }, true);
+})();

@@ -1,0 +1,103 @@
+"""Forms made from the parameter fields of methods, and back from what was filled in to parameters."""
+
+import json
+import re
+from functools import cache
+from typing import Any
+
+import dash_mantine_components as dmc
+
+from xaikit.attribution import Parameter, methods
+from xaikit.errors import ParameterError
+from xaikit_app.tasks import Description
+
+TRIED = (-1, 0, 1, 2)
+QUOTED = re.compile(r"'([^']+)'")
+SPATIAL = {"height", "width", "time"}
+
+
+def form(method: str, description: Description, given: dict[str, Any], page: str) -> list[Any]:
+    """Give one control for each parameter of a method, filled with what is given, else with the defaults.
+
+    The ids are {"type": "PAGE-parameter", "method": ..., "name": ...}.
+    """
+    known = methods[method].parameters()
+    return [_control(method, p, description, given.get(name, p.default), page) for name, p in known.items()]
+
+
+def filled(method: str, entries: dict[str, Any]) -> dict[str, Any]:
+    """Turn what was filled in into the parameters that differ from the defaults. Raises ParameterError."""
+    known = methods[method].parameters()
+    read = {name: _read(known[name], value) for name, value in entries.items() if name in known}
+    given = {name: value for name, value in read.items() if value != known[name].default}
+    methods[method].make(given)
+    return given
+
+
+@cache
+def least(method: str, name: str) -> int | None:
+    """Find the least whole number that a method takes for a parameter; None where there is no bound.
+
+    The bound is what the method itself refuses, so that it is said in one place.
+    """
+    taken = [n for n in TRIED if _takes(method, name, n)]
+    return None if not taken or taken[0] == TRIED[0] else taken[0]
+
+
+def _takes(method: str, name: str, value: int) -> bool:
+    try:
+        methods[method].make({name: value})
+    except ParameterError:
+        return False
+    return True
+
+
+def _control(method: str, parameter: Parameter, description: Description, value: Any, page: str) -> Any:
+    kind = parameter.type
+    common = {
+        "id": {"type": f"{page}-parameter", "method": method, "name": parameter.name},
+        "label": parameter.name.replace("_", " "),
+        "description": _sentence(parameter.help),
+        "size": "xs",
+    }
+    if kind == "bool":
+        return dmc.Checkbox(checked=bool(value), **common)
+    if parameter.name == "layer":
+        names = [layer.name for layer in description.graph if SPATIAL & set(layer.axes)]
+        return dmc.Select(data=names, value=value, clearable=True, searchable=True, placeholder="by itself", **common)
+    if kind in ("int", "float", "int | None", "float | None"):
+        whole = kind.startswith("int")
+        low = least(method, parameter.name)
+        return dmc.NumberInput(
+            value="" if value is None else value,
+            min=low,
+            step=1 if whole else 0.05,
+            allowDecimal=not whole,
+            placeholder="by itself",
+            **common,
+        )
+    shown = "" if value is None else value if isinstance(value, str) else json.dumps(value)
+    words = QUOTED.findall(parameter.help)
+    return dmc.Autocomplete(data=words, value=shown, placeholder="by itself", **common)
+
+
+def _read(parameter: Parameter, value: Any) -> Any:
+    """Turn the value of a control into that of a parameter: an empty one is None, a text may be a number or a list."""
+    if value in ("", None):
+        return None if "None" in parameter.type or parameter.type == "Any" else parameter.default
+    if parameter.type.startswith("float") and isinstance(value, int):
+        return float(value)
+    if parameter.type != "Any" or not isinstance(value, str):
+        return value
+    try:
+        read = json.loads(value)
+    except ValueError:
+        return value
+    return tuple(read) if isinstance(read, list) else read
+
+
+def _sentence(text: str) -> str:
+    return text.replace("None = ", "empty: ")
+
+
+__all__ = ["filled", "form", "least"]

@@ -1,0 +1,134 @@
+"""Samples and maps as pictures for pages: data URLs, small enough to travel with the page."""
+
+from base64 import b64encode
+from dataclasses import replace
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from dash import html
+
+from xaikit.figures import (
+    BarPanel,
+    Figure,
+    ImagePanel,
+    MapPanel,
+    Panel,
+    Scale,
+    TextPanel,
+    number,
+    picture,
+    rgba,
+    sign_colour,
+    stops,
+)
+from xaikit.render import draw, picture_png
+
+WIDTH = 420
+SMALL = 64
+THEMES = ("light", "dark")
+
+
+def data_url(data: bytes, kind: str = "png") -> str:
+    """Give bytes as a data URL."""
+    return f"data:image/{kind};base64,{b64encode(data).decode('ascii')}"
+
+
+def photo(display: Any, spec: Any, width: int) -> str:
+    """Give a displayed image as a data URL, about `width` pixels wide; small ones keep their pixels' edges."""
+    from PIL import Image as Pillow
+
+    shown = Pillow.fromarray(picture(np.asarray(display), spec.scale))
+    if shown.width <= SMALL:
+        factor = max(1, width // shown.width)
+        shown = shown.resize((shown.width * factor, shown.height * factor), Pillow.Resampling.NEAREST)
+    else:
+        shown.thumbnail((width, width))
+    held = BytesIO()
+    shown.save(held, "PNG")
+    return data_url(held.getvalue())
+
+
+def spark(values: Any) -> str:
+    """Give a series (time[, channel]) as a small drawing of its first channels, in the colour of quiet text."""
+    y = np.asarray(values, np.float64)
+    y = (y[:, None] if y.ndim == 1 else y.reshape(len(y), -1))[:, :6]
+    low, high = float(y.min()), float(y.max())
+    across = np.linspace(2, 118, len(y))
+    lines = []
+    for channel in y.T:
+        down = 38 - 36 * (channel - low) / ((high - low) or 1.0)
+        points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(across, down, strict=True))
+        lines.append(f'<polyline points="{points}" fill="none" stroke="#7a8794" stroke-width="1.2"/>')
+    drawn = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 120 40">{"".join(lines)}</svg>'
+    return data_url(drawn.encode(), "svg+xml")
+
+
+def panel_body(panel: Panel) -> Any:
+    """Give what a panel draws, without its words."""
+    if isinstance(panel, MapPanel | ImagePanel):
+        return html.Img(src=data_url(picture_png(panel, WIDTH)), alt=panel.alt, className="map")
+    if isinstance(panel, TextPanel):
+        return _text(panel)
+    if isinstance(panel, BarPanel):
+        return _bars(panel)
+    bare = Figure("", ((replace(panel, title="", subtitle="", facts=(), badge=None),),))
+    drawings = {theme: draw(bare, "svg", theme=theme) for theme in THEMES}
+    images = [
+        html.Img(src=data_url(svg.encode(), "svg+xml"), alt=panel.alt, className=f"map only-{theme}")
+        for theme, svg in drawings.items()
+    ]
+    return html.Div(images)
+
+
+def _text(panel: TextPanel) -> Any:
+    pieces = [
+        text if value is None else html.Mark(text, style=_ink(value, panel.scale), title=number(value))
+        for text, value in panel.pieces
+    ]
+    return html.Div(pieces, className="marked", **{"aria-label": panel.alt})
+
+
+def _ink(value: float, scale: Scale) -> dict[str, str]:
+    red, green, blue, alpha = rgba(np.array(value), scale)
+    background = np.array([red, green, blue]) * alpha + (1 - alpha)
+    dark = float(background @ np.array([0.299, 0.587, 0.114])) < 0.5
+    colour = ", ".join(str(round(255 * float(c))) for c in background)
+    return {"backgroundColor": f"rgb({colour})", "color": "#ffffff" if dark else "#16202b"}
+
+
+def _bars(panel: BarPanel) -> Any:
+    limit = panel.limit or float(np.nanmax(np.abs(panel.values), initial=0)) or 1.0
+    rows = []
+    for label, value in zip(panel.labels, panel.values, strict=True):
+        share = 50 * min(abs(float(np.nan_to_num(value))) / limit, 1.0)
+        side = {"left": "50%"} if value >= 0 else {"right": "50%"}
+        style = {**side, "width": f"{share:.2f}%", "background": sign_colour(float(value))}
+        rows += [
+            html.Span(label, className="bar-name", title=label),
+            html.Span(html.Span(style=style, className="bar-fill"), className="bar-track", **{"aria-hidden": "true"}),
+            html.Span(number(float(value)), className="bar-number"),
+        ]
+    return html.Div(rows, className="bars", **{"aria-label": panel.alt})
+
+
+def colour_bar(scale: Scale | None, low: str, high: str) -> Any:
+    """Give the key to the colours; without a scale its ends say "range", which is printed with each map."""
+    shown = scale or Scale(1.0)
+    paper = np.array([1.0, 1.0, 1.0])
+    colours = []
+    for place, (r, g, b, alpha) in stops(shown, count=17):
+        mixed = np.array([r, g, b]) * alpha + (1 - alpha) * paper
+        colours.append(f"rgb({', '.join(str(round(255 * float(c))) for c in mixed)}) {100 * place:.0f}%")
+    ends = (f"−{number(scale.limit)}", f"+{number(scale.limit)}") if scale else ("−range", "+range")
+    unit = f" ({scale.unit})" if scale and scale.unit else ""
+    return html.Div(
+        [
+            html.Span(low, className="key-word"),
+            html.Span(ends[0], className="key-number"),
+            html.Span(className="key-bar", style={"background": f"linear-gradient(90deg, {', '.join(colours)})"}),
+            html.Span(ends[1], className="key-number"),
+            html.Span(f"{high}{unit}", className="key-word"),
+        ],
+        className="key",
+    )
