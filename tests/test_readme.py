@@ -11,16 +11,19 @@ README = Path(__file__).parents[1] / "README.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", README.read_text(), flags=re.DOTALL | re.MULTILINE)
 
 
-def test_the_readme_has_an_example_for_each_framework() -> None:
-    assert [
-        bool(re.search(f"^import {name}$", block, re.MULTILINE))
-        for name, block in zip(("keras", "torch"), BLOCKS, strict=True)
-    ] == [True, True]
+BEGINNINGS = {"keras": "(1, 64, 64", "torch": "(1, 64, 64", "zoo": "0.8"}
+"""What the example of a name prints first."""
+
+
+def test_the_readme_has_an_example_for_each_framework_and_the_zoo() -> None:
+    marks = {"keras": "^import keras$", "torch": "^import torch$", "zoo": r"xk\.zoo\.load"}
+    found = [bool(re.search(marks[name], block, re.MULTILINE)) for name, block in zip(marks, BLOCKS, strict=True)]
+    assert found == [True, True, True]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("block", BLOCKS, ids=["keras", "torch"])
-def test_the_example_runs(block: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "block"), zip(BEGINNINGS, BLOCKS, strict=True), ids=BEGINNINGS)
+def test_the_example_runs(name: str, block: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error::DeprecationWarning:__main__", "-c", block],
         cwd=tmp_path,
@@ -28,4 +31,4 @@ def test_the_example_runs(block: str, tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("(1, 64, 64")
+    assert done.stdout.startswith(BEGINNINGS[name])
