@@ -1,6 +1,6 @@
 """Why this prediction: one file per method, and `explain` that runs them by name."""
 
-from xaikit.attribution._explain import explain, fingerprint, input_hash, prepare, versions
+from xaikit.attribution._explain import explain, origin_of, prepare, require_wrapped
 from xaikit.attribution._method import Map, Method, Parameter, Task, methods, parameter, require
 
 __all__ = [
@@ -9,11 +9,10 @@ __all__ = [
     "Parameter",
     "Task",
     "explain",
-    "fingerprint",
-    "input_hash",
     "methods",
+    "origin_of",
     "parameter",
     "prepare",
     "require",
-    "versions",
+    "require_wrapped",
 ]

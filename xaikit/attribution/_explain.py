@@ -197,7 +197,7 @@ def _origin(task: Task, found: Map, method: str, explainer: Method, seconds: flo
 
 def origin_of(
     model: Model,
-    x: Tensors,
+    x: Tensors | None,
     method: str,
     *,
     parameters: Mapping[str, Any],
@@ -207,7 +207,7 @@ def origin_of(
     seed: int = 0,
     notes: Mapping[str, Any] | None = None,
 ) -> Origin:
-    """Record how a result about the encoded batch `x` came about."""
+    """Record how a result about the encoded batch `x`, or about no sample, came about."""
     return Origin(
         method=method,
         parameters=dict(parameters),
@@ -216,7 +216,7 @@ def origin_of(
         framework=model.framework,
         fingerprint=fingerprint(model),
         weights_id=model.weights_id,
-        input_hash=tuple(input_hash(rows(x, slice(i, i + 1))) for i in range(length(x))),
+        input_hash=() if x is None else tuple(input_hash(rows(x, slice(i, i + 1))) for i in range(length(x))),
         seed=seed,
         versions=versions(model.framework),
         device=model.device,

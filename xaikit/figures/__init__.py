@@ -2,6 +2,7 @@
 
 from xaikit.figures import _anomaly as _anomaly  # registers the panels of AnomalyScores
 from xaikit.figures import _curves as _curves  # registers the panels of Curves
+from xaikit.figures import _insight as _insight  # registers the panels of Filters and Activations
 from xaikit.figures._attribution import panels
 from xaikit.figures._cards import Measures, about_lines, file_lines, measures, recipe_lines, training_lines
 from xaikit.figures._colours import NOT_FINITE, limit_of, over, paled, picture, rgba, sign_colour, stops
@@ -20,6 +21,8 @@ from xaikit.figures._data import (
     Scale,
     ScorePanel,
     TextPanel,
+    Tile,
+    TilesPanel,
     Trace,
 )
 from xaikit.figures._outline import borders
@@ -57,6 +60,8 @@ __all__ = [
     "Scale",
     "ScorePanel",
     "TextPanel",
+    "Tile",
+    "TilesPanel",
     "Trace",
     "about_lines",
     "answer_of",

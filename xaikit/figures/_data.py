@@ -43,6 +43,7 @@ class Legend:
     high: str = ""
     shade: float = 1.0
     """How bright the background of the maps is on average, 0..1; the bar is drawn over the same."""
+    opacity: float = 0.85
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -95,12 +96,13 @@ class MapPanel(Panel):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BarPanel(Panel):
-    """Signed numbers with labels, first at the top; `unit` says what they are."""
+    """Signed numbers with labels, first at the top; `unit` says what they are, `ends` what lies on each side."""
 
     labels: tuple[str, ...]
     values: Array
     unit: str = ""
     limit: float | None = None
+    ends: tuple[str, str] = ("lowers", "raises")
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,6 +170,34 @@ class ScorePanel(Panel):
     names: tuple[str, ...]
     scores: tuple[float, ...]
     chosen: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """One small picture among many: numbers (row, column), or a picture (row, column, 3) uint8.
+
+    `name` and `note` are written below it; `frame` (top, left, bottom, right) in its own places is drawn on it.
+    """
+
+    values: Array
+    name: str = ""
+    note: str = ""
+    scale: Scale | None = None
+    frame: tuple[float, float, float, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TilesPanel(Panel):
+    """Small pictures in rows of `across`; numbers take the colours of their own `scale`, or of the panel's."""
+
+    tiles: tuple[Tile, ...]
+    across: int
+    scale: Scale
+
+    @property
+    def aspect(self) -> float:
+        """Height over width of every tile: that of the tallest."""
+        return max(t.values.shape[0] / t.values.shape[1] for t in self.tiles)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from xaikit.arrays import Array, Tensors, length, rows
-from xaikit.attribution import prepare
+from xaikit.attribution import origin_of, prepare, require_wrapped
 from xaikit.errors import NotSupported, ParameterError, UsageError
 from xaikit.graph import Layer
-from xaikit.insight._origin import hashes, origin, require_model
 from xaikit.model import Model
 from xaikit.results import Activations
 
@@ -26,7 +25,7 @@ def activations(model: Model, x: Any, layers: str | Sequence[str] | None = None)
     their units last. Raises UnknownName, InputError, NotSupported for a model that only runs, and ParameterError where
     the values would take over two gigabytes.
     """
-    require_model(model, "activations")
+    require_wrapped(model, "activations")
     start = time.perf_counter()
     encoded, display = prepare(model, x)
     names = named(model, layers, encoded)
@@ -38,7 +37,14 @@ def activations(model: Model, x: Any, layers: str | Sequence[str] | None = None)
         x=encoded,
         display=display,
         input_spec=model.inputs,
-        origin=origin(model, "activations", {"layers": tuple(names)}, start, hashes(encoded), length(encoded)),
+        origin=origin_of(
+            model,
+            encoded,
+            "activations",
+            parameters={"layers": tuple(names)},
+            seconds=time.perf_counter() - start,
+            calls=length(encoded),
+        ),
     )
 
 

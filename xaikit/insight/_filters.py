@@ -6,10 +6,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from xaikit.arrays import SPACE, Array
+from xaikit.attribution import origin_of, require_wrapped
 from xaikit.errors import NotSupported
 from xaikit.graph import Layer
 from xaikit.inputs import Image, InputSpec
-from xaikit.insight._origin import origin, require_model
 from xaikit.model import Kernel, Model
 from xaikit.results import Filters
 
@@ -28,7 +28,7 @@ def filters(model: Model, layer: str) -> Filters:
     input's shape. Raises UnknownName for a layer that the model has not, and NotSupported for one without kernels,
     with the nearest that have.
     """
-    require_model(model, "filters")
+    require_wrapped(model, "filters")
     start = time.perf_counter()
     kernel = model.kernel(layer)
     if kernel is None:
@@ -46,7 +46,9 @@ def filters(model: Model, layer: str) -> Filters:
         total=len(values),
         order=_order(model, found, values.shape[-1]),
         statistics=_statistics(values),
-        origin=origin(model, "filters", {"layer": layer}, start),
+        origin=origin_of(
+            model, None, "filters", parameters={"layer": layer}, seconds=time.perf_counter() - start, calls=0
+        ),
     )
 
 

@@ -19,6 +19,7 @@ from xaikit.figures import (
     Scale,
     ScorePanel,
     TextPanel,
+    TilesPanel,
     Trace,
     borders,
     brief,
@@ -31,18 +32,21 @@ from xaikit.render._layout import (
     AXIS,
     BAR,
     BODY,
+    FLATTEST,
     KEY,
     LABELS,
     LANE,
     LEADING,
     SAMPLE,
     SCORE,
+    TALLEST,
     Box,
     Cell,
     Words,
     flow,
     keys,
     plan,
+    tiled,
 )
 from xaikit.render._theme import PAGE, THEMES, Theme
 
@@ -197,8 +201,8 @@ def _bars(r: Renderer, canvas: Any, panel: BarPanel, box: Box, theme: Theme) -> 
         shown = ("+" if value > 0 else "") + number(float(value))
         r.text(canvas, tip, y, shown, size=BODY, colour=theme.muted, bold=False, anchor=side)
     below = zone.y + zone.height + 8
-    for word, place, side in (("lowers", x0 - 10, "right"), ("raises", x0 + 10, "left")):
-        if (low < 0) if side == "right" else (high > 0):
+    for word, place, side in ((panel.ends[0], x0 - 10, "right"), (panel.ends[1], x0 + 10, "left")):
+        if word and (low < 0 if side == "right" else high > 0):
             arrow = f"← {word}" if side == "right" else f"{word} →"
             r.text(canvas, place, below, arrow, size=BODY, colour=theme.muted, bold=False, anchor=side)
 
@@ -352,6 +356,42 @@ def _text(r: Renderer, canvas: Any, panel: TextPanel, box: Box, theme: Theme) ->
     r.marks(canvas, boxes, words, values, scale=panel.scale, colour="#16202b")
 
 
+def _tiles(r: Renderer, canvas: Any, panel: TilesPanel, box: Box, theme: Theme) -> None:
+    for tile, place in zip(panel.tiles, tiled(panel, box.width), strict=True):
+        rows, columns = tile.values.shape[:2]
+        height = min(place.height, place.width * rows / columns)
+        zone = Box(box.x + place.x, box.y + place.y, height * columns / rows, height)
+        if rows / columns < FLATTEST or rows / columns > TALLEST:
+            zone = Box(zone.x, zone.y, place.width, place.height)
+        if tile.values.ndim == 3:
+            r.picture(canvas, zone, tile.values)
+        else:
+            r.rectangle(canvas, zone, colour="#ffffff")
+            r.heat(canvas, zone, tile.values, scale=tile.scale or panel.scale, opacity=1.0, outlines=None)
+        _frame(r, canvas, Box(zone.x - 1, zone.y - 1, zone.width + 2, zone.height + 2), 1, theme.faint)
+        if tile.frame is not None:
+            _frame(r, canvas, _within(zone, tile.frame, rows, columns), 2, theme.accent)
+        y = box.y + place.y + place.height + 4
+        r.text(canvas, zone.x, y, tile.name, size=BODY - 1, colour=theme.ink, bold=False, anchor="left")
+        right = box.x + place.x + place.width
+        r.text(canvas, right, y, tile.note, size=BODY - 1, colour=theme.muted, bold=False, anchor="right")
+
+
+def _within(zone: Box, frame: tuple[float, float, float, float], rows: int, columns: int) -> Box:
+    """Give the box of a frame that is counted in the places of a picture in `zone`."""
+    top, left, bottom, right = frame
+    down, across = zone.height / rows, zone.width / columns
+    return Box(zone.x + left * across, zone.y + top * down, (right - left) * across, (bottom - top) * down)
+
+
+def _frame(r: Renderer, canvas: Any, box: Box, thick: float, colour: str) -> None:
+    """Draw the four sides of a box, inside it."""
+    for y in (box.y, box.y + box.height - thick):
+        r.rectangle(canvas, Box(box.x, y, box.width, thick), colour=colour)
+    for x in (box.x, box.x + box.width - thick):
+        r.rectangle(canvas, Box(x, box.y, thick, box.height), colour=colour)
+
+
 PAINTERS: dict[type[Panel], Callable[..., None]] = {
     ImagePanel: _image,
     MapPanel: _map,
@@ -360,13 +400,14 @@ PAINTERS: dict[type[Panel], Callable[..., None]] = {
     LinePanel: _lines,
     CurvePanel: _curves,
     TextPanel: _text,
+    TilesPanel: _tiles,
 }
 
 
 def legend_image(legend: Legend, width: int = 256, height: int = 1) -> Array:
     """Give the legend's bar as a picture (height, width, 3) uint8, over the shade that the maps lie on."""
     at = np.linspace(-1 if legend.kind == "diverging" else 0, 1, width)
-    row = over(at, Scale(1.0, kind=legend.kind), legend.shade, MapPanel.opacity)
+    row = over(at, Scale(1.0, kind=legend.kind), legend.shade, legend.opacity)
     return np.repeat(np.rint(255 * row).astype(np.uint8)[None], height, axis=0)
 
 

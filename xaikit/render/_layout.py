@@ -14,6 +14,7 @@ from xaikit.figures import (
     Panel,
     ScorePanel,
     TextPanel,
+    TilesPanel,
     Trace,
 )
 
@@ -116,6 +117,8 @@ def _natural_width(panel: Panel, picture: float, columns: int) -> float:
         return 560.0 if columns <= 2 else 440.0
     if isinstance(panel, CurvePanel):
         return 520.0 if columns <= 3 else 380.0
+    if isinstance(panel, TilesPanel):
+        return min(TILES, max(260.0, TILE * panel.across))
     if isinstance(panel, LinePanel | TextPanel):
         return 760.0 if columns <= 2 else 520.0
     return min(picture, 330.0) if isinstance(panel, ScorePanel) else picture
@@ -163,9 +166,23 @@ def _height(panel: Panel, width: float) -> float:
         return LANE * len(panel.lines) + AXIS
     if isinstance(panel, CurvePanel):
         return CURVE + KEY * len(keys(panel, width)) + AXIS
+    if isinstance(panel, TilesPanel):
+        return tiled(panel, width)[-1].y + tiled(panel, width)[-1].height + KEY
     if isinstance(panel, TextPanel):
         return flow(panel, width)[-1][1].y + 2.4 * WORD
     raise TypeError(f"no height is known for a {type(panel).__name__}")
+
+
+TILES, TILE, BETWEEN = 900.0, 150.0, 10.0
+"""The widest panel of tiles, the widest tile, and the room between tiles."""
+
+
+def tiled(panel: TilesPanel, width: float) -> list[Box]:
+    """Set tiles in rows of equal boxes, from (0, 0); the words of each stand below it."""
+    side = (width - BETWEEN * (panel.across - 1)) / panel.across
+    height = side * min(max(panel.aspect, FLATTEST), TALLEST)
+    places = [divmod(k, panel.across) for k in range(len(panel.tiles))]
+    return [Box(c * (side + BETWEEN), r * (height + KEY + BETWEEN / 2), side, height) for r, c in places]
 
 
 KEY = 24.0

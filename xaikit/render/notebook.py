@@ -4,7 +4,16 @@ from base64 import b64encode
 from collections.abc import Iterable
 from typing import Any
 
-from xaikit.results import AnomalyScores, Attribution, Attributions, Calibration, Comparison, Curves
+from xaikit.results import (
+    Activations,
+    AnomalyScores,
+    Attribution,
+    Attributions,
+    Calibration,
+    Comparison,
+    Curves,
+    Filters,
+)
 from xaikit.zoo.cards import Card
 
 Bundle = tuple[dict[str, str], dict[str, dict[str, int]]]
@@ -12,7 +21,16 @@ Bundle = tuple[dict[str, str], dict[str, dict[str, int]]]
 
 def register() -> None:
     """Teach results to show themselves as a picture and cards as a page; drawing is imported at that moment."""
-    shown: tuple[Any, ...] = (AnomalyScores, Attribution, Attributions, Calibration, Comparison, Curves)
+    shown: tuple[Any, ...] = (
+        Activations,
+        AnomalyScores,
+        Attribution,
+        Attributions,
+        Calibration,
+        Comparison,
+        Curves,
+        Filters,
+    )
     for result in shown:
         result._repr_mimebundle_ = _mimebundle
     card: Any = Card
