@@ -22,7 +22,7 @@ def test_the_readme_has_an_example_for_each_framework_and_the_zoo() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "block"), zip(BEGINNINGS, BLOCKS, strict=True), ids=BEGINNINGS)
+@pytest.mark.parametrize(("name", "block"), list(zip(BEGINNINGS, BLOCKS, strict=True)), ids=BEGINNINGS)
 def test_the_example_runs(name: str, block: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error::DeprecationWarning:__main__", "-c", block],
