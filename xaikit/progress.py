@@ -34,9 +34,7 @@ class _Bar:
     def __call__(self, done: int, total: int) -> None:
         shown: Any = self.shown
         if shown is None:
-            from tqdm.auto import tqdm
-
-            shown = self.shown = tqdm(total=total, desc=self.what, delay=self.delay, leave=False, disable=None)
+            shown = self.shown = _tqdm()(total=total, desc=self.what, delay=self.delay, leave=False, disable=None)
         shown.total = total
         shown.update(done - shown.n)
 
@@ -44,3 +42,15 @@ class _Bar:
         shown: Any = self.shown
         if shown is not None:
             shown.close()
+
+
+def _tqdm() -> Any:
+    """The bar for where we are; a notebook without ipywidgets gets none, and needs no warning about it."""
+    import warnings
+
+    from tqdm import TqdmWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TqdmWarning)
+        from tqdm.auto import tqdm
+    return tqdm

@@ -1,5 +1,6 @@
 """Renderers: the same calls for all, raw numbers in plotly, PNG without a screen."""
 
+import base64
 import inspect
 import io
 import itertools
@@ -17,7 +18,7 @@ from PIL import Image as Pillow
 
 from tests.figures import synthetic as s
 from xaikit.errors import MissingPackage, ParameterError, UnknownName
-from xaikit.figures import MapPanel, borders, panels
+from xaikit.figures import Figure, ImagePanel, MapPanel, borders, panels
 from xaikit.render import RENDERERS, draw, legend_png, picture_png, plot, png
 from xaikit.render._draw import Renderer, _ticks
 from xaikit.render._layout import plan
@@ -307,3 +308,13 @@ def test_every_ink_is_readable_on_its_paper(theme: Theme) -> None:
     for ink in (theme.ink, theme.muted, *theme.verdicts):
         dark, light = sorted((luminance(ink), luminance(theme.paper)))
         assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+
+@pytest.mark.parametrize(("side", "squares"), [(8, True), (64, False)])
+def test_a_small_picture_is_shown_in_squares(side: int, squares: bool) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    source = draw(Figure("", ((ImagePanel(image=image),),)), "plotly").layout.images[0]["source"]
+    shown = np.asarray(decoded(base64.b64decode(source.split(",")[1])))
+    times = len(shown) // side
+    assert (times > 10) == squares
+    assert_array_equal(shown, image.repeat(times, 0).repeat(times, 1))

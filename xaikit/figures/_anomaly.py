@@ -208,8 +208,8 @@ def _verdict(result: AnomalyScores, i: int) -> Badge:
     if not np.isfinite(score):
         return Badge("fail", "the score is not a number")
     said = f"{number(score / threshold, 2)} × the threshold" if threshold > 0 else f"threshold {number(threshold)}"
-    below = float(np.mean(result.calibration.scores < score))
-    rank = f"above {'all' if below == 1 else percent(below) + ' of'} normal samples"
+    below, of = int((result.calibration.scores < score).sum()), len(result.calibration)
+    rank = f"above {'all' if below == of else f'{below:,} of'} {of:,} normal samples"
     return Badge("warn" if result.flags[i] else "ok", f"{'anomalous' if result.flags[i] else 'normal'}: {said}, {rank}")
 
 
@@ -229,18 +229,18 @@ def _title(result: AnomalyScores) -> str:
 
 
 def _subtitle(result: AnomalyScores) -> str:
-    origin = result.origin
-    return f"{origin.model} · {spoken(origin.framework)} · score: {ERRORS[result.error]} · {_rule(result.calibration)}"
+    origin, score = result.origin, ERRORS[result.error]
+    return f"{origin.model} · {spoken(origin.framework)} · score: {score} · threshold: {_rule(result.calibration)}"
 
 
 def _rule(calibration: Calibration) -> str:
     level = "" if calibration.level is None else percent(calibration.level)
     if calibration.rule == "quantile":
-        return f"threshold: {level} quantile of {_normals(calibration)}"
+        return f"{level} quantile of {_normals(calibration)}"
     middle, spread = {"mean-sd": ("mean", "standard deviations"), "median-mad": ("median", "MAD")}[calibration.rule]
     k = calibration.k if calibration.level is None else NormalDist().inv_cdf(calibration.level)
     said = f" ({level} of a normal distribution)" if level else ""
-    return f"threshold: {middle} + {number(float(k or 0))} {spread} of {_normals(calibration)}{said}"
+    return f"{middle} + {number(float(k or 0))} {spread} of {_normals(calibration)}{said}"
 
 
 def _normals(calibration: Calibration) -> str:

@@ -13,12 +13,11 @@ from matplotlib.patches import Rectangle
 from xaikit.arrays import Array
 from xaikit.figures import Line, Scale, Trace, rgba
 from xaikit.render._layout import INKED, WORD, Box
+from xaikit.render._pictures import smooth
 from xaikit.render._theme import Theme
 
 DPI = 72
 """At which a point is a pixel, so that sizes are given in pixels throughout."""
-SMOOTH_FROM = 64
-"""Pictures with fewer pixels on a side are shown as the squares they are."""
 OUTLINE = (0.1, 0.13, 0.17, 0.6)
 
 
@@ -85,8 +84,7 @@ def rectangle(canvas: Canvas, box: Box, *, colour: str) -> None:
 
 
 def picture(canvas: Canvas, box: Box, image: Array) -> None:
-    smooth = min(image.shape[:2]) >= SMOOTH_FROM or image.shape[0] == 1
-    _show(canvas, box, image, "bicubic" if smooth else "nearest")
+    _show(canvas, box, image, "bicubic" if smooth(image) else "nearest")
 
 
 def heat(canvas: Canvas, box: Box, values: Array, *, scale: Scale, opacity: float, outlines: Array | None) -> None:

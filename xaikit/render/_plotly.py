@@ -3,6 +3,7 @@
 from base64 import b64encode
 from html import escape
 from io import BytesIO
+from math import ceil
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ import plotly.graph_objects as go
 from xaikit.arrays import Array
 from xaikit.figures import NOT_FINITE, Line, Scale, Trace, rgba, stops
 from xaikit.render._layout import INKED, WORD, Box
+from xaikit.render._pictures import smooth
 from xaikit.render._theme import Theme
 
 FONT = "Inter, Segoe UI, Helvetica Neue, Arial, DejaVu Sans, sans-serif"
@@ -86,6 +88,8 @@ def rectangle(canvas: Canvas, box: Box, *, colour: str) -> None:
 
 
 def picture(canvas: Canvas, box: Box, image: Array) -> None:
+    if not smooth(image):  # a browser would blur the few pixels of a small picture
+        image = image.repeat(times := ceil(2 * box.width / image.shape[1]), 0).repeat(times, 1)
     canvas.images.append(
         {
             "source": _source(image),

@@ -1,0 +1,77 @@
+"""The notebooks in examples/ run from the first cell to the last, and are stored without outputs."""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from xaikit import zoo
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+NOTEBOOKS = sorted(path.stem for path in EXAMPLES.glob("*.ipynb"))
+MODULES = {"keras": "keras", "torch": "torch", "sklearn": "scikit-learn"}
+TIMEOUT = 180
+"""Seconds that a notebook may take on two cores."""
+
+
+def read(name: str) -> Any:
+    notebook = nbformat.read(EXAMPLES / f"{name}.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    return notebook
+
+
+def code(name: str) -> str:
+    return "\n".join(cell.source for cell in read(name).cells if cell.cell_type == "code")
+
+
+def shown(cell: Any) -> set[str]:
+    """What a cell shows, by the kind of its outputs."""
+    return {kind for output in cell.outputs for kind in output.get("data", {})}
+
+
+def test_the_notebooks_are_these() -> None:
+    assert NOTEBOOKS == ["a_photo", "digit_anomalies", "your_keras_model", "your_pytorch_model"]
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_notebook_is_stored_without_outputs(name: str) -> None:
+    stored = json.loads((EXAMPLES / f"{name}.ipynb").read_text(encoding="utf-8"))
+    cells = [cell for cell in stored["cells"] if cell["cell_type"] == "code"]
+    assert cells
+    assert [(cell["outputs"], cell["execution_count"]) for cell in cells] == [([], None)] * len(cells)
+    assert all(not cell["metadata"] for cell in stored["cells"])
+    assert stored["metadata"]["kernelspec"]["name"] == "python3"
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_links_lead_to_notebooks_that_are_there(name: str) -> None:
+    text = "\n".join(cell.source for cell in read(name).cells if cell.cell_type == "markdown")
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert links
+    assert all((EXAMPLES / link).is_file() for link in links)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_notebook_runs(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, package in MODULES.items():
+        if re.search(rf"^(import|from) {module}\b", code(name), re.MULTILINE):
+            pytest.importorskip(module, reason=f"the notebook needs {package}")
+    if "data.load(" in code(name) and not os.environ.get("XAIKIT_DATA"):
+        pytest.skip("XAIKIT_DATA names no folder with data sets, and tests download none")
+    for network in re.findall(r'zoo\.load\("(\w+)"\)', code(name)):
+        if zoo.card(network).trained is None:
+            pytest.skip(f"there are no trained weights of {network}")
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    monkeypatch.setenv("PYTHONWARNINGS", "default")
+    notebook = read(name)
+    NotebookClient(notebook, timeout=TIMEOUT, resources={"metadata": {"path": str(EXAMPLES)}}).execute()
+    pictures = [cell for cell in notebook.cells if cell.cell_type == "code" and "image/png" in shown(cell)]
+    assert len(pictures) >= 2
+    said = "".join(o.get("text", "") for c in notebook.cells if c.cell_type == "code" for o in c.outputs)
+    assert "Warning" not in said
