@@ -1,5 +1,6 @@
 """Samples and maps as pictures for pages: data URLs, small enough to travel with the page."""
 
+import re
 from base64 import b64encode
 from dataclasses import replace
 from io import BytesIO
@@ -23,10 +24,14 @@ from xaikit.figures import (
     stops,
 )
 from xaikit.render import draw, picture_png
+from xaikit.render._layout import plan
 
 WIDTH = 420
 SMALL = 64
 THEMES = ("light", "dark")
+EDGE = 6.0
+VIEW, PAPER = re.compile(r'viewBox="[^"]*" width="\d+" height="\d+"'), re.compile(r"background:#[0-9a-f]{6}")
+"""Where an SVG says its size, and its paper."""
 
 
 def data_url(data: bytes, kind: str = "png") -> str:
@@ -73,12 +78,20 @@ def panel_body(panel: Panel) -> Any:
     if isinstance(panel, BarPanel):
         return _bars(panel)
     bare = Figure("", ((replace(panel, title="", subtitle="", facts=(), badge=None),),))
-    drawings = {theme: draw(bare, "svg", theme=theme) for theme in THEMES}
     images = [
-        html.Img(src=data_url(svg.encode(), "svg+xml"), alt=panel.alt, className=f"map only-{theme}")
-        for theme, svg in drawings.items()
+        html.Img(src=data_url(_cut(bare, theme).encode(), "svg+xml"), alt=panel.alt, className=f"map only-{theme}")
+        for theme in THEMES
     ]
     return html.Div(images)
+
+
+def _cut(bare: Figure, theme: str) -> str:
+    """Draw a figure of one panel, cut out of its margins and without paper of its own."""
+    box = plan(bare).cells[0].body
+    svg: str = draw(bare, "svg", theme=theme)
+    width, height = box.width + 2 * EDGE, box.height + 2 * EDGE
+    seen = f'viewBox="{box.x - EDGE:g} {box.y - EDGE:g} {width:g} {height:g}" width="{width:.0f}" height="{height:.0f}"'
+    return PAPER.sub("background:none", VIEW.sub(seen, svg, count=1), count=1)
 
 
 def _text(panel: TextPanel) -> Any:

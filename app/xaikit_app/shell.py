@@ -1,6 +1,8 @@
 """The frame of the app: header, navigation, addresses and errors; pages fill it."""
 
 import logging
+import threading
+from importlib import import_module
 from typing import Any
 
 import dash_mantine_components as dmc
@@ -77,9 +79,16 @@ def create_app(settings: Settings | None = None) -> Dash:
     found = pages()
     app.layout = lambda: _frame(services)
     _register(app, services, found)
+    threading.Thread(target=_warm, daemon=True, name="xaikit-app-warm").start()
     for page in found.values():
         page.register(app, services)
     return app
+
+
+def _warm() -> None:
+    """Import what draws, so that the first map does not wait for it."""
+    import_module("xaikit.render._matplotlib")
+    import_module("matplotlib.backends.backend_agg")
 
 
 def _harden(response: Any) -> Any:
@@ -217,13 +226,14 @@ def _register(app: Dash, services: Services, found: dict[str, Page]) -> None:
         Input("url", "search"),
         Input("view-poll", "n_intervals"),
         State("view-key", "data"),
+        running=[(Output("view-poll", "disabled"), True, False)],  # of answers under way only the last would count
     )
     def route(path: str | None, search: str | None, polled: int | None, key: str | None) -> Any:
         state = read(path, search)
         if not state.page:
             state = state.at(page=next(iter(found)))
         if ctx.triggered_id == "view-poll" and key != state.href:
-            return (no_update,) * 8
+            return (*(no_update,) * 5, True, no_update, no_update)
         try:
             chosen = services.choose(state)
         except UnknownName as error:

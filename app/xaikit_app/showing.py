@@ -39,12 +39,14 @@ class Explained:
 
 def shown(found: Sequence[Explained], one_scale: bool) -> Any:
     """Give explanations side by side with what can be said about all of them."""
-    drawn = _drawn(found, one_scale)
     several = len({e.framework for e in found}) > 1
+    order = {method: k for k, method in enumerate(dict.fromkeys(e.method for e in found))}
+    found = sorted(found, key=lambda e: order[e.method])  # the same method in both frameworks stands side by side
+    drawn = _drawn(found, one_scale)
     cards = [_card(e, panel, several) for e, panel in zip(found, drawn, strict=True)]
     scales = {p.scale for p in drawn if hasattr(p, "scale")}
     key = _key(found, scales) if any(not isinstance(p, BarPanel) for p in drawn) else None
-    return [key, *_agreements(found), html.Div(cards, className="maps")]
+    return [key, *_agreements(found), html.Div(cards, className="maps pairs" if several else "maps")]
 
 
 def _drawn(found: Sequence[Explained], one_scale: bool) -> list[Panel]:
@@ -60,9 +62,9 @@ def _drawn(found: Sequence[Explained], one_scale: bool) -> list[Panel]:
 
 def _key(found: Sequence[Explained], scales: set[Scale]) -> Any:
     labels = {answer_of(e.result, 0).rsplit(" ", 1)[0] for e in found}
-    label = labels.pop() if len(labels) == 1 else "the class"
+    label = f"“{labels.pop()}”" if len(labels) == 1 else "the class"
     classes = type(found[0].result.output_spec).__name__ == "Classes"
-    words = (f"against {label}", f"for {label}") if classes else ("lowers", "raises")
+    words = (f"speaks against {label}", f"speaks for {label}") if classes else ("lowers", "raises")
     return colour_bar(scales.pop() if len(scales) == 1 else None, *words)
 
 
@@ -93,8 +95,8 @@ def apart(a: Attribution, b: Attribution) -> float:
 def _card(e: Explained, panel: Panel, several: bool) -> Any:
     r = e.result
     title = [dmc.Text(spoken(e.method), fw=600, span=True)]
-    tags = [dmc.Badge(spoken(e.framework), variant="outline", color="gray", radius="sm")] if several else []
-    tags += [dmc.Badge("from the store", variant="light", color="gray", radius="sm")] if e.stored else []
+    tags = [ui.tag(spoken(e.framework))] if several else []
+    tags += [ui.tag("stored", className="stored")] if e.stored else []
     body = [
         dmc.Group([html.Div(title), dmc.Group(tags, gap=4)], justify="space-between", wrap="nowrap", mb=6),
         html.Div(panel_body(panel), className="body"),

@@ -6,7 +6,7 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import html
 
-from xaikit.figures import Badge, percent
+from xaikit.figures import Badge, probability
 
 COLOURS = {"ok": "teal", "warn": "orange", "fail": "red", "none": "gray"}
 WORDS = {"ok": "Holds", "warn": "Take care", "fail": "Do not trust", "none": "Not checked"}
@@ -22,6 +22,11 @@ def card(*children: Any, title: Any = None, **how: Any) -> Any:
     """Give a bordered box, with a heading where it has one."""
     head = [dmc.Title(title, order=2, className="card-title")] if title is not None else []
     return dmc.Paper([*head, *children], withBorder=True, p="md", radius="md", **how)
+
+
+def tag(text: str, **how: Any) -> Any:
+    """Give a small label on a card."""
+    return dmc.Badge(text, variant="light", color="gray", c="dimmed", radius="sm", tt="none", fw=500, **how)
 
 
 def problem(text: Any, title: str = "That did not work", **how: Any) -> Any:
@@ -47,12 +52,20 @@ def verdict(badge: Badge) -> Any:
     level = badge.level if badge.level in COLOURS else "none"
     return dmc.Group(
         [
-            dmc.Badge(WORDS[level], color=COLOURS[level], variant="light", radius="sm", className=f"verdict {level}"),
+            dmc.Badge(
+                WORDS[level],
+                color=COLOURS[level],
+                variant="light",
+                radius="sm",
+                tt="none",
+                className=f"verdict {level}",
+            ),
             dmc.Text(badge.text, size="xs", c="dimmed", className="reasons"),
         ],
         gap="xs",
         wrap="nowrap",
         align="flex-start",
+        className="judged",
     )
 
 
@@ -69,7 +82,7 @@ def shares(pairs: Sequence[tuple[str, float]], chosen: str | None = None) -> Any
                         className="share-track",
                         **{"aria-hidden": "true"},
                     ),
-                    html.Span(percent(share), className="share-number"),
+                    html.Span(probability(share), className="share-number"),
                 ],
                 className="share chosen" if name == chosen else "share",
             )

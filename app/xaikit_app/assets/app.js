@@ -127,6 +127,17 @@ window.dash_clientside = window.dash_clientside || {};
     return pixels;
   };
 
+  /* After a click the results come into view, once for each click. */
+  var shownFor = 0;
+  xaikit.showResults = function (running, shown, clicks) {
+    var results = document.getElementById("explain-results");
+    if (results && clicks && clicks !== shownFor) {
+      shownFor = clicks;
+      window.requestAnimationFrame(function () { results.scrollIntoView({ block: "start" }); });
+    }
+    return "-1";
+  };
+
   xaikit.clearPad = function () {
     if (pad()) { blank(pad()); }
     return window.dash_clientside.no_update;

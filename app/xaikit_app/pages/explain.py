@@ -56,20 +56,29 @@ def layout(view: View) -> Any:
         dcc.Store(id="explain-predictions", data=[]),
         dcc.Store(id="explain-drawing"),
         dcc.Interval(id="explain-poll", interval=POLL_MS, disabled=True),
+        dcc.Interval(id="explain-answer-poll", interval=POLL_MS, disabled=True),
         dcc.Interval(id="explain-gallery-poll", interval=POLL_MS, disabled=ready),
         html.Div(
             [
                 html.Div([_input_card(view, gallery, sample), _answer_card()], className="column"),
-                _method_card(view),
+                html.Div([_method_card(view), _results(state)], className="column"),
             ],
             className="two",
         ),
-        html.Section(
-            [html.Div(id="explain-running"), html.Div(id="explain-shown")],
-            id="explain-results",
-            **{"aria-live": "polite", "aria-label": "Explanations"},
-        ),
     )
+
+
+def _results(state: Address) -> Any:
+    """Give the place of the explanations, which starts empty."""
+    one_scale = dmc.Switch(
+        id="explain-scale",
+        checked=state.more.get("scale") != "own",
+        label="One scale of colours for maps in the same unit",
+        size="xs",
+    )
+    head = html.Div([dmc.Title("Why", order=2, className="card-title"), one_scale], className="results-head")
+    places = [html.Div(id="explain-running"), html.Div(id="explain-said"), head, html.Div(id="explain-shown")]
+    return html.Section(places, id="explain-results", **{"aria-live": "polite", "aria-label": "Explanations"})
 
 
 def _input_card(view: View, gallery: Gallery, sample: str | None) -> Any:
@@ -236,7 +245,8 @@ def _method_card(view: View) -> Any:
     state, description = view.state, view.description
     served = [v.method for v in description.methods if v.serves]
     chosen = [m for m in state.methods if m in served] or [m for m in FIRST if m in served][:2]
-    cards = [_method(v, v.method in chosen, state, description) for v in description.methods]
+    ordered = sorted(description.methods, key=lambda v: not v.serves)
+    cards = [_method(v, v.method in chosen, state, description) for v in ordered]
     found = targets.targets(description)
     frameworks = view.chosen.choice.frameworks
     controls = [
@@ -249,9 +259,10 @@ def _method_card(view: View) -> Any:
             clearable=targets.default(description) is None,
             searchable=len(found) > 10,
             size="xs",
+            w=170,
             style={"display": None if found else "none"},
         ),
-        dmc.NumberInput(id="explain-seed", value=state.seed, min=0, max=2**32 - 1, label="Seed", size="xs", w=100),
+        dmc.NumberInput(id="explain-seed", value=state.seed, min=0, max=2**32 - 1, label="Seed", size="xs", w=80),
         dmc.Switch(
             id="explain-both",
             checked=state.more.get("compare") == "both",
@@ -259,23 +270,15 @@ def _method_card(view: View) -> Any:
             size="xs",
             style={"display": None if len(frameworks) > 1 else "none"},
         ),
-        dmc.Switch(id="explain-scale", checked=state.more.get("scale") != "own", label="One scale", size="xs"),
     ]
     unknown = [m for m in state.methods if m not in methods]
     wrong = [ui.problem(_unknown(unknown[0]), "This link names an unknown method")] if unknown else []
-    return ui.card(
-        *wrong,
-        html.Div(cards, className="methods"),
-        dmc.Group(controls, align="flex-end", gap="md", mt="md"),
-        dmc.Group(
-            [
-                dmc.Button("Explain", id="explain-run", size="md"),
-                html.Span(id="explain-said", className="said-run"),
-            ],
-            mt="md",
-        ),
-        title="Methods",
-    )
+    head = [
+        dmc.Title("Methods", order=2, className="card-title"),
+        dmc.Group(controls, align="flex-end", gap="sm"),
+        dmc.Button("Explain", id="explain-run", size="sm"),
+    ]
+    return ui.card(html.Div(head, className="card-head"), *wrong, html.Div(cards, className="methods"))
 
 
 def _unknown(name: str) -> str:
@@ -301,7 +304,7 @@ def _method(verdict: Any, chosen: bool, state: Address, description: Description
         return html.Div(box, className="method off")
     fields = forms.form(method, description, dict(state.parameters.get(method, {})), PATH)
     more = [html.Details([html.Summary("Parameters"), dmc.Stack(fields, gap="xs", mt="xs")])] if fields else []
-    remark = [dmc.Text(verdict.remark, size="xs", c="dimmed", ml=28)] if verdict.remark else []
+    remark = [html.Div(verdict.remark, className="remark")] if verdict.remark else []
     return html.Div([box, *remark, *more], className="method")
 
 
@@ -494,42 +497,28 @@ def _register_answer(app: Dash, services: Services) -> None:
     @app.callback(
         Output("explain-answer", "children"),
         Output("explain-predictions", "data"),
-        Output("explain-poll", "disabled", allow_duplicate=True),
+        Output("explain-answer-poll", "disabled"),
         Input("explain-sample", "data"),
         Input("explain-both", "checked"),
+        Input("explain-answer-poll", "n_intervals"),
+        State("explain-predictions", "data"),
         State("explain-view", "data"),
-        prevent_initial_call="initial_duplicate",
+        running=[(Output("explain-answer-poll", "disabled"), True, False)],
     )
-    def ask(sample: str | None, both: bool, view: list[str]) -> Any:
+    def ask(sample: str | None, both: bool, polled: int | None, ids: list[str], view: list[str]) -> Any:
         if not sample:
-            return dmc.Text("Choose or give an input.", c="dimmed", size="sm"), [], no_update
+            return dmc.Text("Choose or give an input.", c="dimmed", size="sm"), [], True
         try:
             chosen, description = _described(services, view)
             value = services.sample(chosen, description, sample)
-            wanted = _frameworks(services, chosen, both)
-            jobs = [services.submit(Unit(c.key, value, task="predict")) for c in wanted]
+            if ctx.triggered_id == "explain-answer-poll" and ids:
+                jobs = [services.job(id) for id in ids]
+            else:
+                wanted = _frameworks(services, chosen, both)
+                jobs = [services.submit(Unit(c.key, value, task="predict")) for c in wanted]
         except XaikitError as error:
-            return ui.problem(error, "This input cannot be used"), [], no_update
-        done = all(job.done for job in jobs)
-        return _answer(jobs, description, value), [job.id for job in jobs], no_update if done else False
-
-    @app.callback(
-        Output("explain-answer", "children", allow_duplicate=True),
-        Output("explain-predictions", "data", allow_duplicate=True),
-        Input("explain-poll", "n_intervals"),
-        State("explain-predictions", "data"),
-        State("explain-sample", "data"),
-        State("explain-view", "data"),
-        prevent_initial_call=True,
-    )
-    def answered(_: int, ids: list[str], sample: str, view: list[str]) -> Any:
-        if not ids:
-            return no_update, no_update
-        jobs = [services.job(id) for id in ids]
-        if not all(job.done for job in jobs):
-            return no_update, no_update
-        chosen, description = _described(services, view)
-        return _answer(jobs, description, services.sample(chosen, description, sample)), []
+            return ui.problem(error, "This input cannot be used"), [], True
+        return _answer(jobs, description, value), [job.id for job in jobs], all(job.done for job in jobs)
 
 
 def _frameworks(services: Services, chosen: Chosen, both: bool) -> tuple[Chosen, ...]:
@@ -633,7 +622,6 @@ def _register_runs(app: Dash, services: Services) -> None:
         Output("explain-poll", "disabled"),
         Output("explain-said", "children"),
     )
-    again = tuple(Output(o.component_id, o.component_property, allow_duplicate=True) for o in results)
 
     def asked(given: Sequence[Any]) -> Asked:
         view, sample, checked, method_ids, values, ticks, ids, target, seed, both = given
@@ -645,85 +633,73 @@ def _register_runs(app: Dash, services: Services) -> None:
             _frameworks(services, chosen, bool(both)), description, sample or "", parameters, target, int(seed or 0)
         )
 
+    # One callback for all that changes the results: of two answers under way Dash takes the later, so that nothing of
+    # an earlier run comes back over a later one. Polling rests while an answer is under way.
     @app.callback(
         *results,
         Input("explain-run", "n_clicks"),
-        *controls,
-        State("explain-scale", "checked"),
+        Input("explain-poll", "n_intervals"),
+        Input({"type": "explain-cancel", "job": ALL}, "n_clicks"),
+        Input("explain-scale", "checked"),
         State("explain-jobs", "data"),
-        prevent_initial_call=True,
+        State("url", "search"),
+        *controls,
+        running=[(Output("explain-poll", "disabled"), True, False)],
     )
-    def run(clicks: int | None, *given: Any) -> Any:
-        *chosen, one_scale, before = given
-        if not clicks:
-            return (no_update,) * len(results)
-        for old in before or []:
+    def work(
+        clicks: int | None,
+        polled: int | None,
+        cancels: list[int | None],
+        one_scale: bool,
+        jobs: list[dict[str, Any]],
+        search: str | None,
+        *given: Any,
+    ) -> Any:
+        cause = ctx.triggered_id
+        if cause == "explain-run" and clicks:
+            return start(jobs, given, one_scale)
+        if cause is None or not jobs:
+            return restore(search, given, one_scale)
+        if isinstance(cause, dict) and any(cancels):
+            _let_go(services, cause["job"])
+        return _progress(services, jobs, one_scale, changed=cause == "explain-scale")
+
+    def start(before: list[dict[str, Any]], given: Sequence[Any], one_scale: bool) -> Any:
+        for old in before:
             _let_go(services, old["id"])
         try:
-            wanted = asked(chosen)
+            wanted = asked(given)
             if not wanted.sample:
                 raise UsageError("choose or give an input first")
             if not wanted.parameters:
                 raise UsageError("choose at least one method first")
             jobs = _submitted(services, wanted)
         except XaikitError as error:
-            return ui.problem(error), no_update, [], no_update, ""
+            return ui.problem(error), no_update, [], True, ""
         return _progress(services, jobs, one_scale, changed=True)
 
-    @app.callback(
-        *again,
-        Input("explain-poll", "n_intervals"),
-        State("explain-jobs", "data"),
-        State("explain-scale", "checked"),
-        State("explain-predictions", "data"),
-        prevent_initial_call=True,
-    )
-    def poll(_: int, jobs: list[dict[str, Any]], one_scale: bool, predictions: list[str]) -> Any:
-        if not jobs:
-            return (*(no_update,) * 3, not predictions, no_update)
-        found = _progress(services, jobs, one_scale, changed=False)
-        return (*found[:3], found[3] and not predictions, found[4])
-
-    @app.callback(
-        Output("explain-shown", "children", allow_duplicate=True),
-        Input("explain-scale", "checked"),
-        State("explain-jobs", "data"),
-        prevent_initial_call=True,
-    )
-    def rescale(one_scale: bool, jobs: list[dict[str, Any]]) -> Any:
-        return _finished(services, jobs, one_scale) if jobs else no_update
-
-    @app.callback(
-        Output("explain-poll", "disabled", allow_duplicate=True),
-        Input({"type": "explain-cancel", "job": ALL}, "n_clicks"),
-        prevent_initial_call=True,
-    )
-    def cancel(clicks: list[int | None]) -> Any:
-        if any(clicks) and ctx.triggered_id is not None:
-            _let_go(services, ctx.triggered_id["job"])
-        return False
-
-    @app.callback(
-        *again,
-        Input("explain-view", "data"),
-        State("url", "pathname"),
-        State("url", "search"),
-        *controls[1:],
-        State("explain-scale", "checked"),
-        prevent_initial_call="initial_duplicate",
-    )
-    def restore(view: list[str], path: str, search: str, *given: Any) -> Any:
+    def restore(search: str | None, given: Sequence[Any], one_scale: bool) -> Any:
         """Show at once what a link names, where its results are stored; nothing is calculated unasked."""
-        *chosen, one_scale = given
-        nothing = (no_update,) * len(results)
-        try:
-            wanted = asked((view, *chosen))
-            units = wanted.units(services) if wanted.sample else []
-        except XaikitError:
+        nothing = (no_update, no_update, no_update, True, no_update)
+        if "methods=" not in (search or ""):
             return nothing
-        if not units or "methods=" not in (search or "") or any(services.stored(u) is None for _, _, u in units):
+        try:
+            wanted = asked(given)
+            units = wanted.units(services) if wanted.sample else []
+        except XaikitError as error:
+            return ui.problem(error, "This link names something that is not here"), *nothing[1:]
+        if not units or any(services.stored(unit) is None for _, _, unit in units):
             return nothing
         return _progress(services, _submitted(services, wanted), one_scale, changed=True)
+
+    app.clientside_callback(
+        "function (...given) { return window.dash_clientside.xaikit.showResults(...given); }",
+        Output("explain-results", "tabIndex"),
+        Input("explain-running", "children"),
+        Input("explain-shown", "children"),
+        State("explain-run", "n_clicks"),
+        prevent_initial_call=True,
+    )
 
     @app.callback(
         Output("view-changes", "data", allow_duplicate=True),
@@ -824,7 +800,12 @@ def _bar(services: Services, j: dict[str, Any]) -> Any:
     return html.Div(
         [
             html.Span(f"{spoken(j['method'])}, {spoken(j['framework'])}", className="run-name"),
-            dmc.Progress(value=share or 100, animated=not share, striped=not share, **{"aria-label": j["method"]}),
+            dmc.Progress(
+                value=share if known else 100 if job.status == "running" else 0,
+                animated=not known,
+                striped=not known,
+                **{"aria-label": j["method"]},
+            ),
             html.Span(words, className="run-word"),
             dmc.Button(
                 "Cancel",
