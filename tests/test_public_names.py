@@ -37,6 +37,7 @@ PUBLIC = [
     "methods",
     "plot",
     "save",
+    "top_patches",
     "wrap",
     "zoo",
 ]

@@ -30,7 +30,7 @@ from xaikit.inputs import (
     Text,
     Values,
 )
-from xaikit.insight import activations, filters
+from xaikit.insight import activations, filters, top_patches
 from xaikit.render import plot
 from xaikit.render.notebook import register
 from xaikit.storage import load, save
@@ -69,6 +69,7 @@ __all__ = [
     "methods",
     "plot",
     "save",
+    "top_patches",
     "wrap",
     "zoo",
 ]

@@ -475,6 +475,47 @@ class Activations:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class TopPatches:
+    """The places in a data set that excite one channel of a layer most, strongest first.
+
+    `values` (patch,); `samples` (patch,) the numbers of their samples among the `seen`; `places` (patch, axis) where in
+    the layer, whose places have the lengths `space` and the names `axes`; `boxes` (patch, axis, 2) the first and last
+    place of the input that the unit sees, beyond the border where it sees padding, or None where it sees everything or
+    that is not known. `x` (patch, ...) and `display` are the samples, whole.
+    """
+
+    values: Array
+    samples: Array
+    places: Array
+    boxes: Array | None
+    axes: tuple[str, ...]
+    space: tuple[int, ...]
+    layer: str
+    channel: int
+    seen: int
+    x: Tensors
+    display: Any
+    input_spec: Any
+    origin: Origin
+
+    def __len__(self) -> int:
+        """Count the patches."""
+        return len(self.values)
+
+    def patch(self, i: int) -> Array:
+        """Give what the unit sees of patch `i`, in display units: (*space, channel), cut at the border of the input.
+
+        Raises NotSupported where the box is not known.
+        """
+        if self.boxes is None:
+            raise NotSupported(f"what a unit of {self.layer!r} sees is not known, or everything: take display[i]")
+        return np.asarray(self.display[i])[tuple(slice(max(lo, 0), hi + 1) for lo, hi in self.boxes[i].tolist())]
+
+    def __repr__(self) -> str:
+        return f"<TopPatches of channel {self.channel} of {self.layer!r}: {len(self)} of {self.seen} samples>"
+
+
 ACTIVITY: Mapping[str, Any] = {
     "max": lambda rows: rows.max(0),
     "mean": lambda rows: rows.mean(0, dtype=np.float64),

@@ -32,6 +32,7 @@ from xaikit.results import (
     Origin,
     Prediction,
     Status,
+    TopPatches,
 )
 
 SCHEMA = 1
@@ -48,6 +49,7 @@ RESULTS: dict[str, type[Any]] = {
         Filters,
         Origin,
         Prediction,
+        TopPatches,
     )
 }
 SPECS: tuple[Any, ...] = (*inputs.INPUTS.values(), *inputs.OUTPUTS.values())

@@ -2,5 +2,6 @@
 
 from xaikit.insight._activations import activations
 from xaikit.insight._filters import filters
+from xaikit.insight._patches import top_patches
 
-__all__ = ["activations", "filters"]
+__all__ = ["activations", "filters", "top_patches"]

@@ -13,6 +13,7 @@ from xaikit.results import (
     Comparison,
     Curves,
     Filters,
+    TopPatches,
 )
 from xaikit.zoo.cards import Card
 
@@ -30,6 +31,7 @@ def register() -> None:
         Comparison,
         Curves,
         Filters,
+        TopPatches,
     )
     for result in shown:
         result._repr_mimebundle_ = _mimebundle
