@@ -1,9 +1,11 @@
 """The command line: `xaikit explain`, `methods`, `layers`, `doctor`, `zoo`, `audit`, `app`, `demo`."""
 
-from xaikit.cli import _app, _audit
+from xaikit.cli import _app, _audit, _insight
 from xaikit.cli._main import cli, main
 
 cli.add_command(_app.app)
 cli.add_command(_audit.audit)
+for command in (_insight.filters_command, _insight.activations_command, _insight.patches_command):
+    cli.add_command(command)
 
 __all__ = ["cli", "main"]

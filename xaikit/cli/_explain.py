@@ -65,18 +65,23 @@ def unique(names: list[str]) -> list[str]:
     return [n if names.count(n) == 1 else f"{n}-{names[: i + 1].count(n)}" for i, n in enumerate(names)]
 
 
-def write(result: Any, place: Path) -> dict[str, Any]:
-    """Store a result and its picture, and say what it found."""
+def keep(result: Any, place: Path) -> dict[str, str]:
+    """Store a result and its picture, and say where."""
     path = storage.save(result, place)
     picture = place.with_name(place.name + ".png")
     try:
         png(result, picture)
     except OSError as error:
         raise InputError(f"the picture cannot be written to {picture}: {error}") from None
+    return {"json": str(path.resolve()), "png": str(picture.resolve())}
+
+
+def write(result: Any, place: Path) -> dict[str, Any]:
+    """Store a result and its picture, and say what it found."""
+    kept = keep(result, place)
     shown = next(iter(result.values())) if hasattr(result, "values") and not hasattr(result, "axes") else result
     return {
-        "json": str(path.resolve()),
-        "png": str(picture.resolve()),
+        **kept,
         "method": shown.origin.method,
         "target": list(shown.target_labels),
         "score": [float(s) for s in np.atleast_1d(shown.quality["score"])],

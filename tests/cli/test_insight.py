@@ -1,0 +1,85 @@
+"""`xaikit filters`, `activations` and `top-patches`: results and pictures out, paths on stdout."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from PIL import Image as Pillow
+
+import xaikit as xk
+from xaikit.cli import main
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Any:
+    def call(*arguments: Any) -> tuple[Any, str, str]:
+        with pytest.raises(SystemExit) as left:
+            main([str(a) for a in arguments])
+        said = capsys.readouterr()
+        return left.value.code, said.out, said.err
+
+    return call
+
+
+@pytest.fixture
+def digits(tmp_path: Path) -> Path:
+    """A folder with three pictures of the network's size."""
+    folder = tmp_path / "digits"
+    folder.mkdir()
+    for i in range(3):
+        pixels = np.random.default_rng(i).integers(0, 256, (28, 28)).astype(np.uint8)
+        Pillow.fromarray(pixels).save(folder / f"{i}.png")
+    return folder
+
+
+def test_filters(run: Any, tmp_path: Path) -> None:
+    code, out, _ = run("filters", "mnist_cnn", "conv1", "-o", tmp_path)
+    assert (code, Path(out.strip())) == (0, tmp_path / "conv1.filters.json")
+    assert_array_equal(xk.load(out.strip()).values, xk.filters(xk.zoo.load("mnist_cnn"), "conv1").values)
+    with Pillow.open(tmp_path / "conv1.filters.png") as picture:
+        assert picture.width > 400
+
+
+def test_activations_of_two_layers(run: Any, digits: Path, tmp_path: Path) -> None:
+    layers = ("-l", "conv1_relu", "-l", "conv2_relu")
+    code, out, _ = run(
+        "activations", "mnist_cnn", digits / "0.png", digits / "1.png", *layers, "-o", tmp_path, "--json"
+    )
+    told = json.loads(out)
+    assert code == 0
+    assert [Path(t["json"]).name for t in told] == ["0.activations.json", "1.activations.json"]
+    assert list(xk.load(told[1]["json"])) == ["conv1_relu", "conv2_relu"]
+    assert all(Path(t["png"]).exists() for t in told)
+
+
+def test_patches_of_a_folder_and_of_files_are_the_same(run: Any, digits: Path, tmp_path: Path) -> None:
+    asked = ("--layer", "conv2_relu", "--channel", "4", "-k", "2", "-o", tmp_path)
+    folder = xk.load(run("top-patches", "mnist_cnn", digits, *asked)[1].strip())
+    files = xk.load(run("top-patches", "mnist_cnn", *sorted(digits.iterdir()), *asked)[1].strip())
+    assert len(folder) == 2
+    assert_array_equal(folder.values, files.values)
+    assert_array_equal(folder.samples, files.samples)
+    assert (tmp_path / "conv2_relu.4.patches.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["filters", "mnist_cnn", "pool1"], 2, "nearest that have"),
+        (["filters", "mnist_cnn", "conv11"], 2, "did you mean"),
+        (["activations", "mnist_cnn", "gone.png"], 5, "no file gone.png"),
+        (["activations", "mnist_cnn", "{digit}", "--layer", "convv1"], 2, "did you mean"),
+        (["top-patches", "mnist_cnn", "{digit}", "--layer", "conv1", "--channel", "99"], 2, "has the channels 0 to 31"),
+    ],
+)
+def test_mistakes(
+    run: Any, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: Any, code: int, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found, out, err = run(*(a.format(digit=digits / "0.png") for a in arguments))
+    assert (found, out) == (code, "")
+    assert message in err
+    assert "Traceback" not in err

@@ -1,0 +1,114 @@
+"""`xaikit filters`, `activations` and `top-patches`: what layers are made of, give, and react to."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from xaikit.cli._explain import keep, stem, unique
+from xaikit.cli._main import as_json, model_options, open_model
+from xaikit.data.files import read_samples
+from xaikit.insight import activations, filters, top_patches
+
+
+def into(folder: str) -> Callable[..., Any]:
+    """Add --output."""
+    return click.option(
+        "-o", "--output", type=click.Path(path_type=Path, file_okay=False), default=Path(folder), show_default=True
+    )
+
+
+@click.command("filters")
+@model_options
+@click.argument("layer")
+@into("insight")
+@as_json
+def filters_command(model: str, framework: str | None, allow_code: bool, layer: str, output: Path, json_: bool) -> None:
+    """Show the filters of LAYER, strongest first.
+
+    Writes LAYER.filters.npz and .json (all of them, with their statistics) and .png; their paths go to stdout.
+
+    \b
+    xaikit filters mnist_cnn conv1 -o out
+    """
+    result = filters(open_model(model, framework, allow_code), layer)
+    _tell([keep(result, output / f"{stem(layer)}.filters")], json_)
+
+
+@click.command("activations")
+@model_options
+@click.argument("inputs", nargs=-1, required=True)
+@click.option("-l", "--layer", "layers", multiple=True, help="A name from `xaikit layers`; may be given again.")
+@into("insight")
+@as_json
+def activations_command(
+    model: str,
+    framework: str | None,
+    allow_code: bool,
+    inputs: tuple[str, ...],
+    layers: tuple[str, ...],
+    output: Path,
+    json_: bool,
+) -> None:
+    """Show what layers give for every INPUT; all layers by default.
+
+    INPUT is as in `xaikit explain`. Each gives NAME.activations.npz and .json (the numbers) and .png.
+
+    \b
+    xaikit activations cats_vs_dogs cat.jpg --layer conv1_relu --layer conv4_relu -o out
+    """
+    opened = open_model(model, framework, allow_code)
+    samples = [read_samples(name, opened.inputs) for name in inputs]
+    names = unique([stem(name) for name in inputs])
+    _tell(
+        [
+            keep(activations(opened, x, layers or None), output / f"{name}.activations")
+            for name, x in zip(names, samples, strict=True)
+        ],
+        json_,
+    )
+
+
+@click.command("top-patches")
+@model_options
+@click.argument("inputs", nargs=-1, required=True)
+@click.option("-l", "--layer", required=True, help="A name from `xaikit layers`.")
+@click.option("-c", "--channel", type=int, required=True, help="The number of a channel or unit.")
+@click.option("-k", type=click.IntRange(min=1), default=9, show_default=True, help="How many patches.")
+@into("insight")
+@as_json
+def patches_command(
+    model: str,
+    framework: str | None,
+    allow_code: bool,
+    inputs: tuple[str, ...],
+    layer: str,
+    channel: int,
+    k: int,
+    output: Path,
+    json_: bool,
+) -> None:
+    """Show what in INPUT excites one channel most; INPUT is a folder of pictures, or as in `xaikit explain`.
+
+    Writes LAYER.CHANNEL.patches.npz, .json and .png; their paths go to stdout.
+
+    \b
+    xaikit top-patches cats_vs_dogs photos/ --layer conv3_relu --channel 3
+    """
+    opened = open_model(model, framework, allow_code)
+    one_folder = len(inputs) == 1 and Path(inputs[0]).is_dir()
+    samples = inputs[0] if one_folder else [s for name in inputs for s in _samples(name, opened.inputs)]
+    result = top_patches(opened, samples, layer, channel, k)
+    _tell([keep(result, output / f"{stem(layer)}.{channel}.patches")], json_)
+
+
+def _samples(name: str, spec: Any) -> list[Any]:
+    """Read one INPUT, which may hold several samples."""
+    given = read_samples(name, spec)
+    return [given] if hasattr(given, "keys") else list(spec.samples(given))
+
+
+def _tell(written: list[dict[str, str]], json_: bool) -> None:
+    click.echo(json.dumps(written, indent=2) if json_ else "\n".join(w["json"] for w in written))
