@@ -1,8 +1,10 @@
 """Pictures from files: digits, clothes, small photos, cats and dogs."""
 
 import io
+import sys
 import zipfile
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -100,11 +102,12 @@ def _from_keras(name: str, split: Split) -> Part:
     if not may_download():
         raise DataError(f"{name} is not in the folder XAIKIT_DATA names")
     try:
-        train, test = import_module(f"keras.datasets.{name}").load_data()
+        with redirect_stdout(sys.stderr):  # Keras prints how far it is, and results go to stdout here
+            train, test = import_module(f"keras.datasets.{name}").load_data()
     except Exception as error:
         raise DataError(
             f"{name} is not in the folder XAIKIT_DATA names, and keras.datasets could not get it: {error}"
-        ) from error
+        ) from None
     x, y = train if split == "train" else test
     return Part(np.asarray(x), np.asarray(y, np.int64))
 
