@@ -133,7 +133,7 @@ def _from_test_data(name: str) -> tuple[tuple[Sample, ...], Callable[[int], Samp
         raise DataError("XAIKIT_DATA names no folder")
     test = found.read("test")
     take = partial(_taken, test, found.classes)
-    return tuple(take(i) for i in _spread(_labels(test.y, len(test.x)))), take
+    return tuple(take(i) for i in _spread(_labels(test.y, len(test.x)), len(test.x))), take
 
 
 MADE = ("xo", "eeg", "shapes", "dates")
@@ -156,10 +156,10 @@ def _labels(y: Any, count: int) -> Array | None:
     return array if array.shape == (count,) and array.dtype.kind in "iu" else None
 
 
-def _spread(labels: Array | None, count: int = SHOWN) -> list[int]:
-    """Choose indices so that the classes take turns."""
+def _spread(labels: Array | None, total: int, count: int = SHOWN) -> list[int]:
+    """Choose indices so that the classes take turns; without classes evenly over all samples."""
     if labels is None:
-        return list(range(count))
+        return [int(i) for i in np.linspace(0, total - 1, min(count, total))]
     by_class = [np.flatnonzero(labels == k) for k in np.unique(labels)]
     turns = [int(members[turn]) for turn in range(count) for members in by_class if turn < len(members)]
     return turns[:count]
@@ -182,7 +182,7 @@ def _from_archive(
             picture = Pillow.open(BytesIO(archive.read(name)))
             return Sample(f"test-{index}", classes[label], spec.display(picture))
 
-    return tuple(take(i) for i in _spread(np.array([label for _, label in names]))), take
+    return tuple(take(i) for i in _spread(np.array([label for _, label in names]), len(names))), take
 
 
 @cache

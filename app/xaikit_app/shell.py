@@ -294,6 +294,10 @@ def _body(view: View, found: dict[str, Page]) -> Any:
         return page.layout(view)
     except XaikitError as error:
         return ui.page(page.TITLE, "", ui.problem(error), _way_on(view.state.at(sample=None), found))
+    except Exception as error:  # one page that fails must not take the others with it
+        log.exception("the page %s could not be made", view.state.page)
+        text = f"an unforeseen {type(error).__name__} in this page; the app's log has the details"
+        return ui.page(page.TITLE, "", ui.problem(text), _way_on(view.state.at(sample=None), found))
 
 
 def _not_yet(name: str, job: Any) -> Any:

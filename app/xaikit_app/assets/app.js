@@ -62,7 +62,7 @@ window.dash_clientside = window.dash_clientside || {};
 (function () {
   "use strict";
   var xaikit = window.dash_clientside.xaikit;
-  var SIDE = 28, drawing = false, last = null;
+  var SIDE = 112, drawing = false, last = null;
 
   function pad() { return document.getElementById("explain-pad"); }
 
@@ -107,7 +107,7 @@ window.dash_clientside = window.dash_clientside || {};
   document.addEventListener("pointerup", function () { drawing = false; });
   document.addEventListener("pointercancel", function () { drawing = false; });
 
-  /* Each of 28 × 28 pixels is the mean of its square, as a scanner would see it. */
+  /* Each pixel that is sent is the mean of its square of the pad. */
   xaikit.readPad = function (clicks) {
     var canvas = pad();
     if (!clicks || !canvas) { return window.dash_clientside.no_update; }
@@ -136,6 +136,12 @@ window.dash_clientside = window.dash_clientside || {};
       window.requestAnimationFrame(function () { results.scrollIntoView({ block: "start" }); });
     }
     return "-1";
+  };
+
+  /* Whether the maps are of the input, target and seed that are chosen now. */
+  xaikit.upToDate = function (made, sample, target, seed) {
+    if (!made) { return true; }
+    return made[0] === sample && (made[1] || null) === (target || null) && Number(made[2] || 0) === Number(seed || 0);
   };
 
   xaikit.clearPad = function () {

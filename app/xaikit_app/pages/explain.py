@@ -55,6 +55,7 @@ def layout(view: View) -> Any:
         dcc.Store(id="explain-jobs", data=[]),
         dcc.Store(id="explain-predictions", data=[]),
         dcc.Store(id="explain-drawing"),
+        dcc.Store(id="explain-for"),
         dcc.Interval(id="explain-poll", interval=POLL_MS, disabled=True),
         dcc.Interval(id="explain-answer-poll", interval=POLL_MS, disabled=True),
         dcc.Interval(id="explain-gallery-poll", interval=POLL_MS, disabled=ready),
@@ -77,7 +78,9 @@ def _results(state: Address) -> Any:
         size="xs",
     )
     head = html.Div([dmc.Title("Why", order=2, className="card-title"), one_scale], className="results-head")
-    places = [html.Div(id="explain-running"), html.Div(id="explain-said"), head, html.Div(id="explain-shown")]
+    late = "These maps are of an earlier choice. Press Explain for the present one."
+    stale = html.Div(ui.hint(late), id="explain-stale", hidden=True)
+    places = [html.Div(id="explain-running"), html.Div(id="explain-said"), head, stale, html.Div(id="explain-shown")]
     return html.Section(places, id="explain-results", **{"aria-live": "polite", "aria-label": "Explanations"})
 
 
@@ -206,7 +209,7 @@ def _typed() -> Any:
                 minRows=4,
                 maxRows=12,
                 placeholder="Type or paste a text …",
-                maxLength=20_000,
+                inputProps={"maxLength": 20_000},
                 **{"aria-label": "Text"},
             ),
             dmc.Button("Use the text", id="explain-use-text", size="xs", w="fit-content"),
@@ -273,12 +276,13 @@ def _method_card(view: View) -> Any:
     ]
     unknown = [m for m in state.methods if m not in methods]
     wrong = [ui.problem(_unknown(unknown[0]), "This link names an unknown method")] if unknown else []
-    head = [
-        dmc.Title("Methods", order=2, className="card-title"),
-        dmc.Group(controls, align="flex-end", gap="sm"),
-        dmc.Button("Explain", id="explain-run", size="sm"),
-    ]
-    return ui.card(html.Div(head, className="card-head"), *wrong, html.Div(cards, className="methods"))
+    head = [dmc.Title("Methods", order=2, className="card-title"), dmc.Button("Explain", id="explain-run", size="sm")]
+    return ui.card(
+        html.Div(head, className="card-head"),
+        dmc.Group(controls, align="flex-end", gap="md", mb="md"),
+        *wrong,
+        html.Div(cards, className="methods"),
+    )
 
 
 def _unknown(name: str) -> str:
@@ -297,20 +301,25 @@ def _method(verdict: Any, chosen: bool, state: Address, description: Description
         checked=chosen and verdict.serves,
         disabled=not verdict.serves,
         label=spoken(method),
-        description=lead if verdict.serves else f"Not for this model: {_reason(verdict.remark)}",
+        description=None if verdict.serves else f"Not for this model: {_reason(verdict.remark)}",
         size="sm",
     )
     if not verdict.serves:
         return html.Div(box, className="method off")
     fields = forms.form(method, description, dict(state.parameters.get(method, {})), PATH)
-    more = [html.Details([html.Summary("Parameters"), dmc.Stack(fields, gap="xs", mt="xs")])] if fields else []
-    remark = [html.Div(verdict.remark, className="remark")] if verdict.remark else []
-    return html.Div([box, *remark, *more], className="method")
+    remark = f" Here it {verdict.remark}." if verdict.remark else ""
+    about = html.P(f"{lead}{remark}", className="about")
+    summary = html.Summary("About, parameters" if fields else "About")
+    changed = bool(state.parameters.get(method))
+    return html.Div(
+        [box, html.Details([summary, about, html.Div(fields, className="fields")], open=changed)], className="method"
+    )
 
 
 def _reason(remark: str) -> str:
     """Shorten what the doctor says to what a card needs: the other methods stand beside it."""
-    return remark.partition(": ")[2].partition("; use ")[0] or remark
+    said = remark.partition("; use ")[0]
+    return said.partition(": ")[2] or said
 
 
 # ---------------------------------------------------------------- what happens on it
@@ -473,10 +482,31 @@ def _drawing(pixels: list[int], spec: Any) -> Any:
     side = round(len(pixels) ** 0.5)
     if side * side != len(pixels) or not 8 <= side <= 512:
         raise InputError("the drawing did not arrive whole: draw it again")
-    drawn = np.clip(np.asarray(pixels, np.int64), 0, 255).astype(np.uint8).reshape(side, side, 1)
+    drawn = np.clip(np.asarray(pixels, np.int64), 0, 255).astype(np.uint8).reshape(side, side)
     if not drawn.any():
         raise InputError("the pad is empty: draw something first")
-    return spec.display(drawn)
+    return spec.display(centred(drawn, spec.shape[0])[..., None])
+
+
+def centred(drawn: Any, size: int) -> Any:
+    """Bring a drawing into the form that handwritten digits have: 20/28 of the side, its mass in the middle.
+
+    `drawn` (row, column) uint8, bright ink on black; gives (size, size) uint8. LeCun, Bottou, Bengio and Haffner,
+    "Gradient-Based Learning Applied to Document Recognition" (1998), section III.A.
+    """
+    from PIL import Image as Pillow
+
+    rows, columns = np.flatnonzero(drawn.any(1)), np.flatnonzero(drawn.any(0))
+    ink = drawn[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    factor = size * 20 / 28 / max(ink.shape)
+    height, width = (max(1, round(n * factor)) for n in ink.shape)
+    small = np.asarray(Pillow.fromarray(ink).resize((width, height), Pillow.Resampling.BOX), np.float64)
+    total = max(small.sum(), 1e-9)
+    middle = (small.sum(1) @ np.arange(height) / total, small.sum(0) @ np.arange(width) / total)
+    top, left = (int(np.clip(round((size - 1) / 2 - m), 0, size - n)) for m, n in zip(middle, small.shape, strict=True))
+    out = np.zeros((size, size), np.uint8)
+    out[top : top + height, left : left + width] = np.rint(small)
+    return out
 
 
 def _row(named: Mapping[str, Any], spec: Any) -> Any:
@@ -549,7 +579,7 @@ def _seen(value: Any, description: Description) -> Any:
     if spec.kind in ("Series", "Array") and np.ndim(value) <= 2:
         return html.Img(src=pictures.spark(value), alt="the input as a line", className="seen line")
     if spec.kind == "Table":
-        return ui.facts([(k, str(v)) for k, v in spec.display(value).items()])
+        return ui.facts([(k, f"{v:g}" if isinstance(v, float) else str(v)) for k, v in spec.display(value).items()])
     return html.Blockquote(_words(value, spec), className="seen-text")
 
 
@@ -621,6 +651,7 @@ def _register_runs(app: Dash, services: Services) -> None:
         Output("explain-jobs", "data"),
         Output("explain-poll", "disabled"),
         Output("explain-said", "children"),
+        Output("explain-for", "data"),
     )
 
     def asked(given: Sequence[Any]) -> Asked:
@@ -662,7 +693,7 @@ def _register_runs(app: Dash, services: Services) -> None:
             return restore(search, given, one_scale)
         if isinstance(cause, dict) and any(cancels):
             _let_go(services, cause["job"])
-        return _progress(services, jobs, one_scale, changed=cause == "explain-scale")
+        return *_progress(services, jobs, one_scale, changed=cause == "explain-scale"), no_update
 
     def start(before: list[dict[str, Any]], given: Sequence[Any], one_scale: bool) -> Any:
         for old in before:
@@ -675,12 +706,12 @@ def _register_runs(app: Dash, services: Services) -> None:
                 raise UsageError("choose at least one method first")
             jobs = _submitted(services, wanted)
         except XaikitError as error:
-            return ui.problem(error), no_update, [], True, ""
-        return _progress(services, jobs, one_scale, changed=True)
+            return ui.problem(error), no_update, [], True, "", no_update
+        return *_progress(services, jobs, one_scale, changed=True), choice(given)
 
     def restore(search: str | None, given: Sequence[Any], one_scale: bool) -> Any:
         """Show at once what a link names, where its results are stored; nothing is calculated unasked."""
-        nothing = (no_update, no_update, no_update, True, no_update)
+        nothing = (no_update, no_update, no_update, True, no_update, no_update)
         if "methods=" not in (search or ""):
             return nothing
         try:
@@ -690,7 +721,11 @@ def _register_runs(app: Dash, services: Services) -> None:
             return ui.problem(error, "This link names something that is not here"), *nothing[1:]
         if not units or any(services.stored(unit) is None for _, _, unit in units):
             return nothing
-        return _progress(services, _submitted(services, wanted), one_scale, changed=True)
+        return *_progress(services, _submitted(services, wanted), one_scale, changed=True), choice(given)
+
+    def choice(given: Sequence[Any]) -> list[Any]:
+        """Give what maps belong to: sample, target and seed as the browser has them."""
+        return [given[1], given[-3], given[-2]]
 
     app.clientside_callback(
         "function (...given) { return window.dash_clientside.xaikit.showResults(...given); }",
@@ -699,6 +734,15 @@ def _register_runs(app: Dash, services: Services) -> None:
         Input("explain-shown", "children"),
         State("explain-run", "n_clicks"),
         prevent_initial_call=True,
+    )
+
+    app.clientside_callback(
+        "function (...given) { return window.dash_clientside.xaikit.upToDate(...given); }",
+        Output("explain-stale", "hidden"),
+        Input("explain-for", "data"),
+        Input("explain-sample", "data"),
+        Input("explain-target", "value"),
+        Input("explain-seed", "value"),
     )
 
     @app.callback(
