@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from xaikit.arrays import SPACE
 
@@ -63,6 +63,28 @@ def _upsample(lo: int, hi: int, k: int, s: int, p: int, d: int) -> tuple[int, in
 
 
 _SEEN = {"window": _window, "transposed": _transposed, "upsample": _upsample}
+
+
+class Call(Protocol):
+    """What the walks over a graph read of a layer, or of an adapter's own record of one."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def parents(self) -> tuple[str, ...]: ...
+
+
+def flattened(layers: Mapping[str, Call], name: str) -> str | None:
+    """Name the layer or input whose places a layer reads in a row, flattened before it; None where none were."""
+    flat = False
+    while name in layers and len(layers[name].parents) == 1:
+        name = layers[name].parents[0]
+        kind = layers[name].kind if name in layers else "input"
+        if kind in ("flatten", "reshape"):
+            flat = True
+        elif flat or kind not in ("dropout", "identity", "relu"):
+            break
+    return name if flat else None
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,8 @@ class Kernel:
     """What a convolution or dense layer multiplies its input by, in one layout for all frameworks.
 
     `values` (filter, *space, in): a filter of a grouped convolution sees the `in` channels of its group only, those
-    from (f // (filters / groups)) · in on. `bias` (filter,) or None. Dense layers have no space.
+    from (f // (filters / groups)) · in on. `bias` (filter,) or None. Dense layers have no
+    space; behind a flattening their `in` runs over places with the channel last.
     """
 
     values: Array

@@ -1,6 +1,7 @@
 """The kernels of torch's convolutions and dense layers in the neutral layout (filter, *space, in)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,14 @@ def kernel_of_call(record: Record, weights: Sequence[Array]) -> Kernel | None:
     neutral = _neutral(record.kind, kernels[0], None, groups)
     bias = next((w for w in weights if w.shape == neutral.values.shape[:1]), None)
     return Kernel(neutral.values, bias, groups)
+
+
+def channels_last(kernel: Kernel, own: Sequence[str], shape: Sequence[int]) -> Kernel:
+    """Bring what a dense layer reads of flattened places, with these axes and lengths, into the order channels last."""
+    if "channel" not in own or kernel.values.shape[1:] != (np.prod(shape),):
+        return kernel
+    placed = np.moveaxis(kernel.values.reshape(-1, *shape), own.index("channel") + 1, -1)
+    return replace(kernel, values=placed.reshape(kernel.values.shape))
 
 
 def _neutral(kind: str, weight: Array, bias: Array | None, groups: int) -> Kernel:

@@ -13,14 +13,14 @@ from torch.nn.utils import parametrize
 
 from xaikit.arrays import Array, Tensors, each, leaves, rows
 from xaikit.errors import InputError, ModelError, NotSupported, UnknownName, XaikitError
-from xaikit.graph import Layer
+from xaikit.graph import Layer, flattened
 from xaikit.inputs import Array as ArraySpec
 from xaikit.inputs import Classes, Raw, ScoreKind
 from xaikit.model import Kernel, Layout, Network, Pull, Rule, Run, Seed, canonical_hash
 from xaikit_torch._calls import Reached, module_paths
 from xaikit_torch._exported import Exported
 from xaikit_torch._graph import Axes
-from xaikit_torch._kernels import kernel_of, kernel_of_call
+from xaikit_torch._kernels import channels_last, kernel_of, kernel_of_call
 from xaikit_torch._private import is_exported_program, unwrapped, version
 from xaikit_torch._state import borrowed
 from xaikit_torch._trace import Record, Trace, Tracer, layer
@@ -499,7 +499,25 @@ class TorchModel(Network):
         weights, module = self.weights(layer), self._modules().get(layer.partition(":")[0])
         found = None if module is None else kernel_of(module)
         record = self._records.get(layer) if found is None else None
-        return kernel_of_call(record, list(weights.values())) if record is not None else found
+        found = kernel_of_call(record, list(weights.values())) if record is not None else found
+        if found is None or found.values.ndim > 2:
+            return found
+        return channels_last(found, *self._flattened(layer))
+
+    def _flattened(self, layer: str) -> tuple[Axes, tuple[int, ...]]:
+        """Give the network's own axes, and their lengths, of what is flattened before a layer."""
+        name = flattened(self._records, layer)
+        if name is not None and name in self._records:
+            record = self._records[name]
+            return record.own[1:], record.shape[1:]
+        spec = None if name is None else self._spec_of(name) or self.inputs
+        axes = (
+            None if spec is None or isinstance(spec, Raw) else self._input_axes(spec, self.layout, len(spec.shape) + 1)
+        )
+        if spec is None or axes is None:
+            return (), ()
+        order = _arrangement(len(axes), self.layout) if self._moves(spec) else range(len(axes))
+        return axes[1:], tuple((0, *spec.shape)[i] for i in order)[1:]
 
     kernel.__doc__ = Network.kernel.__doc__
 

@@ -139,6 +139,16 @@ def test_ranges_by_layer_by_map_and_for_all() -> None:
     assert all(p.scale.kind == "sequential" for p in tiled("layer"))
 
 
+def test_more_layers_have_fewer_maps_each() -> None:
+    a = activations(draws(1, 3, 3, 100), ("sample", "height", "width", "channel"))
+    two = replace(a, values={"one": a["layer"], "two": a["layer"]}, axes=dict.fromkeys(("one", "two"), a.axes["layer"]))
+    for result, most in ((a, 64), (two, 32)):
+        for panel in panels(result).panels:
+            if isinstance(panel, TilesPanel):
+                assert len(panel.tiles) == most
+                assert f"The {most} highest of 100 channels are shown." in panel.facts
+
+
 def test_series_and_units() -> None:
     over_time = activations(draws(1, 9, 4), ("sample", "time", "channel"))
     panel = next(p for p in panels(over_time).panels if isinstance(p, MapPanel))

@@ -232,8 +232,8 @@ def test_parts_keep_their_numbers_and_results_are_stored(framework: str, tmp_pat
 def test_shipped_networks_have_the_same_filters_in_both_frameworks(name: str) -> None:
     models = [xk.zoo.load(name, framework) for framework in ADAPTERS]
     for layer in models[0].layers.values():
-        if layer.kind == "conv":
+        if layer.kind in ("conv", "dense"):
             ours, theirs = (xk.filters(m, layer.name) for m in models)
             assert_array_equal(ours.values, theirs.values)
             assert_array_equal(ours.bias, theirs.bias)
-            assert ours.order == theirs.order
+            assert (ours.order, ours.axes) == (theirs.order, theirs.axes)

@@ -191,7 +191,7 @@ def activation_figure(result: Activations, ranges: Range = "layer") -> Figure:
     rows: list[tuple[Panel | None, ...]] = []
     for k, (i, name) in enumerate(shown):
         given = _input(result, i) if k == 0 or shown[k - 1][0] != i else None
-        panel = _layer(result, i, name, scales[name], ranges == "map")
+        panel = _layer(result, i, name, scales[name], ranges == "map", max(TILES // len(shown), 2 * ACROSS))
         rows.append((given, panel) if _has_picture(result) else (panel,))
     notes = [f"{len(shown)} of {len(cases)} maps of layers are shown: ask for fewer layers or samples."]
     return Figure(
@@ -203,28 +203,28 @@ def activation_figure(result: Activations, ranges: Range = "layer") -> Figure:
     )
 
 
-def _layer(result: Activations, i: int, name: str, scale: Scale, own: bool) -> Panel:
+def _layer(result: Activations, i: int, name: str, scale: Scale, own: bool, most: int) -> Panel:
     values, axes = result[name][i], result.axes[name][1:]
     if values.ndim == 1:
         return _units(values, name)
     if values.ndim == 2:
         return _over_time(values, axes, name, scale)
-    return _maps(result, i, name, scale, own)
+    return _maps(result, i, name, scale, own, most)
 
 
-def _maps(result: Activations, i: int, name: str, scale: Scale, own: bool) -> TilesPanel:
+def _maps(result: Activations, i: int, name: str, scale: Scale, own: bool, most: int) -> TilesPanel:
     values = result[name][i]
     order = result.ranking(name, i)
     top = values.reshape(-1, values.shape[-1]).max(0)
     tiles = [
         Tile(_plane(values[..., c]), f"{c}", number(float(top[c]), 2), _scale(values[..., c]) if own else None)
-        for c in order[:TILES]
+        for c in order[:most]
     ]
     count, silent = values.shape[-1], int((~values.reshape(-1, values.shape[-1]).any(0)).sum())
     places = " × ".join(map(str, values.shape[:-1]))
     facts = ["Below each map: the channel's number, and its maximum."]
-    if count > TILES:
-        facts.append(f"The {TILES} highest of {count} channels are shown.")
+    if count > most:
+        facts.append(f"The {most} highest of {count} channels are shown.")
     if silent:
         facts.append(f"{_many(silent, 'channel')} of {count} {'is' if silent == 1 else 'are'} zero everywhere here.")
     return TilesPanel(

@@ -8,7 +8,7 @@ import numpy as np
 from xaikit.arrays import SPACE, Array
 from xaikit.attribution import origin_of, require_wrapped
 from xaikit.errors import NotSupported
-from xaikit.graph import Layer
+from xaikit.graph import Layer, flattened
 from xaikit.inputs import Image, InputSpec
 from xaikit.model import Kernel, Model
 from xaikit.results import Filters
@@ -24,8 +24,8 @@ def filters(model: Model, layer: str) -> Filters:
     """Give the kernels of a convolution or dense layer as Filters: (filter, *space, in), raw.
 
     Convolutions of any rank, grouped, depthwise and transposed ones; a separable convolution gives the one kernel that
-    its two steps are together. A dense layer has no space, unless it reads the input itself: then its weights have the
-    input's shape. Raises UnknownName for a layer that the model has not, and NotSupported for one without kernels,
+    its two steps are together. A dense layer has no space, unless it reads flattened places: its weights then have
+    their shape. Raises UnknownName for a layer that the model has not, and NotSupported for one without kernels,
     with the nearest that have.
     """
     require_wrapped(model, "filters")
@@ -53,18 +53,27 @@ def filters(model: Model, layer: str) -> Filters:
 
 
 def _placed(model: Model, kernel: Kernel, layer: Layer | None) -> tuple[Array, tuple[str, ...]]:
-    """Give the values with the names of their axes of space; weights on a flattened input in the input's shape."""
+    """Give the values with the names of their axes of space; those of a dense layer in the shape that was flattened."""
     values = kernel.values
     if values.ndim > 2 or layer is None:
         return values, _space(values.ndim - 2)
+    axes, shape = _flattened(model, layer.name)
+    if len(axes) < 2 or values.shape[1] != np.prod(shape) or values.shape[1] == shape[-1]:
+        return values, ()
+    return values.reshape(-1, *shape), axes[:-1]
+
+
+def _flattened(model: Model, layer: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Give axes, the channel last, and lengths of what is flattened before a layer; nothing where that is not known."""
+    name = flattened(model.layers, layer)
     spec = model.inputs
-    if not isinstance(spec, InputSpec) or spec.kind not in ("Image", "Series"):
-        return values, ()
-    if _source(model.layers, layer, (*THROUGH, "flatten", "reshape")) is None or values.shape[1] != np.prod(spec.shape):
-        return values, ()
-    if getattr(model, "layout", "as-given") != "channels-first":
-        return values.reshape(-1, *spec.shape), spec.axes[:-1]
-    return np.moveaxis(values.reshape(-1, spec.shape[-1], *spec.shape[:-1]), 1, -1), spec.axes[:-1]
+    if name is not None and name in model.layers:
+        before = model.layers[name]
+        if before.axes[-1:] == ("channel",) and None not in before.shape:
+            return before.axes[1:], tuple(int(n or 0) for n in before.shape)
+    elif name is not None and isinstance(spec, InputSpec) and spec.kind in ("Image", "Series"):
+        return spec.axes, spec.shape
+    return (), ()
 
 
 def _space(rank: int) -> tuple[str, ...]:
