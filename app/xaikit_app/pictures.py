@@ -29,7 +29,8 @@ from xaikit.render._layout import plan
 WIDTH = 420
 SMALL = 64
 THEMES = ("light", "dark")
-EDGE = 6.0
+EDGE, LABELS = 6.0, 24.0
+"""What is left of the margins around a drawing, and on its left, where long numbers of an axis end."""
 VIEW, PAPER = re.compile(r'viewBox="[^"]*" width="\d+" height="\d+"'), re.compile(r"background:#[0-9a-f]{6}")
 """Where an SVG says its size, and its paper."""
 
@@ -89,8 +90,8 @@ def _cut(bare: Figure, theme: str) -> str:
     """Draw a figure of one panel, cut out of its margins and without paper of its own."""
     box = plan(bare).cells[0].body
     svg: str = draw(bare, "svg", theme=theme)
-    width, height = box.width + 2 * EDGE, box.height + 2 * EDGE
-    seen = f'viewBox="{box.x - EDGE:g} {box.y - EDGE:g} {width:g} {height:g}" width="{width:.0f}" height="{height:.0f}"'
+    x, y, width, height = box.x - LABELS, box.y - EDGE, box.width + LABELS + EDGE, box.height + 2 * EDGE
+    seen = f'viewBox="{x:g} {y:g} {width:g} {height:g}" width="{width:.0f}" height="{height:.0f}"'
     return PAPER.sub("background:none", VIEW.sub(seen, svg, count=1), count=1)
 
 

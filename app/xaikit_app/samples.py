@@ -209,7 +209,7 @@ def _made(description: Description) -> Iterator[Sample]:
 
 
 def _pictures(spec: Any) -> Iterator[Sample]:
-    if spec.shape == (9, 9, 1):
+    if spec.shape == (9, 9, 1) and spec.scale == 1:  # the set is -1 and 1
         images, labels = data.xo(SHOWN)
         yield from (Sample(f"draw-{i}", "XO"[labels[i]], images[i]) for i in range(SHOWN))
         return

@@ -10,7 +10,8 @@ from xaikit.jobs import Job, Local, Pool, Unit
 from xaikit.jobs.line import Line
 from xaikit.jobs.store import default_folder
 from xaikit.jobs.unit import unit_digest
-from xaikit_app import tasks
+from xaikit_app import tasks, work
+from xaikit_app.normals import Normals
 from xaikit_app.own import Own
 from xaikit_app.samples import Galleries
 from xaikit_app.settings import Choice, Settings, choices
@@ -41,9 +42,10 @@ class Services:
         folder = Path(settings.cache) if settings.cache else default_folder()
         self.own = Own(folder / "own", settings)
         self.galleries = Galleries(settings)
+        self.normals = Normals(settings)
         recipes = {_key(c.name, f): r for c in self.choices.values() for f, r in c.recipes.items()}
         objects = {c.name: c.model for c in self.choices.values() if c.model is not None}
-        modules = (tasks.__name__,)
+        modules = (tasks.__name__, work.__name__)
         self.pool = Pool(recipes, settings.workers, settings.queue, folder, modules=modules) if recipes else None
         self.local = Local(objects, settings.queue, folder) if objects else None
         self._descriptions: dict[str, Description] = {}

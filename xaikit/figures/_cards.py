@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from xaikit.figures._data import CurvePanel, Trace
 from xaikit.figures._words import brief, number, seconds, spoken
 
 Facts = dict[str, str]
@@ -78,6 +81,30 @@ def _group(output: str, metrics: Mapping[str, Any]) -> Measures:
         tuple(tuple(row) for row in metrics.get("confusion", ())),
         {name: curve for name, curve in quantiles.items() if curve},
         dict(metrics.get("iou") or {}),
+    )
+
+
+def error_curve(found: Measures) -> CurvePanel | None:
+    """Draw what share of the samples stays below which error; None where a card does not say it."""
+    if not found.quantiles:
+        return None
+    traces = tuple(
+        Trace(
+            f"{name} samples", np.array([float(q) for q in curve]), np.array(list(curve.values()), np.float64), k, k > 0
+        )
+        for k, (name, curve) in enumerate(found.quantiles.items())
+    )
+    # The very smallest error says little and would stretch the axis.
+    values = np.concatenate([t.y[1:] for t in traces])
+    wide = bool(values.min() > 0 and min(t.y[0] for t in traces) > 0 and values.max() / values.min() > 100)
+    kinds = " and ".join(found.quantiles)
+    return CurvePanel(
+        title="Error",
+        subtitle="logarithmic" if wide else "",
+        traces=traces,
+        x_label="per cent of the samples with at most this error",
+        logarithmic=wide,
+        alt=f"The error of {kinds} samples, from {number(float(values.min()))} to {number(float(values.max()))}.",
     )
 
 

@@ -12,12 +12,10 @@ import numpy as np
 
 from xaikit.arrays import Array
 from xaikit.figures import (
-    CurvePanel,
     Figure,
     ImagePanel,
     Measures,
     Panel,
-    Trace,
     about_lines,
     file_lines,
     measures,
@@ -29,6 +27,7 @@ from xaikit.figures import (
     recipe_lines,
     training_lines,
 )
+from xaikit.figures._cards import error_curve
 from xaikit.inputs import Classes, Image, Masks, Reconstruction, Table, Text
 from xaikit.render import draw, picture_png
 from xaikit.render.diagram import diagram
@@ -130,30 +129,8 @@ def _result(found: Measures) -> Result:
         (name, tuple(Cell.of(n, sum(row), i == k) for k, n in enumerate(row)))
         for i, (name, row) in enumerate(zip(found.classes, found.confusion, strict=False))
     )
-    return Result(found, rows, _quantiles(found))
-
-
-def _quantiles(found: Measures) -> str:
-    """The curve of errors: what share of the samples stays below which error."""
-    if not found.quantiles:
-        return ""
-    traces = tuple(
-        Trace(
-            f"{name} samples", np.array([float(q) for q in curve]), np.array(list(curve.values()), np.float64), k, k > 0
-        )
-        for k, (name, curve) in enumerate(found.quantiles.items())
-    )
-    # The very smallest error says little and would stretch the axis.
-    values = np.concatenate([t.y[1:] for t in traces])
-    wide = bool(values.min() > 0 and min(t.y[0] for t in traces) > 0 and values.max() / values.min() > 100)
-    panel = CurvePanel(
-        title="Error",
-        subtitle="logarithmic" if wide else "",
-        traces=traces,
-        x_label="per cent of the samples with at most this error",
-        logarithmic=wide,
-    )
-    return _svg(panel)[0]
+    errors = error_curve(found)
+    return Result(found, rows, _svg(errors)[0] if errors else "")
 
 
 # ---------------------------------------------------------------- layers
