@@ -24,7 +24,7 @@ def serve(settings: Settings, told: Callable[[str, str | None], None] | None = N
         server.serve_forever()
     finally:
         server.server_close()
-        app.services.close()  # type: ignore[attr-defined]
+        app.services.close()
 
 
 class Shown:

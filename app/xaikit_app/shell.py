@@ -9,7 +9,6 @@ import dash_mantine_components as dmc
 from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update, set_props
 
 from xaikit.errors import UnknownName, XaikitError
-from xaikit.jobs import Job
 from xaikit_app import ui
 from xaikit_app.pages import Page, View, pages
 from xaikit_app.services import Services
@@ -72,7 +71,7 @@ def create_app(settings: Settings | None = None) -> Dash:
         add_log_handler=False,
         on_error=_tell,
     )
-    app.services = services  # type: ignore[attr-defined]
+    app.services = services
     # An upload arrives as base64 inside JSON.
     app.server.config["MAX_CONTENT_LENGTH"] = int(settings.max_upload_bytes * 1.4) + MIB
     app.server.after_request(_harden)
@@ -240,10 +239,10 @@ def _register(app: Dash, services: Services, found: dict[str, Page]) -> None:
             return _lost(error, state, found, services)
         known = services.description(chosen)
         frameworks = [{"value": f, "label": SPOKEN.get(f, f)} for f in chosen.choice.frameworks if f]
-        ready = isinstance(known, Description)
-        body = _body(View(state, chosen, known, services), found) if ready else _not_yet(chosen.name, known)
-        nav = _nav(state, found, known if ready else None)
-        waits = isinstance(known, Job) and not known.done
+        if isinstance(known, Description):
+            body, nav, waits = _body(View(state, chosen, known, services), found), _nav(state, found, known), False
+        else:
+            body, nav, waits = _not_yet(chosen.name, known), _nav(state, found, None), not known.done
         return (
             body,
             nav,

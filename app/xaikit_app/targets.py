@@ -41,7 +41,7 @@ def _all(description: Description) -> Iterator[tuple[str, str, Any]]:
             for i, name in enumerate(getattr(one, "names", ())):
                 yield f"{output}.{i}", f"{output}: {name}", At(output=output, index=i)
     elif isinstance(spec, Masks):
-        height, width = description.inputs.shape[:2]
+        height, width = tuple(description.inputs.shape)[:2]
         for i, name in enumerate(spec.names):
             yield f"all-{i}", f"{name}, over the whole picture", Region(i, box=(0, 0, height, width))
     elif steps:
@@ -54,5 +54,5 @@ def _all(description: Description) -> Iterator[tuple[str, str, Any]]:
 
 def _steps(description: Description) -> int:
     """Count the steps of an output that is a sequence of class scores, 0 for any other."""
-    shape = description.layers[-1]["shape"] if description.layers else ()
+    shape: tuple[int | None, ...] = description.layers[-1]["shape"] if description.layers else ()
     return int(shape[0] or 0) if isinstance(description.outputs, Classes) and len(shape) == 2 else 0

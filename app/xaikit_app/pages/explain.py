@@ -774,7 +774,8 @@ def _register_runs(app: Dash, services: Services) -> None:
         view: list[str],
     ) -> dict[str, Any]:
         wanted = [i["method"] for c, i in zip(checked, method_ids, strict=True) if c]
-        entries, given = _entries(values, ticks, ids), {}
+        entries = _entries(values, ticks, ids)
+        given: dict[str, str] = {}
         for method in wanted:
             try:
                 own = forms.filled(method, entries.get(method, {}))
@@ -821,7 +822,8 @@ def _let_go(services: Services, id: str) -> None:
 
 def _progress(services: Services, jobs: list[dict[str, Any]], one_scale: bool, *, changed: bool) -> Any:
     """Give what runs, what is done (no_update while that is the same), the jobs, whether to rest, and a word on it."""
-    live, done = [], []
+    live: list[dict[str, Any]] = []
+    done: list[dict[str, Any]] = []
     for j in jobs:
         try:
             (done if services.job(j["id"]).done else live).append(j)
