@@ -20,7 +20,7 @@ WIDTH = 16
         optimizer="adam",
         learning_rate=2e-3,
         batch=8,
-        epochs=10,
+        epochs=35,
         schedule="cosine",
         warmup_epochs=0.5,
     ),
