@@ -12,7 +12,13 @@ from xaikit.model import Layout
 from xaikit_torch._loading import load_network
 from xaikit_torch._model import TorchModel
 
-_ZOO = {"build": "building", "set_weights": "building", "get_weights": "building", "fit": "training", "training_device": "training"}
+_ZOO = {
+    "build": "building",
+    "set_weights": "building",
+    "get_weights": "building",
+    "fit": "training",
+    "training_device": "training",
+}
 
 __all__ = ["TorchModel", "build", "fit", "get_weights", "load_network", "set_weights", "training_device", "wrap"]
 
