@@ -1,7 +1,6 @@
 """Uploads: what a browser sends, checked by its content and read by the model's spec."""
 
 import base64
-import binascii
 import warnings
 from io import BytesIO
 from pathlib import Path
@@ -48,7 +47,7 @@ def _bytes(contents: str, filename: str, settings: Settings) -> bytes:
         raise InputError(f"{filename} has {size:.1f} MiB; an upload has at most {settings.max_upload_mb:g} MiB")
     try:
         data = base64.b64decode(encoded, validate=True)
-    except binascii.Error:
+    except ValueError:
         raise InputError(f"{filename} did not arrive whole: try again") from None
     if not data:
         raise InputError(f"{filename} is empty")

@@ -1,0 +1,171 @@
+"""The page Explain in a real browser."""
+
+import os
+import signal
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+pytestmark = pytest.mark.slow
+SHOWN = "[data-testid=attribution]"
+RUNNING = "[data-testid=running]"
+TWO = "explain?model=xo_cnn&framework=torch&sample=test-0&methods=integrated-gradients,occlusion"
+LONG = "explain?model=mnist_cnn&framework=torch&methods=kernel-shap&kernel-shap.samples=400000&seed="
+
+
+def explained(page: Any, count: int) -> None:
+    """Press Explain and wait for that many maps, and for nothing to be under way."""
+    page.click("#explain-run")
+    page.wait_for_function(
+        f"document.querySelectorAll('{SHOWN}').length == {count} && !document.querySelector('{RUNNING}')"
+    )
+
+
+def pictures(page: Any) -> list[str]:
+    return [str(s) for s in page.eval_on_selector_all(f"{SHOWN} img", "images => images.map(i => i.src)")]
+
+
+def test_two_methods_side_by_side_and_from_the_store(tab: Any) -> None:
+    page = tab.open("explain?model=xo_cnn")
+    page.get_by_label("sample O").first.click()
+    page.wait_for_selector("[data-testid=prediction] .share.chosen >> text=O")
+    page.get_by_label("Grad-CAM", exact=True).uncheck(force=True)
+    page.get_by_label("Occlusion", exact=True).check(force=True)
+    explained(page, 2)
+    ours = page.locator(f"{SHOWN}[data-method=integrated-gradients]")
+    ours.get_by_text("Numbers").click()
+    numbers = ours.inner_text()
+    assert "completeness gap" in ours.locator(".reasons").inner_text()
+    for fact in ("explained for", "O ", "completeness gap", "seed", "model calls", "time", "steps = 50"):
+        assert fact in numbers
+    assert page.locator(".stored").count() == 0
+    assert "methods=integrated-gradients,occlusion" in page.url
+    before = pictures(page)
+    page.click("#explain-run")
+    page.wait_for_selector(".stored")
+    assert pictures(page) == before
+    assert len(set(before)) == 2
+
+
+def test_a_link_shows_the_same_in_a_fresh_session(tab: Any, chromium: Any, served: Any) -> None:
+    page = tab.open(TWO)
+    explained(page, 2)
+    other = chromium.new_context().new_page()
+    other.goto(page.url)
+    other.wait_for_selector(SHOWN)
+    assert pictures(other) == pictures(page)
+    assert other.locator(f"{SHOWN} .reasons").all_inner_texts() == page.locator(f"{SHOWN} .reasons").all_inner_texts()
+    other.context.close()
+
+
+def test_parameters_and_targets_travel_in_the_link(tab: Any) -> None:
+    page = tab.open("explain?model=xo_cnn&framework=torch&sample=test-0&target=1&seed=3&methods=lime&lime.samples=77")
+    explained(page, 1)
+    page.locator(SHOWN).get_by_text("Numbers").click()
+    numbers = page.inner_text(SHOWN)
+    assert "samples = 77" in numbers
+    assert "O " in numbers
+    assert "lime.samples=77" in page.url
+    assert "seed=3" in page.url
+    assert "target=1" in page.url
+
+
+def test_maps_of_an_earlier_input_say_so(tab: Any) -> None:
+    page = tab.open(TWO)
+    explained(page, 2)
+    assert page.locator("#explain-stale").is_hidden()
+    page.get_by_label("sample O").first.click()
+    page.wait_for_selector("#explain-stale:not([hidden])")
+    explained(page, 2)
+    page.wait_for_selector("#explain-stale[hidden]", state="attached")
+
+
+def test_both_frameworks_agree_on_screen(tab: Any) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("keras")
+    page = tab.open("explain?model=xo_cnn&framework=torch&sample=test-0&methods=integrated-gradients&compare=both")
+    explained(page, 2)
+    assert "PyTorch and Keras give the same map" in page.inner_text("[data-testid=agreement]")
+    assert page.locator("[data-testid=prediction]").count() == 2
+
+
+def test_cancelling_leaves_the_rest(tab: Any) -> None:
+    page = tab.open(f"{LONG}1")
+    page.click("#explain-run")
+    page.wait_for_selector(f"{RUNNING} .run-word:has-text('%')")
+    page.locator(RUNNING).get_by_role("button", name="Cancel").click()
+    page.wait_for_selector("text=You cancelled it.")
+    page.get_by_label("Kernel SHAP", exact=True).uncheck(force=True)
+    page.get_by_label("Saliency", exact=True).check(force=True)
+    explained(page, 1)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="workers are found through /proc")
+def test_a_killed_worker_is_told_and_replaced(tab: Any, served: Any) -> None:
+    page = tab.open(f"{LONG}2")
+    page.click("#explain-run")
+    page.wait_for_selector(f"{RUNNING} .run-word:has-text('%')")
+    for pid in served.workers():
+        os.kill(pid, signal.SIGKILL)
+    page.wait_for_selector(".problem >> text=was killed by SIGKILL")
+    page.get_by_label("Kernel SHAP", exact=True).uncheck(force=True)
+    page.get_by_label("Saliency", exact=True).check(force=True)
+    explained(page, 1)
+
+
+def test_uploads(tab: Any) -> None:
+    page = tab.open("explain?model=mnist_cnn")
+    page.get_by_role("tab", name="Upload").click()
+    box = page.locator("#explain-upload input[type=file]")
+    box.set_input_files({"name": "digit.png", "mimeType": "image/png", "buffer": png()})
+    page.wait_for_function("location.search.includes('sample=own-')")
+    page.wait_for_selector("[data-testid=prediction]")
+    kept = page.url
+    box.set_input_files({"name": "notes.png", "mimeType": "image/png", "buffer": b"not a picture at all"})
+    page.wait_for_selector("text=notes.png is not a picture: its content is text")
+    damaged = png()[:60] + b"\0" * 40
+    box.set_input_files({"name": "half.png", "mimeType": "image/png", "buffer": damaged})
+    page.wait_for_selector("#explain-note >> text=half.png")
+    assert page.url == kept
+
+
+def test_a_file_over_the_limit_stays_in_the_browser(tab: Any, tmp_path: Path) -> None:
+    page = tab.open("explain?model=mnist_cnn")
+    page.get_by_role("tab", name="Upload").click()
+    large = tmp_path / "large.png"
+    with large.open("wb") as file:
+        file.truncate(50 * 2**20)
+    sent: list[int] = []
+    page.on("request", lambda r: sent.append(len(r.post_data_buffer or b"")))
+    page.locator("#explain-upload input[type=file]").set_input_files(large)
+    page.wait_for_selector("text=large.png has 50.0 MiB; an upload has at most 2 MiB")
+    assert max(sent, default=0) < 2**20
+
+
+def test_a_drawing_is_answered(tab: Any) -> None:
+    page = tab.open("explain?model=mnist_cnn&framework=torch")
+    page.get_by_role("tab", name="Draw").click()
+    page.click("#explain-use-drawing")
+    page.wait_for_selector("text=the pad is empty")
+    box = page.locator("#explain-pad").bounding_box()
+    left, top = box["x"], box["y"]
+    page.mouse.move(left + 40, top + 30)
+    page.mouse.down()
+    page.mouse.move(left + 120, top + 30, steps=6)
+    page.mouse.move(left + 75, top + 140, steps=8)
+    page.mouse.up()
+    page.click("#explain-use-drawing")
+    page.wait_for_selector("[data-testid=prediction] .share.chosen .share-name >> text=7")
+
+
+def png() -> bytes:
+    """A bright stroke on black."""
+    pixels = np.zeros((40, 40), np.uint8)
+    pixels[5:35, 18:23] = 255
+    held = BytesIO()
+    Pillow.fromarray(pixels).save(held, "PNG")
+    return held.getvalue()
