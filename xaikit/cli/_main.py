@@ -25,6 +25,7 @@ def cli(ctx: click.Context, debug: bool) -> None:
     xaikit demo                                        the whole thing on one photo
     xaikit methods                                     what can be asked
     xaikit explain cats_vs_dogs photo.jpg -m lime      why this prediction
+    xaikit report mnist_cnn digits/ -m lime,grad-cam   many inputs, one page
     xaikit audit --help                                prove it later
 
     MODEL is a name from `xaikit zoo list`, a model.toml, or a .keras, .h5 or .pt2 file.
@@ -35,7 +36,8 @@ def cli(ctx: click.Context, debug: bool) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code.
 
-    0 ok, 1 crash, 2 usage, 4 an audit record does not hold, 5 input or model could not be loaded, 130 interrupted.
+    0 ok, 1 crash, 2 usage, 3 a report without some of its units, 4 an audit record does not hold, 5 input or model
+    could not be loaded, 130 interrupted.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     sys.exit(_run(arguments, debug="--debug" in arguments))

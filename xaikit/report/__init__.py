@@ -1,6 +1,21 @@
 """Results as documents that stand alone: no network, browser or script is needed to make or to read them."""
 
+from xaikit.report._collect import Explained, Explanations, Failure, collect
+from xaikit.report._folder import free
 from xaikit.report._model_page import write_model_page
+from xaikit.report._names import named
 from xaikit.report._page import write_page
+from xaikit.report._report import Written, write_report
 
-__all__ = ["write_model_page", "write_page"]
+__all__ = [
+    "Explained",
+    "Explanations",
+    "Failure",
+    "Written",
+    "collect",
+    "free",
+    "named",
+    "write_model_page",
+    "write_page",
+    "write_report",
+]
