@@ -53,7 +53,8 @@ def german_table() -> Table:
         "duration": Number(mean=20.74875, std=12.082244139128292),
         "age": Number(mean=35.9175, std=11.334822175490888),
     }
-    known = {**{name: Category(tuple(counts)) for name, counts in COUNTS.items()}, **numbers}
+    known: dict[str, Number | Category] = {name: Category(tuple(counts)) for name, counts in COUNTS.items()}
+    known.update(numbers)
     order = (
         "sex",
         "job",

@@ -20,7 +20,7 @@ LAST_STAGE = tuple(f"{kind}{number}" for number in range(15, 22) for kind in ("c
         optimizer="adam",
         learning_rate=3e-3,
         batch=32,
-        epochs=25,
+        epochs=14,
         schedule="cosine",
         augmentation=Augmentation(rotation=15.0, shift=0.1, zoom=0.15, horizontal_flip=True),
         fine_tuning=FineTuning(backbone="resnet20_cifar10", frozen_epochs=5, unfrozen=LAST_STAGE, learning_rate=3e-4),
