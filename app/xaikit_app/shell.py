@@ -19,6 +19,7 @@ from xaikit_app.tasks import Description
 
 log = logging.getLogger(__name__)
 POLL_MS = 300
+NAVBAR = {"width": 210, "breakpoint": "sm", "collapsed": {"mobile": True}}
 INDEX = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -128,7 +129,7 @@ def _frame(services: Services) -> Any:
                     dmc.AppShellMain(html.Div(ui.waiting("Starting …"), id="main", tabIndex="-1")),
                 ],
                 header={"height": 60},
-                navbar={"width": 210, "breakpoint": "sm", "collapsed": {"mobile": False}},
+                navbar=NAVBAR,
                 padding="lg",
                 id="shell",
             ),
@@ -142,6 +143,7 @@ def _frame(services: Services) -> Any:
 def _header(names: list[dict[str, str]]) -> Any:
     return dmc.Group(
         [
+            dmc.Burger(id="burger", opened=False, hiddenFrom="sm", size="sm", **{"aria-label": "Pages"}),
             html.A([ui.icon("logo"), html.Span("xaikit")], href="/", className="brand", title="explain trained models"),
             dmc.Group(
                 [
@@ -150,7 +152,7 @@ def _header(names: list[dict[str, str]]) -> Any:
                         data=names,
                         searchable=True,
                         allowDeselect=False,
-                        w=220,
+                        w={"base": 130, "sm": 220},
                         size="sm",
                         nothingFoundMessage="no such model",
                         **{"aria-label": "Model"},
@@ -267,6 +269,15 @@ def _register(app: Dash, services: Services, found: dict[str, Page]) -> None:
         Output({"type": "nav", "page": ALL}, "href"),
         Input("view-changes", "data"),
         State({"type": "nav", "page": ALL}, "href"),
+        prevent_initial_call=True,
+    )
+    app.clientside_callback(
+        "function (...given) { return window.dash_clientside.xaikit.unfold(...given); }",
+        Output("shell", "navbar"),
+        Output("burger", "opened"),
+        Input("burger", "opened"),
+        Input("url", "pathname"),
+        State("shell", "navbar"),
         prevent_initial_call=True,
     )
     app.clientside_callback(

@@ -125,9 +125,10 @@ def test_what_people_give_is_found_again(tmp_path: Path, value: Any) -> None:
         assert found == value
 
 
-@pytest.mark.parametrize("id", ["own-" + "0" * 32, "own-../../secret", "own-", "test-1"])
+@pytest.mark.parametrize("id", ["own-" + "0" * 32, "own-x/../../secret", "own-", "test-1"])
 def test_what_nobody_gave_is_not_found(tmp_path: Path, id: str) -> None:
     (tmp_path / "secret.json").write_text('{"value": "secret"}')
+    (tmp_path / "own" / "own-x").mkdir(parents=True)
     with pytest.raises(InputError, match="not kept here any more"):
         Own(tmp_path / "own", Settings()).get(id)
 
@@ -185,6 +186,12 @@ def test_the_core_finds_the_app_without_importing_it() -> None:
     program = "import sys, xaikit as xk; print(dir(xk.app), 'dash' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.strip() == "['Settings', 'create_app', 'serve', 'show'] False", done.stderr
+
+
+def test_the_app_of_the_core_is_this_one() -> None:
+    assert (xk.app.Settings, xk.app.create_app, xk.app.show) == (Settings, create_app, show)
+    with pytest.raises(AttributeError, match="it has Settings, create_app, serve, show"):
+        xk.app.run  # noqa: B018
 
 
 def test_without_dash_the_extra_is_named() -> None:

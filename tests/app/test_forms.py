@@ -49,7 +49,9 @@ def test_bounds_are_those_that_the_method_keeps() -> None:
     ],
 )
 def test_entries_become_parameters(method: str, entries: dict[str, Any], given: dict[str, Any]) -> None:
-    assert forms.filled(method, entries) == given
+    found = forms.filled(method, entries)
+    assert found == given
+    assert [type(v) for v in found.values()] == [type(v) for v in given.values()]  # 1 and 1.0 have two addresses
 
 
 def test_what_the_method_refuses_is_refused() -> None:

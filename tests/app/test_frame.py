@@ -80,3 +80,13 @@ def test_nothing_sticks_out_sideways(tab: Any, width: int) -> None:
     page = tab.open("explain?model=xo_cnn&framework=torch")
     page.wait_for_selector("[data-testid=prediction]")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_pages_fold_away_on_a_narrow_screen(tab: Any) -> None:
+    tab.page.set_viewport_size({"width": 360, "height": 700})
+    page = tab.open("explain?model=xo_cnn&framework=torch")
+    page.wait_for_selector("[data-testid=prediction]")
+    link = page.get_by_role("link", name="Explain", exact=True)
+    link.wait_for(state="hidden")
+    page.get_by_role("button", name="Pages").click()
+    link.wait_for(state="visible")

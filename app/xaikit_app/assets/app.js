@@ -49,6 +49,13 @@ window.dash_clientside = window.dash_clientside || {};
     });
   };
 
+  /* On a narrow screen the pages unfold with the burger, and fold when one is chosen. */
+  xaikit.unfold = function (opened, path, navbar) {
+    var asked = (window.dash_clientside.callback_context.triggered[0] || {}).prop_id || "";
+    var open = asked.indexOf("burger.") === 0 && opened;
+    return [Object.assign({}, navbar, { collapsed: { mobile: !open } }), open];
+  };
+
   xaikit.copyLink = function (clicks) {
     if (!clicks) { return nothing(); }
     var text = window.location.href;
