@@ -17,6 +17,8 @@ MOST = 72
 
 
 FRAME = (255, 120, 0)
+COLUMN = 32
+"""As many bars as stand below each other."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,28 +113,31 @@ def _tile(tile: Tile) -> Any:
 
 
 def bars(rows: Iterable[tuple[str, str | None, float]], label: str) -> Any:
-    """Give (name, address, value) as bars on one scale, each name a link where it leads somewhere.
+    """Give (name, address, value) as bars on one scale, in columns, each name a link where it leads somewhere.
 
     Bars begin on the left, or in the middle where a value is negative.
     """
     rows = list(rows)
     values = np.nan_to_num(np.array([v for _, _, v in rows], np.float64))
     limit, signed = float(np.abs(values).max(initial=0)) or 1.0, bool((values < 0).any())
-    cells: list[Any] = []
-    for (name, href, value), drawn in zip(rows, values, strict=True):
-        share = 100 * abs(float(drawn)) / limit * (0.5 if signed else 1.0)
-        side = {"right": "50%"} if drawn < 0 else {"left": "50%" if signed else "0"}
-        style = {**side, "width": f"{share:.2f}%", "background": sign_colour(float(drawn))}
-        cells += [
-            dcc.Link(name, href=href, className="bar-name") if href else html.Span(name, className="bar-name"),
-            html.Span(
-                html.Span(className="bar-fill", style=style),
-                className="bar-track" if signed else "bar-track plain-track",
-                **{"aria-hidden": "true"},
-            ),
-            html.Span(number(float(value)), className="bar-number"),
-        ]
-    return html.Div(cells, className="bars narrow", role="group", **{"aria-label": label})
+    columns = [
+        html.Div([cell for row in rows[k : k + COLUMN] for cell in _bar(*row, limit, signed)], className="bars narrow")
+        for k in range(0, len(rows), COLUMN)
+    ]
+    return html.Div(columns, className="bar-columns", role="group", **{"aria-label": label})
+
+
+def _bar(name: str, href: str | None, value: float, limit: float, signed: bool) -> list[Any]:
+    drawn = float(np.nan_to_num(value))
+    side = {"right": "50%"} if drawn < 0 else {"left": "50%" if signed else "0"}
+    width = f"{100 * abs(drawn) / limit * (0.5 if signed else 1.0):.2f}%"
+    fill = html.Span(className="bar-fill", style={**side, "width": width, "background": sign_colour(drawn)})
+    track = "bar-track" if signed else "bar-track plain-track"
+    return [
+        dcc.Link(name, href=href, className="bar-name") if href else html.Span(name, className="bar-name"),
+        html.Span(fill, className=track, **{"aria-hidden": "true"}),
+        html.Span(number(float(value)), className="bar-number"),
+    ]
 
 
 def key(scale: Scale, low: str, high: str) -> Any:

@@ -325,12 +325,10 @@ def _facts(scores: AnomalyScores, known: bool) -> list[tuple[str, Any]]:
         ("Model", f"{o.model}, {spoken(o.framework)}, {(o.fingerprint or 'no fingerprint')[:16]}")
     ]
     if known:
-        low, high = (percent(share) for share in cal.false_alarms)
         told += [
             ("Rule", f"{cal.rule}, level {cal.level:g}" if cal.level is not None else cal.rule),
             ("Normal samples", f"{len(cal):,}, scores {number(float(cal.scores.min()))} to "
              f"{number(float(cal.scores.max()))}"),
-            ("False alarms", f"{low} to {high} of new normal samples (90 % interval)"),
             ("p-value", number(float(scores.p_values[0]))),
         ]  # fmt: skip
     return [*told, ("Time", f"{seconds(o.seconds)}, on {o.device}")]
