@@ -40,6 +40,11 @@ def data_url(data: bytes, kind: str = "png") -> str:
     return f"data:image/{kind};base64,{b64encode(data).decode('ascii')}"
 
 
+def in_bytes(spec: Any) -> bool:
+    """Whether the display units of an Image spec are 0 to 255."""
+    return bool(spec.scale < 0.1)
+
+
 def photo(display: Any, spec: Any, width: int) -> str:
     """Give a displayed image as a data URL, about `width` pixels wide; small ones keep their pixels' edges."""
     from PIL import Image as Pillow

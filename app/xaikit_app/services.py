@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xaikit.errors import UnknownName, XaikitError
+from xaikit.errors import UnknownName, UsageError, XaikitError
 from xaikit.jobs import Job, Local, Pool, Unit
 from xaikit.jobs.line import Line
 from xaikit.jobs.store import default_folder
@@ -82,6 +82,19 @@ class Services:
             if job.status == "done":
                 return self._descriptions.setdefault(chosen.key, job.result())
             return job
+
+    def known(self, name: str, framework: str) -> tuple[Chosen, Description]:
+        """Give a model that a page shows, with its description. Raises UnknownName, UsageError while it is loaded."""
+        chosen = self.choose(State(model=name, framework=framework))
+        found = self.description(chosen)
+        if not isinstance(found, Description):
+            raise UsageError(f"{name} is still being loaded: try again in a moment")
+        return chosen, found
+
+    def both(self, chosen: Chosen) -> tuple[Chosen, ...]:
+        """Give a model in all its frameworks, the chosen one first."""
+        others = [f for f in chosen.choice.frameworks if f != chosen.framework]
+        return (chosen, *(self.choose(State(model=chosen.name, framework=f)) for f in others))
 
     # --- work -----------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from xaikit_app import Settings, create_app, serve, show
 from xaikit_app import targets as target_list
 from xaikit_app.own import Own
 from xaikit_app.pages import pages
-from xaikit_app.pages.explain import centred
+from xaikit_app.pages._giving import centred
 from xaikit_app.services import Services
 from xaikit_app.serving import exposed
 from xaikit_app.state import State
