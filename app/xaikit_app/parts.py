@@ -75,6 +75,7 @@ def register(app: Dash, services: Services, page: str, parts: Parts, view_of: Ca
         State(f"{page}-pending", "data"),
         State({"type": f"{page}-part", "part": ALL}, "id"),
         prevent_initial_call=True,
+        running=[(Output(f"{page}-poll", "disabled"), True, False)],  # of answers under way only the last would count
     )
     def bring(_: int | None, kept: dict[str, Any], ids: list[dict[str, str]]) -> Any:
         path, _, search = kept["href"].partition("?")
