@@ -20,8 +20,10 @@ from xaikit_app import targets as target_list
 from xaikit_app.own import Own
 from xaikit_app.pages import pages
 from xaikit_app.pages._giving import centred
+from xaikit_app.pages.explain import _maps
 from xaikit_app.services import Services
 from xaikit_app.serving import exposed
+from xaikit_app.showing import Explained
 from xaikit_app.state import State
 from xaikit_app.tasks import Description, describe
 
@@ -204,3 +206,14 @@ def test_without_dash_the_extra_is_named() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.startswith("MissingPackage the web app needs dash_mantine_components"), done.stderr
     assert "pip install 'xaikit[app]'" in done.stdout
+
+
+def test_a_map_that_cannot_be_drawn_leaves_the_others(app: Any) -> None:
+    described(app.services, State())
+    x = np.arange(36.0).reshape(6, 6, 1)
+    good = app.services.submit(Unit("adder", x, "occlusion", target=0)).result(30)
+    bad = replace(good, display=["no picture"])
+    parts = _maps([Explained("", "occlusion", good, False), Explained("", "lime", bad, False)], True)
+    text = str(parts)
+    assert text.count("'data-testid': 'attribution'") + text.count("data-testid='attribution'") == 1
+    assert "It was calculated, but cannot be drawn" in text

@@ -1,6 +1,7 @@
 """Explain: what the model answers to an input, and why, by one or several methods side by side."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ from xaikit_app.showing import Explained, shown
 from xaikit_app.state import State as Address
 from xaikit_app.tasks import Description
 
+log = logging.getLogger(__name__)
 PATH, TITLE, ICON, ORDER = "explain", "Explain", "bulb", 20
 FIRST = ("integrated-gradients", "grad-cam", "kernel-shap", "lime", "occlusion")
 """Which methods are chosen where the address names none: the first two that the model can serve."""
@@ -443,5 +445,16 @@ def _finished(services: Services, jobs: list[dict[str, Any]], one_scale: bool) -
                 wrong.append(ui.problem(job.error or "it gave no map", title))
         except XaikitError:
             wrong.append(ui.hint("Its result is no longer at hand: press Explain again.", title))
-    maps = shown(found, one_scale) if found else []
-    return [*wrong, *maps]
+    return [*wrong, *(_maps(found, one_scale) if found else [])]
+
+
+def _maps(found: list[Explained], one_scale: bool) -> list[Any]:
+    """Draw the maps together; where one cannot be drawn, each alone, so that it does not take the others with it."""
+    try:
+        return list(shown(found, one_scale))
+    except Exception as error:
+        log.exception("a map could not be drawn")
+        if len(found) > 1:
+            return [part for e in found for part in _maps([e], one_scale)]
+        title = f"{spoken(found[0].method)}, {spoken(found[0].framework)}"
+        return [ui.problem(f"It was calculated, but cannot be drawn: {error}", title)]
