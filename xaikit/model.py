@@ -410,6 +410,8 @@ class Network(ABC):
             if unknown:
                 raise UnknownName(f"output of {self.name}", unknown[0], output)
             self._outputs = {n: self._settle(asked.get(n), np.asarray(a), n) for n, a in output.items()}
+        elif isinstance(asked, Mapping):
+            raise ModelError(f"{self.name} gives one array, but its outputs name several: {', '.join(asked)}")
         else:
             self._outputs = self._settle(asked, np.asarray(output), None)
 

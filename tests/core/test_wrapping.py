@@ -46,6 +46,10 @@ def test_large_batches_are_cut():
 
 
 def test_outputs_are_checked_on_the_first_call():
+    two = {"a": xk.Values(["x"]), "b": xk.Values(["y"])}
+    net = xk.wrap(lambda a: a @ KERNEL, inputs=xk.Array((3,)), outputs=two)
+    with pytest.raises(ModelError, match="gives one array, but its outputs name several: a, b"):
+        net.run(np.eye(3))
     net = xk.wrap(lambda a: a @ KERNEL, inputs=xk.Array((3,)), outputs=xk.Classes(["a", "b", "c"]))
     with pytest.raises(ModelError, match="gives 2 numbers, but its outputs name 3"):
         net.run(np.eye(3))

@@ -19,7 +19,7 @@ from xaikit.data.pictures import (
 )
 from xaikit.data.reviews import CHARACTERS, characters, imdb, imdb_multi_hot
 from xaikit.data.series import art_daily, ecg5000_normal, naive, nyc_taxi
-from xaikit.data.shapes import SHAPES, shapes
+from xaikit.data.shapes import shapes
 from xaikit.data.tables import german_credit
 from xaikit.errors import UnknownName
 
@@ -169,9 +169,9 @@ SETS: Mapping[str, DataSet] = {
     ),
     "shapes": DataSet(
         name="shapes",
-        classes=SHAPES,
+        classes=("background", "shape"),
         origin="drawn by xaikit.data.draw_shapes: circles, rectangles and triangles over each other on a noisy ground, "
-        "128×128 pixels, with the class of every pixel",
+        "128×128 pixels, with the pixels that belong to a shape",
         licence="Apache-2.0, as this package",
         split="800 drawings with seed 0 for training, 200 with seed 1 for testing",
         read=shapes,

@@ -85,5 +85,9 @@ def _texture(rng: np.random.Generator, strength: float) -> Array:
 
 @cache
 def shapes(split: Split = "train") -> Part:
-    """Give what `draw_shapes` draws: 800 pictures with seed 0 for training, 200 with seed 1 for testing."""
-    return Part(*(draw_shapes(800, seed=0) if split == "train" else draw_shapes(200, seed=1)))
+    """Give what `draw_shapes` draws, and which pixels belong to any shape: y (sample, 128, 128) of zeros and ones.
+
+    800 pictures with seed 0 for training, 200 with seed 1 for testing.
+    """
+    x, kinds = draw_shapes(800, seed=0) if split == "train" else draw_shapes(200, seed=1)
+    return Part(x, (kinds > 0).astype(np.int64))

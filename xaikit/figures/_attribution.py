@@ -194,8 +194,9 @@ def _painter(s: _Shown) -> Callable[[_Shown], Panel]:
     spec, axes = s.result.input_spec, s.axes
     if isinstance(spec, Table):
         return _columns
-    if isinstance(spec, Text) and axes == ("token",):
-        return _tokens
+    if isinstance(spec, Text):
+        one_a_token = s.values.shape == spec.shape
+        return _tokens if one_a_token else _bars if s.values.ndim == 1 else _plane
     if isinstance(spec, Image) or {"height", "width"} <= set(axes):
         return _map
     if axes in (("time", "channel"), ("time",)):
