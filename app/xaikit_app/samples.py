@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -53,7 +54,7 @@ class Gallery:
         self.name, self.description, self.home = name, description, home
         self.shown: tuple[Sample, ...] = ()
         self.note = ""
-        self.ready = threading.Event()
+        self.ready, self.started = threading.Event(), time.monotonic()
         self._find: Callable[[int], Sample] | None = None
         threading.Thread(target=self._load, daemon=True, name=f"gallery-{name}").start()
 

@@ -1,5 +1,6 @@
 """Samples to choose from: a gallery of links, each the address of the same view of another sample, and an upload."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,8 +19,8 @@ from xaikit_app.state import read
 from xaikit_app.tasks import Description
 from xaikit_app.uploads import ACCEPTED, read_upload
 
-PATIENCE = 3.0
-"""Seconds that a page waits for the gallery of a model before it goes on without."""
+PATIENCE = 8.0
+"""Seconds from the start of a gallery that pages wait for it; after them they are shown without."""
 THUMB = 72
 WORDS = 90
 """How many characters of a text a thumbnail shows."""
@@ -30,7 +31,7 @@ def shelf(view: Any) -> Gallery | None:
     if isinstance(view.description.inputs, Mapping):
         return None
     gallery: Gallery = view.services.galleries.of(view.chosen.name, view.description)
-    gallery.ready.wait(PATIENCE)
+    gallery.ready.wait(max(0.0, gallery.started + PATIENCE - time.monotonic()))
     return gallery
 
 

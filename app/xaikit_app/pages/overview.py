@@ -46,6 +46,7 @@ def layout(view: View) -> Any:
     """Give the page."""
     card = card_of(view)
     known = view.description
+    view.services.galleries.of(view.chosen.name, known)  # fills itself meanwhile, for the pages after this one
     title = card.title if card is not None else view.chosen.choice.title
     lead = _sentence(card.task) if card is not None else "Your own model: what is known of it."
     start = dmc.Group([_start(view, "explain", "Explain an answer"), _start(view, "layers", "Look inside")], gap="sm")
