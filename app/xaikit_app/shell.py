@@ -4,6 +4,7 @@ import logging
 import threading
 from importlib import import_module
 from typing import Any
+from uuid import uuid4
 
 import dash_mantine_components as dmc
 from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update, set_props
@@ -104,7 +105,14 @@ def _tell(error: Exception) -> Any:
     else:
         log.exception("an unforeseen error in a callback", exc_info=error)
         text = f"an unforeseen {type(error).__name__} in the app; its log has the details"
-    notice = {"action": "show", "id": "problem", "title": "That did not work", "message": text, "color": "red"}
+    # An id of its own, or a second notice would not appear while the first is shown.
+    notice = {
+        "action": "show",
+        "id": f"problem-{uuid4().hex}",
+        "title": "That did not work",
+        "message": text,
+        "color": "red",
+    }
     set_props("notices", {"sendNotifications": [{**notice, "autoClose": 12000}]})
 
 

@@ -207,7 +207,7 @@ def _verdict(result: AnomalyScores, i: int) -> Badge:
     score, threshold = float(result.values[i]), result.threshold
     if not np.isfinite(score):
         return Badge("fail", "the score is not a number")
-    said = f"{number(score / threshold, 2)} × the threshold" if threshold > 0 else f"threshold {number(threshold)}"
+    said = f"{number(score / threshold, 3)} × the threshold" if threshold > 0 else f"threshold {number(threshold)}"
     below, of = int((result.calibration.scores < score).sum()), len(result.calibration)
     rank = f"above {'all' if below == of else f'{below:,} of'} {of:,} normal samples"
     return Badge("warn" if result.flags[i] else "ok", f"{'anomalous' if result.flags[i] else 'normal'}: {said}, {rank}")
