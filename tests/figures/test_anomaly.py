@@ -80,7 +80,7 @@ def test_a_picture_is_shown_with_its_reconstruction_difference_parts_and_score()
     assert_allclose(parts.values.sum(), pictures().values[1])
     assert "half of it in 29 % of the places" in parts.facts[0]
     assert score.badge.level == "warn"
-    assert score.badge.text == "anomalous: 2.2 × the threshold, above all 200 normal samples"
+    assert score.badge.text == "anomalous: 2.15 × the threshold, above all 200 normal samples"
 
 
 def test_normal_samples_are_paler_than_others() -> None:
@@ -89,7 +89,7 @@ def test_normal_samples_are_paler_than_others() -> None:
     assert ranges[0] == ranges[1]
     first = figure.rows[0][-1]
     assert first.badge.level == "ok"
-    assert first.badge.text.startswith("normal: 0.026 × the threshold, above 0 of 200 normal samples")
+    assert first.badge.text.startswith("normal: 0.0262 × the threshold, above 0 of 200 normal samples")
 
 
 def test_the_figure_says_how_many_and_by_which_rule() -> None:
