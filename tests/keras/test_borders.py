@@ -333,7 +333,7 @@ def test_wrap_refuses_what_is_no_network(monkeypatch):
 
 def test_the_package_offers_what_an_adapter_has():
     assert set(xaikit_keras.__all__) == {
-        *("KerasModel", "build", "fit", "get_weights", "load_network", "set_weights", "wrap"),
+        *("KerasModel", "build", "fit", "get_weights", "load_network", "set_weights", "training_device", "wrap"),
     }
     for name in xaikit_keras.__all__:
         assert callable(getattr(xaikit_keras, name))
