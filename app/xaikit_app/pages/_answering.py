@@ -37,9 +37,12 @@ def register(app: Dash, services: Services) -> None:
         State("explain-view", "data"),
         running=[(Output("explain-answer-poll", "disabled"), True, False)],
     )
-    def ask(sample: str | None, both: bool, polled: int | None, ids: list[str], view: list[str]) -> Any:
+    def ask(sample: str | None, both: bool, polled: int | None, kept: dict[str, Any], view: list[str]) -> Any:
         if not sample:
-            return dmc.Text("Choose or give an input.", c="dimmed", size="sm"), [], True
+            return dmc.Text("Choose or give an input.", c="dimmed", size="sm"), {}, True
+        # Dash drops an answer that a newer request overtakes, so what is kept may belong to an earlier sample.
+        asked = [sample, bool(both)]
+        ids = kept["jobs"] if kept.get("asked") == asked else []
         try:
             chosen, description = services.known(*view)
             value = services.sample(chosen, description, sample)
@@ -49,8 +52,9 @@ def register(app: Dash, services: Services) -> None:
                 wanted = services.both(chosen) if both else (chosen,)
                 jobs = [services.submit(Unit(c.key, value, task="predict")) for c in wanted]
         except XaikitError as error:
-            return ui.problem(error, "This input cannot be used"), [], True
-        return _answer(jobs, description, value), [job.id for job in jobs], all(job.done for job in jobs)
+            return ui.problem(error, "This input cannot be used"), {}, True
+        now = {"asked": asked, "jobs": [job.id for job in jobs]}
+        return _answer(jobs, description, value), now, all(job.done for job in jobs)
 
 
 def _answer(jobs: Sequence[Job], description: Description, value: Any) -> Any:

@@ -53,7 +53,8 @@ def layout(view: View) -> Any:
         dcc.Store(id="explain-view", data=[view.chosen.name, view.chosen.framework]),
         dcc.Store(id="explain-sample", data=sample),
         dcc.Store(id="explain-jobs", data=[]),
-        dcc.Store(id="explain-predictions", data=[]),
+        dcc.Store(id="explain-predictions", data={}),
+        dcc.Store(id="explain-clicked", data=0),
         dcc.Store(id="explain-drawing"),
         dcc.Store(id="explain-for"),
         dcc.Interval(id="explain-poll", interval=POLL_MS, disabled=True),
@@ -214,6 +215,7 @@ def _register_runs(app: Dash, services: Services) -> None:
         Output("explain-poll", "disabled"),
         Output("explain-said", "children"),
         Output("explain-for", "data"),
+        Output("explain-clicked", "data"),
     )
 
     def asked(given: Sequence[Any]) -> Asked:
@@ -235,6 +237,7 @@ def _register_runs(app: Dash, services: Services) -> None:
         Input({"type": "explain-cancel", "job": ALL}, "n_clicks"),
         Input("explain-scale", "checked"),
         State("explain-jobs", "data"),
+        State("explain-clicked", "data"),
         State("url", "search"),
         *controls,
         running=[(Output("explain-poll", "disabled"), True, False)],
@@ -245,17 +248,18 @@ def _register_runs(app: Dash, services: Services) -> None:
         cancels: list[int | None],
         one_scale: bool,
         jobs: list[dict[str, Any]],
+        clicked: int,
         search: str | None,
         *given: Any,
     ) -> Any:
         cause = ctx.triggered_id
-        if cause == "explain-run" and clicks:
-            return start(jobs, given, one_scale)
+        if clicks and clicks != clicked:  # also when the answer to the click itself was overtaken by a later request
+            return *start(jobs, given, one_scale), clicks
         if cause is None or not jobs:
-            return restore(search, given, one_scale)
+            return *restore(search, given, one_scale), no_update
         if isinstance(cause, dict) and any(cancels):
             _let_go(services, cause["job"])
-        return *_progress(services, jobs, one_scale, changed=cause == "explain-scale"), no_update
+        return *_progress(services, jobs, one_scale, changed=cause == "explain-scale"), no_update, no_update
 
     def start(before: list[dict[str, Any]], given: Sequence[Any], one_scale: bool) -> Any:
         for old in before:
