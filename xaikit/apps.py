@@ -1,7 +1,6 @@
 """The web app, found through an entry point: the core knows its name and no more."""
 
 from importlib import import_module
-from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any
 
@@ -31,6 +30,8 @@ class App:
 
 def package() -> ModuleType:
     """Import the package of the app. Raises MissingPackage with the pip command."""
+    from importlib.metadata import entry_points  # takes thirty milliseconds
+
     for point in entry_points(group=GROUP):
         try:
             import_module("dash_mantine_components")

@@ -5,14 +5,16 @@ import importlib.util
 import tomllib
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xaikit.errors import MissingPackage, ModelError, UnknownName, UnsafeFile, UsageError
 from xaikit.inputs import INPUTS, OUTPUTS, specs_from_dict
 from xaikit.model import CallableModel, Model, Network
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "xaikit.adapters"
 FILES = {".keras": "keras", ".h5": "keras", ".pt2": "torch"}
@@ -21,8 +23,10 @@ PICKLES = (".pkl", ".pickle", ".joblib", ".dill", ".npy", ".bin", ".ckpt")
 
 
 @cache
-def adapters() -> Mapping[str, EntryPoint]:
+def adapters() -> "Mapping[str, EntryPoint]":
     """Give the installed adapters by the root module of their framework, without importing any."""
+    from importlib.metadata import entry_points  # takes thirty milliseconds
+
     return {point.name: point for point in entry_points(group=GROUP)}
 
 

@@ -32,6 +32,8 @@ from xaikit.jobs import Pool, Recipe, Unit
 from xaikit.jobs.pool import PATIENCE
 from xaikit.results import Prediction
 
+pytestmark = pytest.mark.slow
+
 SOON = 90
 """Seconds in which a worker has surely started, also on a machine with other work."""
 

@@ -26,6 +26,8 @@ from xaikit.report._report import _maps
 from xaikit.report._sheet import sheet
 from xaikit.results import Attribution
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("torch")
 CHROMIUM = Path("/usr/bin/chromium")
 SCHEMA = json.loads((Path(xk.__file__).parent / "report" / "report.schema.json").read_text())

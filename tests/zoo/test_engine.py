@@ -14,6 +14,8 @@ from xaikit.zoo.building import Architecture, describe, initial_weights
 from xaikit.zoo.recipes import Augmentation, Corruption, Divergence, FineTuning, Recipe, smoothed
 from xaikit.zoo.training import Checkpoint, Samples, compared, corrupted, split
 
+pytestmark = pytest.mark.slow
+
 ADAM: dict[str, Any] = {"optimizer": "adam", "learning_rate": 1e-2, "batch": 16}
 
 

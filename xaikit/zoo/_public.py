@@ -16,7 +16,7 @@ from xaikit.inputs import Array as ArraySpec
 from xaikit.inputs import Image, plain
 from xaikit.model import Model
 from xaikit.progress import bar
-from xaikit.zoo import pretrained, shelf
+from xaikit.zoo import shelf
 from xaikit.zoo.building import weights_id
 from xaikit.zoo.cards import Card, Trained, blank
 from xaikit.zoo.judging import judge
@@ -63,6 +63,8 @@ def load(name: str, framework: str | None = None, weights: str | Path | None = N
     place, found = (None, None) if weights is not None else _stored(entry)
     if place is not None and found is not None:
         return _wrapped(entry, place.weights(entry, found), framework)
+    from xaikit.zoo import pretrained  # most loads need none of it
+
     given = pretrained.find(entry) if weights is None else pretrained.read(entry, weights)
     if given is None:
         return train(name, framework)
