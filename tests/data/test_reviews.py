@@ -62,7 +62,14 @@ def test_missing_reviews(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         data.load("characters").read("train")
 
 
-@pytest.mark.parametrize("content", [b"no archive", gzip.compress(b"{"), gzip.compress(b'{"split": "train"}')])
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"no archive", id="no archive"),
+        pytest.param(gzip.compress(b"{"), id="no json"),
+        pytest.param(gzip.compress(b'{"split": "train"}'), id="no text"),
+    ],
+)
 def test_damaged_reviews(few: Path, content: bytes) -> None:
     (few / "imdb.jsonl.gz").write_bytes(content)
     with pytest.raises(DataError, match=r"not a readable imdb\.jsonl\.gz"):
