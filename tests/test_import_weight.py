@@ -33,9 +33,6 @@ def test_import_brings_nothing_heavy(imports: list[tuple[float, set[str]]]) -> N
     assert imports[0][1] & HEAVY == set()
 
 
-def test_import_takes_a_few_times_as_long_as_that_of_numpy(imports: list[tuple[float, set[str]]]) -> None:
-    # A third of a second on a quiet machine; beside NumPy's, because machines differ and are busy.
-    alone = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    child = [sys.executable, "-c", CHILD.replace("import xaikit", "import numpy")]
-    runs = [json.loads(subprocess.run(child, capture_output=True, check=True, env=alone).stdout) for _ in range(5)]
-    assert min(seconds for seconds, _ in imports) < 8 * min(seconds for seconds, _ in runs)
+def test_import_takes_under_a_third_of_a_second(imports: list[tuple[float, set[str]]]) -> None:
+    # Seconds of the processor, the least of five: the clock on the wall measures what else the machine is doing.
+    assert min(seconds for seconds, _ in imports) < 0.3

@@ -1,19 +1,23 @@
-"""Drawing: panels become a plotly Figure, a PNG made without a browser, or a list of what would be drawn."""
+"""Drawing: panels become a plotly Figure, a PNG made without a browser, or a list of what would be drawn.
+
+Figures and renderers are imported by the first call, so that importing xaikit does not wait for them.
+"""
+
+from __future__ import annotations
 
 import os
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from xaikit.errors import MissingPackage, ParameterError, UnknownName
-from xaikit.figures import Figure, ImagePanel, Legend, MapPanel, panels
-from xaikit.render import _draw
-from xaikit.render._layout import plan
-from xaikit.render._theme import THEMES
 from xaikit.storage import write_atomically
+
+if TYPE_CHECKING:
+    from xaikit.figures import Figure, ImagePanel, Legend, MapPanel
 
 RENDERERS = {"plotly": "_plotly", "matplotlib": "_matplotlib", "none": "_none", "svg": "_svg"}
 """Each renderer is a module with the functions of `_draw.Renderer`, imported when it is asked for."""
@@ -26,6 +30,9 @@ def draw(figure: Figure, renderer: str = "plotly", *, width: int | None = None, 
     "page": the variables that a page declares. Raises UnknownName, ParameterError for a width under 100,
     MissingPackage.
     """
+    from xaikit.render import _draw
+    from xaikit.render._theme import THEMES
+
     if theme not in THEMES and (renderer, theme) != ("svg", "page"):
         raise UnknownName("theme", theme, THEMES)
     if width is not None and not 100 <= width <= 20_000:
@@ -57,6 +64,8 @@ def png(
     With a `path` it is also written there, whole or not at all. Needs no browser and no display; the same
     result gives the same bytes with the same matplotlib.
     """
+    from xaikit.render._layout import plan
+
     figure = _figure(result, shared)
     if width is None:
         width = round(2 * plan(figure).width)
@@ -71,16 +80,22 @@ def picture_png(panel: MapPanel | ImagePanel, width: int, colours: int | None = 
 
     `colours` (up to 256) makes a smaller file with a palette of that many.
     """
+    from xaikit.render import _draw
+
     drawn = _draw.draw_body(panel, _renderer("matplotlib"), width=width)
     return _encoded(drawn, panel.title, colours)
 
 
 def legend_png(legend: Legend, width: int = 400, height: int = 16) -> bytes:
     """Give the bar of a legend as a PNG, without its words."""
+    from xaikit.render import _draw
+
     return _saved(_draw.legend_image(legend, width, height), "legend", None)
 
 
 def _figure(result: Any, shared: bool) -> Figure:
+    from xaikit.figures import Figure, panels
+
     return result if isinstance(result, Figure) else panels(result, shared=shared)
 
 
