@@ -9,7 +9,10 @@
 Importing xaikit brings no framework and no drawing library; they come with the first call that needs them.
 """
 
-from xaikit import anomaly, zoo
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from xaikit import zoo
 from xaikit.apps import app
 from xaikit.attribution import explain, methods
 from xaikit.errors import XaikitError
@@ -30,12 +33,15 @@ from xaikit.inputs import (
     Text,
     Values,
 )
-from xaikit.insight import activations, filters, top_patches
 from xaikit.render import plot
 from xaikit.render.notebook import register
 from xaikit.storage import load, save
-from xaikit.training_curves import curves
 from xaikit.wrapping import load_model, wrap
+
+if TYPE_CHECKING:
+    from xaikit import anomaly
+    from xaikit.insight import activations, filters, top_patches
+    from xaikit.training_curves import curves
 
 __version__ = "0.1.0"
 
@@ -73,3 +79,24 @@ __all__ = [
     "wrap",
     "zoo",
 ]
+
+LATER = {
+    "activations": "xaikit.insight",
+    "curves": "xaikit.training_curves",
+    "filters": "xaikit.insight",
+    "top_patches": "xaikit.insight",
+}
+"""Where the names are that nobody waits for who does not use them."""
+
+
+def __getattr__(name: str) -> Any:
+    if name == "anomaly":
+        return import_module("xaikit.anomaly")
+    if name not in LATER:
+        raise AttributeError(f"module 'xaikit' has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(LATER[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

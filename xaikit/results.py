@@ -570,3 +570,19 @@ def _worst(quality: Mapping[str, Array], key: str, choose: Any) -> float | None:
 
 def _cut(prediction: Any, s: slice) -> Any:
     return {k: v[s] for k, v in prediction.items()} if isinstance(prediction, Mapping) else prediction[s]
+
+
+SHOWN: tuple[type[Any], ...] = (
+    Activations,
+    AnomalyScores,
+    Attribution,
+    Attributions,
+    Calibration,
+    Comparison,
+    Curves,
+    Filters,
+    TopPatches,
+)
+"""The results that a person looks at: each has panels and shows itself in a notebook."""
+RESULTS: dict[str, type[Any]] = {c.__name__: c for c in (*SHOWN, Curve, Origin, Prediction) if c is not Attributions}
+"""The dataclasses that are written to disk and read back, by name; Attributions are stored input by input."""

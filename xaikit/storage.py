@@ -19,39 +19,9 @@ import numpy as np
 from xaikit import inputs
 from xaikit.arrays import Array
 from xaikit.errors import StorageError
-from xaikit.results import (
-    Activations,
-    AnomalyScores,
-    Attribution,
-    Attributions,
-    Calibration,
-    Comparison,
-    Curve,
-    Curves,
-    Filters,
-    Origin,
-    Prediction,
-    Status,
-    TopPatches,
-)
+from xaikit.results import RESULTS, Attributions, Status
 
 SCHEMA = 1
-RESULTS: dict[str, type[Any]] = {
-    c.__name__: c
-    for c in (
-        Activations,
-        AnomalyScores,
-        Attribution,
-        Calibration,
-        Comparison,
-        Curve,
-        Curves,
-        Filters,
-        Origin,
-        Prediction,
-        TopPatches,
-    )
-}
 SPECS: tuple[Any, ...] = (*inputs.INPUTS.values(), *inputs.OUTPUTS.values())
 TARGETS: tuple[type[Any], ...] = (inputs.Margin, inputs.At, inputs.Region, inputs.ReconstructionError)
 

@@ -4,17 +4,7 @@ from base64 import b64encode
 from collections.abc import Iterable
 from typing import Any
 
-from xaikit.results import (
-    Activations,
-    AnomalyScores,
-    Attribution,
-    Attributions,
-    Calibration,
-    Comparison,
-    Curves,
-    Filters,
-    TopPatches,
-)
+from xaikit.results import SHOWN
 from xaikit.zoo.cards import Card
 
 Bundle = tuple[dict[str, str], dict[str, dict[str, int]]]
@@ -22,19 +12,9 @@ Bundle = tuple[dict[str, str], dict[str, dict[str, int]]]
 
 def register() -> None:
     """Teach results to show themselves as a picture and cards as a page; drawing is imported at that moment."""
-    shown: tuple[Any, ...] = (
-        Activations,
-        AnomalyScores,
-        Attribution,
-        Attributions,
-        Calibration,
-        Comparison,
-        Curves,
-        Filters,
-        TopPatches,
-    )
-    for result in shown:
-        result._repr_mimebundle_ = _mimebundle
+    for result in SHOWN:
+        shown: Any = result
+        shown._repr_mimebundle_ = _mimebundle
     card: Any = Card
     card._repr_html_ = _html
 
