@@ -62,21 +62,13 @@ class Network(nn.Module):
         given = {key: values[name] for key, name in self.architecture.outputs.items()}
         return given if len(given) > 1 else next(iter(given.values()))
 
-    def scores(self, *x: torch.Tensor) -> torch.Tensor:
-        """The output before a final softmax or sigmoid: what a numerically stable loss is computed from."""
-        last = self.architecture.last
-        squashed = last.op == "activation" and last.parameters["kind"] in ("softmax", "sigmoid")
-        return self._values(x, without=last.name if squashed else None)[last.parents[0] if squashed else last.name]
-
-    def _values(self, x: tuple[torch.Tensor, ...], without: str | None = None) -> dict[str, torch.Tensor]:
+    def _values(self, x: tuple[torch.Tensor, ...]) -> dict[str, torch.Tensor]:
         values = {
             node.name: tensor.long() if node.parameters["integer"] else tensor
             for node, tensor in zip(self.architecture.inputs, x, strict=True)
         }
         masks: dict[str, torch.Tensor] = {}
         for name, parents, node in self._steps:
-            if name == without:
-                break
             module = getattr(self, name)
             read = [values[p] for p in parents]
             mask = masks.get(parents[0])

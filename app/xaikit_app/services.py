@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xaikit.errors import UnknownName, UsageError, XaikitError
+from xaikit.errors import UnknownName, UsageError
 from xaikit.jobs import Job, Local, Pool, Unit
 from xaikit.jobs.line import Line
 from xaikit.jobs.store import default_folder
-from xaikit.jobs.unit import unit_digest
 from xaikit_app import tasks, work
 from xaikit_app.normals import Normals
 from xaikit_app.own import Own
@@ -104,12 +103,7 @@ class Services:
 
     def stored(self, unit: Unit) -> Any | None:
         """Give the result of a unit that was carried out before, without asking for it. None where there is none."""
-        line = self._line(unit.model)
-        try:
-            found = line._stored(line._asked(unit.model), unit_digest(unit))
-        except XaikitError:
-            return None
-        return None if found is None else found["result"]
+        return self._line(unit.model).stored(unit)
 
     def job(self, id: str) -> Job:
         """Find a job again. Raises UnknownName."""

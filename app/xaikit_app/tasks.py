@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from xaikit import storage
 from xaikit.errors import NotSupported, ParameterError, nearest
 from xaikit.graph import Geometry, Layer
 from xaikit.jobs import Task, Unit, tasks
 from xaikit.model import Model
 from xaikit.progress import Progress
 from xaikit.quality import Verdict, examine
+from xaikit.results import RESULTS
 
 FORMAT = 1
 """Raised when a description says something else than before, so that stored ones are made anew."""
@@ -56,7 +56,7 @@ class Description:
         return "several" if isinstance(self.inputs, Mapping) else str(self.inputs.kind)
 
 
-storage.RESULTS[Description.__name__] = Description
+RESULTS[Description.__name__] = Description
 
 
 def describe(model: Model, unit: Unit | None = None, progress: Progress | None = None) -> Description:

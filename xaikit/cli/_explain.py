@@ -14,6 +14,7 @@ from xaikit.data.files import read_samples
 from xaikit.errors import InputError, ParameterError
 from xaikit.model import Model
 from xaikit.render import png
+from xaikit.report import distinct, stem
 
 
 def explain_files(
@@ -29,7 +30,7 @@ def explain_files(
     """Explain every input, write the results, and describe what was written."""
     chosen = parse_parameters(method, parameters)
     samples = [(stem(name), read_samples(name, model.inputs)) for name in inputs]
-    names = unique([s for s, _ in samples])
+    names = distinct([s for s, _ in samples])
     written = []
     for name, (_, sample) in zip(names, samples, strict=True):
         result = explain(model, sample, method, target, seed=seed, score=score, **chosen)
@@ -51,18 +52,6 @@ def parse_parameters(method: str, given: Sequence[str]) -> dict[str, Any]:
             found[name.replace("-", "_")] = value
     known[method].make(found)
     return found
-
-
-def stem(name: str) -> str:
-    """Give a file name's stem; a sentence's first words."""
-    text = Path(name).stem if len(name) < 255 and Path(name).suffix else "-".join(name.split()[:5])
-    kept = "".join(c if c.isalnum() or c in "-_." else "_" for c in text)[:60]
-    return kept or "input"
-
-
-def unique(names: list[str]) -> list[str]:
-    """Number names that occur twice, so that no result overwrites another."""
-    return [n if names.count(n) == 1 else f"{n}-{names[: i + 1].count(n)}" for i, n in enumerate(names)]
 
 
 def keep(result: Any, place: Path) -> dict[str, str]:

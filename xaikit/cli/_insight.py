@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
-from xaikit.cli._explain import keep, stem, unique
+from xaikit.cli._explain import keep
 from xaikit.cli._main import as_json, model_options, open_model
 from xaikit.data.files import read_samples
 from xaikit.insight import activations, filters, top_patches
+from xaikit.report import distinct, safe, stem
 
 
 def into(folder: str) -> Callable[..., Any]:
@@ -34,7 +35,7 @@ def filters_command(model: str, framework: str | None, allow_code: bool, layer: 
     xaikit filters mnist_cnn conv1 -o out
     """
     result = filters(open_model(model, framework, allow_code), layer)
-    _tell([keep(result, output / f"{stem(layer)}.filters")], json_)
+    _tell([keep(result, output / f"{safe(layer)}.filters")], json_)
 
 
 @click.command("activations")
@@ -61,7 +62,7 @@ def activations_command(
     """
     opened = open_model(model, framework, allow_code)
     samples = [read_samples(name, opened.inputs) for name in inputs]
-    names = unique([stem(name) for name in inputs])
+    names = distinct([stem(name) for name in inputs])
     _tell(
         [
             keep(activations(opened, x, layers or None), output / f"{name}.activations")
@@ -101,7 +102,7 @@ def patches_command(
     one_folder = len(inputs) == 1 and Path(inputs[0]).is_dir()
     samples = inputs[0] if one_folder else [s for name in inputs for s in _samples(name, opened.inputs)]
     result = top_patches(opened, samples, layer, channel, k)
-    _tell([keep(result, output / f"{stem(layer)}.{channel}.patches")], json_)
+    _tell([keep(result, output / f"{safe(layer)}.{channel}.patches")], json_)
 
 
 def _samples(name: str, spec: Any) -> list[Any]:

@@ -4,7 +4,16 @@ from xaikit.figures import _anomaly as _anomaly  # registers the panels of Anoma
 from xaikit.figures import _curves as _curves  # registers the panels of Curves
 from xaikit.figures import _insight as _insight  # registers the panels of Filters and Activations
 from xaikit.figures._attribution import panels
-from xaikit.figures._cards import Measures, about_lines, file_lines, measures, recipe_lines, training_lines
+from xaikit.figures._cards import (
+    Measures,
+    about_lines,
+    error_curve,
+    file_lines,
+    measures,
+    recipe_lines,
+    spec_words,
+    training_lines,
+)
 from xaikit.figures._colours import NOT_FINITE, limit_of, over, paled, picture, rgba, sign_colour, stops
 from xaikit.figures._data import (
     Badge,
@@ -68,6 +77,7 @@ __all__ = [
     "badge_of",
     "borders",
     "brief",
+    "error_curve",
     "facts_of",
     "file_lines",
     "label_of",
@@ -87,6 +97,7 @@ __all__ = [
     "score_of",
     "seconds",
     "sign_colour",
+    "spec_words",
     "spoken",
     "stops",
     "training_lines",

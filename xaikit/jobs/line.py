@@ -81,6 +81,14 @@ class Line(ABC):
             return self._settled(unit, "done", **stored)
         return self._ordered(unit, asked, digest)
 
+    def stored(self, unit: Unit) -> Any | None:
+        """Give the result of a unit that was carried out before, without asking for it; None where there is none."""
+        try:
+            found = self._stored(self._asked(unit.model), unit_digest(unit))
+        except XaikitError:
+            return None
+        return None if found is None else found["result"]
+
     def get(self, id: str) -> Job:
         """Find a job by its id, as long as it is remembered. Raises UnknownName."""
         with self._changed:

@@ -3,7 +3,7 @@
 from xaikit.report._collect import Explained, Explanations, Failure, collect
 from xaikit.report._folder import free
 from xaikit.report._model_page import write_model_page
-from xaikit.report._names import named
+from xaikit.report._names import distinct, named, safe, stem
 from xaikit.report._page import write_page
 from xaikit.report._report import Written, write_report
 
@@ -13,8 +13,11 @@ __all__ = [
     "Failure",
     "Written",
     "collect",
+    "distinct",
     "free",
     "named",
+    "safe",
+    "stem",
     "write_model_page",
     "write_page",
     "write_report",

@@ -10,15 +10,16 @@ from xaikit import zoo
 from xaikit.figures import (
     Measures,
     about_lines,
+    error_curve,
     file_lines,
     measures,
     panels,
     percent,
     recipe_lines,
+    spec_words,
     spoken,
     training_lines,
 )
-from xaikit.figures._cards import error_curve, spec_words
 from xaikit.graph import Layer
 from xaikit.inputs import specs_to_dict
 from xaikit.training_curves import curves
