@@ -122,13 +122,16 @@ def _drawn(value: Any, spec: Any, words: str) -> Any:
     drawn = np.squeeze(value) if spec.kind in ("Series", "Array") else np.zeros(())
     if 1 <= drawn.ndim <= 2:
         return html.Img(src=spark(drawn), alt=words)
-    text = value if isinstance(value, str) else _row(spec.display(value) if spec.kind == "Table" else value)
+    text = in_words(value, spec)
     return html.Span(text[:WORDS] + (" …" if len(text) > WORDS else ""), className="thumb-text")
 
 
-def _row(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in value.items())
+def in_words(value: Any, spec: Any) -> str:
+    """Give a text, or a row or array in a few words."""
+    if isinstance(value, str):
+        return value
+    if spec.kind == "Table":
+        return ", ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in spec.display(value).items())
     return f"array {np.shape(value)}"
 
 
@@ -152,4 +155,4 @@ def _tile(sample: Sample, spec: Any, state: Address, chosen: bool, note: Any) ->
     return html.Li(link, **({"aria-current": "true"} if chosen else {}))
 
 
-__all__ = ["chooser", "current", "register", "shelf", "small", "value_of"]
+__all__ = ["chooser", "current", "in_words", "register", "shelf", "small", "value_of"]

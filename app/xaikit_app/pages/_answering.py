@@ -13,9 +13,9 @@ from xaikit.inputs import Classes, Masks, Reconstruction
 from xaikit.jobs import Job, Unit
 from xaikit.results import Prediction
 from xaikit_app import pictures, ui
-from xaikit_app.pages._giving import words
 from xaikit_app.services import Services
 from xaikit_app.tasks import Description
+from xaikit_app.thumbs import in_words
 
 
 def card() -> Any:
@@ -80,7 +80,7 @@ def _seen(value: Any, description: Description) -> Any:
         return html.Img(src=pictures.spark(value), alt="the input as a line", className="seen line")
     if spec.kind == "Table":
         return ui.facts([(k, f"{v:g}" if isinstance(v, float) else str(v)) for k, v in spec.display(value).items()])
-    return html.Blockquote(words(value, spec), className="seen-text")
+    return html.Blockquote(in_words(value, spec), className="seen-text")
 
 
 def _said(prediction: Prediction, named: bool) -> Any:

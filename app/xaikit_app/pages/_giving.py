@@ -10,7 +10,7 @@ from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 
 from xaikit.errors import InputError, XaikitError
 from xaikit.inputs import Category
-from xaikit_app import pictures, ui
+from xaikit_app import pictures, thumbs, ui
 from xaikit_app.pages import View
 from xaikit_app.samples import Gallery, Sample
 from xaikit_app.services import Services
@@ -49,39 +49,22 @@ def _thumbs(gallery: Gallery, chosen: str | None) -> Any:
     if not gallery.shown:
         return dmc.Text("There are no samples of this kind here: give an input of your own.", c="dimmed", size="sm")
     spec = gallery.description.inputs
-    thumbs = [_thumb(sample, spec, sample.id == chosen) for sample in gallery.shown]
+    shown = [_thumb(sample, spec, sample.id == chosen) for sample in gallery.shown]
     return [
-        html.Div(thumbs, className=f"thumbs {spec.kind.lower()}"),
+        html.Div(shown, className=f"thumbs {spec.kind.lower()}"),
         dmc.Text(gallery.note, size="xs", c="dimmed", mt="xs"),
     ]
 
 
 def _thumb(sample: Sample, spec: Any, chosen: bool) -> Any:
     return html.Button(
-        [_small(sample.value, spec), html.Span(sample.label, className="thumb-label")],
+        [thumbs.small(sample.value, spec, ""), html.Span(sample.label, className="thumb-label")],
         id={"type": "explain-pick", "sample": sample.id},
         className="thumb chosen" if chosen else "thumb",
         n_clicks=0,
         type="button",
         **{"aria-pressed": str(chosen).lower(), "aria-label": f"sample {sample.label or sample.id}"},
     )
-
-
-def _small(value: Any, spec: Any) -> Any:
-    if spec.kind == "Image":
-        return html.Img(src=pictures.photo(spec.display(value), spec, 84), alt="")
-    if spec.kind in ("Series", "Array") and np.ndim(value) <= 2:
-        return html.Img(src=pictures.spark(value), alt="")
-    return html.Span(words(value, spec)[:90], className="thumb-text")
-
-
-def words(value: Any, spec: Any) -> str:
-    """Give a text, or a row or array in a few words."""
-    if isinstance(value, str):
-        return value
-    if spec.kind == "Table":
-        return ", ".join(f"{k} {v:g}" if isinstance(v, float) else f"{v}" for k, v in spec.display(value).items())
-    return f"array {np.shape(value)}"
 
 
 def _upload(view: View) -> Any:

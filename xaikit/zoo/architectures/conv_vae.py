@@ -1,28 +1,18 @@
 """A convolutional variational autoencoder."""
 
-from xaikit.zoo.architectures._autoencoding import DIGITS, FRAME
+from xaikit.zoo.architectures._autoencoding import DIGITS, FRAME, MEAN, variational
 from xaikit.zoo.architectures.dense_vae import latent
 from xaikit.zoo.building import Ops, Symbol
 from xaikit.zoo.networks import network
-from xaikit.zoo.recipes import Divergence, Recipe
 
 
 @network(
     title="Handwritten digits, convolutional variational autoencoder",
     task="give a digit again from eight numbers that are normally distributed over all digits",
-    recipe=Recipe(
-        loss="summed-binary-crossentropy",
-        target="input",
-        optimizer="adam",
-        learning_rate=1e-3,
-        batch=128,
-        epochs=20,
-        schedule="cosine",
-        divergence=Divergence(beta=1.0, cycles=4),
-    ),
+    recipe=variational(20),
     limits=(
         FRAME,
-        "Outside training z is the mean, so that one input has one output; the spread is read at log_variance.",
+        MEAN,
         "A number of z that the decoder does not need stays at mean 0 and variance 1 and means nothing.",
     ),
     **DIGITS,

@@ -1,28 +1,18 @@
 """A dense variational autoencoder whose two latent numbers can be drawn as a map."""
 
-from xaikit.zoo.architectures._autoencoding import DIGITS, FRAME
+from xaikit.zoo.architectures._autoencoding import DIGITS, FRAME, MEAN, variational
 from xaikit.zoo.building import Ops, Symbol
 from xaikit.zoo.networks import network
-from xaikit.zoo.recipes import Divergence, Recipe
 
 
 @network(
     title="Handwritten digits, variational autoencoder with two latent numbers",
     task="give a digit again from two numbers that are normally distributed over all digits",
-    recipe=Recipe(
-        loss="summed-binary-crossentropy",
-        target="input",
-        optimizer="adam",
-        learning_rate=1e-3,
-        batch=128,
-        epochs=50,
-        schedule="cosine",
-        divergence=Divergence(beta=1.0, cycles=4),
-    ),
+    recipe=variational(50),
     limits=(
         FRAME,
         "Two numbers do not hold every digit: 4 and 9, or 3, 5 and 8, may come back as one another.",
-        "Outside training z is the mean, so that one input has one output; the spread is read at log_variance.",
+        MEAN,
     ),
     **DIGITS,
 )
