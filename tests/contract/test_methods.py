@@ -16,14 +16,15 @@ from xaikit.perturb.memory import MEMORY
 
 METHODS = list(methods)
 CASES = list(itertools.product(METHODS, ADAPTERS))
-EXACT = {"gradient-x-input", "integrated-gradients", "occlusion", "kernel-shap", "exact-shapley"}
+EXACT = {"gradient-x-input", "integrated-gradients", "occlusion", "kernel-shap", "exact-shapley", "permutation-shap"}
 """Methods that give weight · (input - baseline) for a linear score."""
-COMPLETE = {"integrated-gradients", "kernel-shap", "exact-shapley"}
+COMPLETE = {"integrated-gradients", "kernel-shap", "exact-shapley", "permutation-shap"}
 STOCHASTIC = [m for m in METHODS if methods[m].stochastic]
 FEW: dict[str, dict[str, Any]] = {
     "lime": {"samples": 200, "segments": "grid"},
     "kernel-shap": {"samples": 100, "segments": 9},
     "exact-shapley": {"segments": 6},
+    "permutation-shap": {"samples": 34, "segments": 9},
     "occlusion": {"window": 4},
     "smooth-grad": {"samples": 5},
 }

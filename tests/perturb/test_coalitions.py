@@ -79,11 +79,20 @@ def test_the_seed_decides_what_is_drawn():
 
 
 def test_permutations_come_with_their_reverse_and_add_part_by_part():
-    orders, masks = permutations(3, 5, rng())
-    assert orders.shape == (6, 5)
-    assert_array_equal(np.sort(orders, axis=1), np.broadcast_to(np.arange(5), (6, 5)))
-    assert_array_equal(orders[::2], orders[1::2, ::-1])
-    walks = masks.reshape(6, 6, 5)
-    assert_array_equal(walks.sum(2), np.broadcast_to(np.arange(6), (6, 6)))
-    added = walks[:, 1:] & ~walks[:, :-1]
-    assert_array_equal(added.argmax(2), orders)
+    found = permutations(5, 27, rng())
+    assert found.orders.shape == (6, 5)
+    assert_array_equal(np.sort(found.orders, axis=1), np.broadcast_to(np.arange(5), (6, 5)))
+    assert_array_equal(found.orders[::2], found.orders[1::2, ::-1])
+    assert found.masks[0].all()
+    assert not found.masks[1].any()
+    walks = found.masks[2:].reshape(6, 4, 5)
+    assert_array_equal(walks.sum(2), np.broadcast_to(np.arange(1, 5), (6, 4)))
+    steps = np.concatenate([np.zeros((6, 1, 5), bool), walks, np.ones((6, 1, 5), bool)], axis=1)
+    assert_array_equal((steps[:, 1:] & ~steps[:, :-1]).argmax(2), found.orders)
+
+
+@pytest.mark.parametrize(("samples", "orders"), [(6, 1), (9, 1), (10, 2), (17, 2), (18, 4)])
+def test_as_many_orders_as_the_samples_hold(samples, orders):
+    found = permutations(5, samples, rng())
+    assert len(found.orders) == orders
+    assert len(found.masks) <= samples

@@ -47,8 +47,8 @@ class KernelShap(Method):
         parts = cut(task, self.segments)
         hiding = maskers(task, parts, self.baseline)
         games = [self._game(task, masker) for masker in hiding]
-        answers = ask(task, hiding, [_over_all(g.masks, m) for g, m in zip(games, hiding, strict=True)])
-        found = [_solve(g, m, a) for g, m, a in zip(games, hiding, answers, strict=True)]
+        answers = ask(task, hiding, [over_all(g.masks, m) for g, m in zip(games, hiding, strict=True)])
+        found = [regressed(g, m, a) for g, m, a in zip(games, hiding, answers, strict=True)]
         values = [phi for phi, _ in found]
         quality = {**completeness(values, answers), "standard_error": np.array([error for _, error in found])}
         return Map(**paint(task, parts, values), quality=quality)
@@ -59,14 +59,14 @@ class KernelShap(Method):
         return shapley_kernel(players, min(samples, 2 ** min(players, 40)), task.rng())
 
 
-def _over_all(masks: Array, masker: Masker) -> Array:
+def over_all(masks: Array, masker: Masker) -> Array:
     """Widen coalitions of the parts that matter to all parts; the others are always shown."""
     wide = np.ones((len(masks), masker.parts.count), bool)
     wide[:, masker.varying] = masks
     return wide
 
 
-def _solve(game: Weighted, masker: Masker, answers: Answers) -> tuple[Array, float]:
+def regressed(game: Weighted, masker: Masker, answers: Answers) -> tuple[Array, float]:
     """Give the value of every part, and the relative standard error; NaN where there was too little to solve."""
     values, known = np.zeros(masker.parts.count), answers.known
     if not known[:2].all():
@@ -77,8 +77,13 @@ def _solve(game: Weighted, masker: Masker, answers: Answers) -> tuple[Array, flo
     drawn = game.drawn | ~known.all()  # cut short, even the enumerated sizes are but a sample
     phi, error = shapley_regression(game.masks[known], answers.values[known], weights[known], drawn[known])
     values[masker.varying] = phi
+    return values, relative_error(phi, error)
+
+
+def relative_error(phi: Array, error: Array) -> float:
+    """Give the mean standard error relative to the largest value."""
     largest = np.abs(phi).max(initial=0)
-    return values, float(error.mean() / largest) if largest else 0.0
+    return float(error.mean() / largest) if largest else 0.0
 
 
 def completeness(values: list[Array], answers: list[Answers]) -> dict[str, Array]:

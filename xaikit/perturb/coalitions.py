@@ -19,16 +19,33 @@ def coin_flips(samples: int, parts: int, seed: int) -> Array:
     return masks
 
 
-def permutations(rounds: int, parts: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Give random orders (2·rounds, parts), each followed by its reverse, and the coalitions that they pass through.
+@dataclass(frozen=True, eq=False)
+class Walks:
+    """Orders of the parts, and the coalitions that they pass through when one part after the other is shown.
 
-    The coalitions (2·rounds·(parts + 1), parts) are, for each order, none, then one part more in every row.
+    `orders` (order, part) hold the parts in the order in which they join. The first row of `masks` shows everything,
+    the second nothing; then come, order by order, the parts - 1 coalitions between nothing and everything.
     """
-    orders = np.array([rng.permutation(parts) for _ in range(rounds)]).reshape(rounds, parts)
-    orders = np.stack([orders, orders[:, ::-1]], axis=1).reshape(-1, parts)
+
+    orders: Array
+    masks: Array
+
+
+def permutations(parts: int, samples: int, rng: np.random.Generator) -> Walks:
+    """Give random orders, each followed by its reverse, that pass through at most `samples` coalitions.
+
+    Where they are too few for an order and its reverse there is one order; one part has one.
+    """
+    rounds = max(1, (samples - 2) // max(1, 2 * (parts - 1)) if parts > 1 else 1)
+    drawn = np.array([rng.permutation(parts) for _ in range(rounds)]).reshape(rounds, parts)
+    orders = np.stack([drawn, drawn[:, ::-1]], axis=1).reshape(-1, parts)
+    if 2 + len(orders) * (parts - 1) > samples:
+        orders = orders[:1]
     rank = np.argsort(orders, axis=1)
-    masks = rank[:, None, :] < np.arange(parts + 1)[None, :, None]
-    return orders, masks.reshape(-1, parts)
+    between = rank[:, None, :] < np.arange(1, max(parts, 1))[None, :, None]
+    return Walks(
+        orders, np.concatenate([np.ones((1, parts), bool), np.zeros((1, parts), bool), between.reshape(-1, parts)])
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ from math import factorial
 import numpy as np
 
 from xaikit.arrays import Array
+from xaikit.perturb.coalitions import Walks
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +68,35 @@ def shapley_values(masks: Array, scores: Array) -> Array:
     joins = weight[np.maximum(size - 1, 0)][:, None] * masks
     lacks = weight[np.minimum(size, n - 1)][:, None] * ~masks
     return np.asarray(np.asarray(scores, np.float64) @ (joins - lacks))
+
+
+def walked(game: Walks, scores: Array, known: Array) -> tuple[Array, Array]:
+    """Give the mean of what each part adds when it joins (part,), and its standard error over the pairs of orders.
+
+    Orders of which a coalition is not `known` are left out; if no order is whole, the first one stands with what is
+    known, and what lies between is shared evenly among the parts that joined there. Source: Castro, Gómez and Tejada,
+    "Polynomial calculation of the Shapley value based on sampling" (2009), section 3.
+    """
+    orders, n = game.orders, game.masks.shape[1]
+    ends = np.broadcast_to([[1], [0]], (2, len(orders)))
+    between = np.arange(2, len(game.masks)).reshape(len(orders), -1)
+    rows = np.concatenate([ends[:1].T, between, ends[1:].T], axis=1)
+    path, whole = np.asarray(scores, np.float64)[rows], known[rows].all(1)
+    if not whole.any():
+        at = np.flatnonzero(known[rows[0]])
+        path, orders, whole = np.interp(np.arange(n + 1), at, path[0, at])[None], orders[:1], np.ones(1, bool)
+    gains = np.empty(orders.shape)
+    np.put_along_axis(gains, orders, np.diff(path, axis=1), axis=1)
+    both = whole[: len(whole) // 2 * 2].reshape(-1, 2).all(1)
+    pairs = gains[: 2 * len(both)].reshape(-1, 2, n)[both].mean(1)
+    return gains[whole].mean(0), standard_error(pairs)
+
+
+def standard_error(draws: Array) -> Array:
+    """Give the standard error of the mean over independent draws (draw, ...); NaN for fewer than two."""
+    if len(draws) < 2:
+        return np.full(draws.shape[1:], np.nan)
+    return np.asarray(draws.std(0, ddof=1) / np.sqrt(len(draws)))
 
 
 def shapley_regression(masks: Array, scores: Array, weights: Array, drawn: Array) -> tuple[Array, Array]:
