@@ -1,11 +1,12 @@
 """The layer graph of a network, and the geometry of each layer: plain data, read off by an adapter."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from xaikit.arrays import SPACE
 
+Node = TypeVar("Node", bound=Hashable)
 GeometryKind = Literal["window", "transposed", "pointwise", "global", "upsample", "unknown"]
 
 
@@ -85,6 +86,27 @@ def flattened(layers: Mapping[str, Call], name: str) -> str | None:
         elif flat or kind not in ("dropout", "identity", "relu"):
             break
     return name if flat else None
+
+
+def between(starts: Iterable[Node], ends: Iterable[Node], earlier: Callable[[Node], Iterable[Node]]) -> list[Node]:
+    """List the nodes on any way from a start back to an end; `earlier` gives those that a node was made from.
+
+    For the graphs of a framework, which may be thousands of nodes deep: nothing recurses.
+    """
+    goals, leads = set(ends), dict[Node, bool]()
+    for start in starts:
+        stack: list[tuple[Node, Iterator[Node]]] = [] if start in leads else [(start, iter(earlier(start)))]
+        leads.setdefault(start, False)
+        while stack:
+            node, left = stack[-1]
+            following = next(left, None)
+            if following is None:
+                stack.pop()
+                leads[node] = node in goals or any(leads[n] for n in earlier(node))
+            elif following not in leads:
+                leads[following] = False
+                stack.append((following, iter(earlier(following))))
+    return [node for node, found in leads.items() if found]
 
 
 @dataclass(frozen=True)

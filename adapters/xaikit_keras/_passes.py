@@ -9,14 +9,16 @@ import keras
 import tensorflow as tf
 
 from xaikit.errors import NotSupported
+from xaikit.graph import between
 from xaikit.inputs import ScoreKind
 from xaikit_keras._gates import opened
 from xaikit_keras._graph import kind_of
-from xaikit_keras._private import intercepted, replaced, untouched, with_mask_of
+from xaikit_keras._private import called_functions, intercepted, replaced, untouched, with_mask_of
 from xaikit_keras._reading import Final, Place, Reading, ending_function
 from xaikit_keras._tensors import as_columns, call_net, single
 
 RELU_RULES = {"guided": "XaikitGuidedRelu", "deconvnet": "XaikitDeconvnetRelu"}
+RELUS = ("Relu", "Relu6")
 
 
 @dataclass(frozen=True)
@@ -182,10 +184,11 @@ class Pass:
 
     def _pull_by_rule(self, task: Task, x: Any, patch: Mapping[str, Any], seed: Any) -> tuple[Any, Any, Any]:
         graph = tf.compat.v1.get_default_graph()
-        with graph.gradient_override_map({"Relu": RELU_RULES[str(task.rule)]}):
+        with graph.gradient_override_map(dict.fromkeys(RELUS, RELU_RULES[str(task.rule)])):
             output, taps = self._through(task, x, patch)
         value = taps.value(task.of) if task.of else output
         sources = taps.sources(task.wrt) if task.wrt else _floating(x)
+        _require_relus(_parts(value), sources, str(task.rule), self.name)
         found = tf.gradients(_parts(value), sources, _parts(seed), unconnected_gradients="zero")
         return value, taps.value(task.wrt) if task.wrt else x, _assembled(task, x, found, taps)
 
@@ -249,10 +252,31 @@ def _assembled(task: Task, x: Any, found: list[Any], taps: Taps) -> Any:
     return next(left)
 
 
+def _require_relus(values: list[Any], sources: list[Any], rule: str, name: str) -> None:
+    """Raise NotSupported unless the rule is in force at every ReLU between the sources and the values.
+
+    Without a ReLU the pull would be the plain gradient, and so would a ReLU be inside a loop or a called function.
+    """
+    passed = between([t.op for t in values], [t.op for t in sources], lambda op: [t.op for t in op.inputs])
+    calling = {op.type for op in passed if called_functions(op)}
+    if calling and any(n.op in RELUS for f in passed[0].graph.as_graph_def().library.function for n in f.node_def):
+        raise NotSupported(
+            f"{name} has a ReLU inside {', '.join(sorted(calling))}, where the rule {rule!r} cannot be put; "
+            "use saliency, smooth-grad, integrated-gradients or grad-cam"
+        )
+    if not any(op.type in RELUS for op in passed):
+        raise NotSupported(
+            f"{name} has no ReLU on this way, so the rule {rule!r} would give the plain gradient; "
+            "use saliency, smooth-grad, integrated-gradients or grad-cam"
+        )
+
+
 @tf.RegisterGradient(RELU_RULES["guided"])
 def _guided(op: Any, grad: Any) -> Any:
-    """Let through what is positive, where the ReLU was open."""
-    return tf.where((grad > 0) & (op.outputs[0] > 0), grad, tf.zeros_like(grad))
+    """Let through what is positive, where the ReLU was open: above zero and, where it has a ceiling, below that."""
+    output = op.outputs[0]
+    is_open = (output > 0) & (output < 6) if op.type == "Relu6" else output > 0
+    return tf.where((grad > 0) & is_open, grad, tf.zeros_like(grad))
 
 
 @tf.RegisterGradient(RELU_RULES["deconvnet"])

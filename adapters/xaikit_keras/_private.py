@@ -175,3 +175,8 @@ def with_mask_of(source: Any, tensor: Any) -> Any:
     if mask is not None:
         set_keras_mask(tensor, mask)
     return tensor
+
+
+def called_functions(op: Any) -> list[str]:
+    """Name the functions that an operation of a graph calls: the body of a loop, a branch, a tf.function."""
+    return [a.func.name for a in op.node_def.attr.values() if a.HasField("func")]

@@ -22,6 +22,7 @@ from xaikit_torch._exported import Exported
 from xaikit_torch._graph import Axes
 from xaikit_torch._kernels import channels_last, kernel_of, kernel_of_call
 from xaikit_torch._private import is_exported_program, unwrapped, version
+from xaikit_torch._rules import put_rule
 from xaikit_torch._state import borrowed
 from xaikit_torch._trace import Record, Trace, Tracer, layer
 from xaikit_torch._values import named_outputs, to_array, to_tensor
@@ -57,7 +58,7 @@ class TorchModel(Network):
     """
 
     framework = "torch"
-    can = frozenset({"run", "pull", "patch"})
+    can = frozenset({"run", "pull", "patch", "rule:guided", "rule:deconvnet"})
 
     def __init__(self, net: Any, **described: Any) -> None:
         net = _module(net)
@@ -213,6 +214,8 @@ class TorchModel(Network):
             if wrt is not None:
                 self._kept(watch, wrt, count)
             sources = {"": watch.kept[wrt]} if wrt else given
+            if rule is not None:
+                put_rule(rule, value.values(), sources.values(), self.name)
             gradients = _gradients(value, cotangent, sources)
             show = self._showing(wrt, count)
             return Pull(

@@ -48,3 +48,13 @@ def exported_program(content: bytes) -> Any:
     from torch.export.pt2_archive._package import load_pt2
 
     return load_pt2(io.BytesIO(content)).exported_programs["model"]
+
+
+def gradient_node(tensor: torch.Tensor) -> Any:
+    """Give the node of the autograd graph at which a tensor's gradient arrives."""
+    return torch.autograd.graph.get_gradient_edge(tensor).node
+
+
+def saved(node: Any, name: str) -> Any:
+    """Give what a node of the autograd graph has kept of its call: a bound, a slope."""
+    return getattr(node, f"_saved_{name}")

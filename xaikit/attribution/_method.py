@@ -12,7 +12,7 @@ import numpy as np
 from xaikit.arrays import Array, Tensors, each, leaves, length, rows
 from xaikit.errors import NotSupported, ParameterError, nearest
 from xaikit.inputs import Classes, Scores
-from xaikit.model import Model, Pull, Run
+from xaikit.model import Model, Pull, Rule, Run
 from xaikit.perturb.baseline import baselines
 from xaikit.progress import Progress
 from xaikit.registry import Registry
@@ -68,8 +68,10 @@ class Task:
         """Give the explained scalar of every row: (row,); `index` says to which sample a row belongs."""
         return self.scores.value(self.run(x).output, x, index)
 
-    def pull(self, x: Tensors, index: Array | None = None, *, wrt: str | None = None) -> Pull:
-        """Pull the explained scalar back to the input, or to the layer `wrt`, row by row.
+    def pull(
+        self, x: Tensors, index: Array | None = None, *, wrt: str | None = None, rule: Rule | None = None
+    ) -> Pull:
+        """Pull the explained scalar back to the input, or to the layer `wrt`, row by row; `rule` is for its ReLUs.
 
         The gradient is total: for a reconstruction error it includes the input's direct part.
         """
@@ -79,9 +81,9 @@ class Task:
         self._count(x)
         if self.scores.linear:
             like = rows(self.prediction, np.zeros(length(x), int))
-            return self.model.pull(x, self.scores.seed(like, x, index), wrt=wrt, score=self.scores.kind)
+            return self.model.pull(x, self.scores.seed(like, x, index), wrt=wrt, rule=rule, score=self.scores.kind)
         output = self.run(x).output
-        pulled = self.model.pull(x, self.scores.seed(output, x, index), wrt=wrt, score=self.scores.kind)
+        pulled = self.model.pull(x, self.scores.seed(output, x, index), wrt=wrt, rule=rule, score=self.scores.kind)
         direct = self.scores.direct(output, x, index)
         if wrt is not None or direct is None:
             return pulled
