@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from xaikit.arrays import Array, Tensors, each, leaves, length, rows
+from xaikit.attribution._embedded import carry_out
 from xaikit.attribution._method import Map, Method, Task, methods, probabilities
 from xaikit.errors import InputError, NotSupported, ParameterError, UsageError
 from xaikit.inputs import Classes, Table, resolve
@@ -60,7 +61,7 @@ def explain(
         task = Task(
             model, encoded, model.inputs, display, scores, prediction, seed, shown, max_calls, by_logits=by_logits
         )
-        found = explainer(task)
+        found = carry_out(explainer, task)
         found = replace(found, quality={**found.quality, "score": _score(task)})
     task.calls["model_calls"] += length(encoded)
     return _results(task, found, method, explainer, time.perf_counter() - start)

@@ -5,7 +5,7 @@ import numbers
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, cast, get_args
+from typing import Any, ClassVar, Literal, cast, get_args
 
 import numpy as np
 
@@ -91,7 +91,7 @@ class Task:
 
     def baselines(self, value: Any) -> Tensors:
         """Give the encoded baselines of every sample: (sample, baseline, *shape)."""
-        return baselines(value, self.spec, self.x)
+        return baselines(value, self.spec, self.x, self.seed)
 
     def _count(self, x: Tensors) -> None:
         self.calls["model_calls"] += length(x)
@@ -118,12 +118,15 @@ class Method(ABC):
     """A way to explain a score. A method is a frozen dataclass whose fields are its parameters.
 
     `needs` names what the model must be able to do; `score` is the form of the output that is explained where the
-    model gives class scores: "logit" or "probability".
+    model gives class scores: "logit" or "probability". `tokens` is set by methods that follow the gradient to the
+    input: of token ids they are given the embeddings (sample, token, channel), and their values become one number per
+    token, the "sum" over the channels (contributions) or the L2 "norm" (gradients).
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"run"})
     score: ClassVar[str] = "probability"
     stochastic: ClassVar[bool] = False
+    tokens: ClassVar[Literal["sum", "norm"] | None] = None
 
     @abstractmethod
     def __call__(self, task: Task) -> Map:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from xaikit.arrays import Array, Tensors, concatenate, each, rows, total
+from xaikit.arrays import Array, Tensors, chunks, each, leaves, total
 from xaikit.attribution._method import Map, Method, Task, methods, parameter, require
 
 
@@ -19,14 +19,21 @@ class IntegratedGradients(Method):
     Values have the shape of the encoded input and sum to f(x) - f(b): `quality["completeness_gap"]` is how much
     they miss it by, `completeness_gap_relative` the same over |f(x) - f(b)|. Source: Sundararajan, Taly and Yan,
     "Axiomatic Attribution for Deep Networks" (2017), section 3, equation 1.
+
+    For token ids the path leads through the space of embeddings, from those of a baseline text to those of x, while the
+    ids, and with them every mask, stay those of x; a token's value is the sum over the channels (sample, token), and
+    pads have exactly 0. Source: section 6.4 of the same paper.
     """
 
     needs: ClassVar = frozenset({"pull"})
     score: ClassVar = "logit"
+    tokens: ClassVar = "sum"
 
     steps: int = parameter(50, "points on the path from the baseline to the input")
     baseline: Any = parameter(
-        None, "where the path starts: a number, an array, 'mean', 'blur' or 'zero'; None = by input"
+        None,
+        "where the path starts: a number (an id for Text), an array, a background, 'mean', 'blur', 'zero', 'noise', "
+        "or a list of these; None = by input",
     )
 
     def __post_init__(self) -> None:
@@ -34,16 +41,25 @@ class IntegratedGradients(Method):
 
     def __call__(self, task: Task) -> Map:
         starts = task.baselines(self.baseline)
-        values = concatenate([self._one(task, i, rows(starts, i)) for i in range(len(task))])
+        values = along_paths(task, starts, *quadrature(self.steps))
         return Map(values, quality=completeness(task, values, starts))
 
-    def _one(self, task: Task, i: int, starts: Tensors) -> Tensors:
-        alpha, weights = quadrature(self.steps)
-        x = rows(task.x, slice(i, i + 1))
-        path = each(lambda a, b: _path(a, b, alpha), x, starts)
-        gradient = task.pull(path, np.full(_count(starts) * self.steps, i)).gradient
-        task.progress(i + 1, len(task))
-        return each(lambda g, a, b: _integral(g, a, b, weights), gradient, x, starts)
+
+def along_paths(task: Task, starts: Tensors, alpha: Array, weights: Array) -> Tensors:
+    """Give Σ w (x - b) · ∇f(b + α(x - b)), the mean over the baselines b of every sample: shaped like `task.x`.
+
+    The points of all paths are made and asked for in batches, in float64 until the model takes them.
+    """
+    baselines, steps = _count(starts), len(alpha)
+    sums = each(lambda a: np.zeros(a.shape), task.x)
+    points = len(task) * baselines * steps
+    for s in chunks(points, max(1, task.model.batch_size)):
+        i, b, k = np.unravel_index(np.arange(s.start, s.stop), (len(task), baselines, steps))
+        path = each(lambda x, y: _points(x, y, i, b, alpha[k]), task.x, starts)  # noqa: B023
+        gradient = task.pull(path, i).gradient
+        each(lambda t, g, x, y: _gathered(t, g, x, y, i, b, weights[k] / baselines), sums, gradient, task.x, starts)  # noqa: B023
+        task.progress(s.stop, points)
+    return each(lambda a: a.astype(np.float32), sums)
 
 
 @cache
@@ -55,30 +71,38 @@ def quadrature(steps: int) -> tuple[Array, Array]:
     return (nodes + 1) / 2, weights / 2
 
 
-def _path(x: Array, starts: Array, alpha: Array) -> Array:
-    """Points b + α(x - b) for every baseline and node: (baseline · node, ...)."""
-    at = alpha.reshape(-1, *(1,) * x.ndim)
-    return (
-        np.asarray(starts + at * (x.astype(np.float64) - starts))
-        .swapaxes(0, 1)
-        .reshape(-1, *x.shape[1:])
-        .astype(x.dtype)
-    )
+def _points(x: Array, starts: Array, i: Array, b: Array, alpha: Array) -> Array:
+    """Points b + α(x - b) on the ways of samples i from their baselines b: (point, ...)."""
+    out = np.empty((len(i), *x.shape[1:]), x.dtype)
+    for run in _ways(i, b):
+        start = starts[i[run.start], b[run.start]].astype(np.float64)
+        at = alpha[run].reshape(-1, *(1,) * start.ndim)
+        out[run] = start + at * (x[i[run.start]] - start)
+    return out
 
 
-def _integral(gradient: Array, x: Array, starts: Array, weights: Array) -> Array:
-    g = gradient.reshape(len(starts), len(weights), *x.shape[1:]).astype(np.float64)
-    mean = np.tensordot(weights, g, axes=(0, 1))
-    return np.asarray(((x - starts) * mean).mean(0, keepdims=True), np.float32)
+def _gathered(sums: Array, gradient: Array, x: Array, starts: Array, i: Array, b: Array, weights: Array) -> Array:
+    """Add Σ w (x - b) · gradient to the sums of the samples i."""
+    for run in _ways(i, b):
+        sample, start = i[run.start], starts[i[run.start], b[run.start]].astype(np.float64)
+        sums[sample] += (x[sample] - start) * np.tensordot(weights[run], gradient[run].astype(np.float64), axes=1)
+    return sums
+
+
+def _ways(i: Array, b: Array) -> list[slice]:
+    """Cut a batch of points into those of one path each, which follow each other."""
+    ends = np.flatnonzero((np.diff(i) != 0) | (np.diff(b) != 0)) + 1
+    return [slice(int(s), int(e)) for s, e in zip([0, *ends], [*ends, len(i)], strict=True)]
 
 
 def _count(starts: Tensors) -> int:
-    return len(next(iter(starts.values()))) if isinstance(starts, dict) else len(starts)
+    """How many baselines each sample has."""
+    return int(next(a.shape[1] for _, a in leaves(starts)))
 
 
 def completeness(task: Task, values: Tensors, starts: Tensors) -> dict[str, Array]:
     """Compare the sum of the values with f(x) - f(b), for each sample."""
-    count = _count(rows(starts, 0))
+    count = _count(starts)
     index = np.repeat(np.arange(len(task)), count)
     at_start = task.value(each(lambda b: b.reshape(-1, *b.shape[2:]), starts), index).reshape(-1, count).mean(1)
     difference = task.value(task.x) - at_start

@@ -22,6 +22,7 @@ class SmoothGrad(Method):
 
     needs: ClassVar = frozenset({"pull"})
     score: ClassVar = "logit"
+    tokens: ClassVar = "norm"
     stochastic: ClassVar = True
 
     samples: int = parameter(50, "noisy copies of each input")

@@ -7,52 +7,126 @@ import numpy as np
 
 from xaikit.arrays import Array, Tensors
 from xaikit.errors import InputError, ParameterError, nearest
-from xaikit.inputs import InputSpec
+from xaikit.inputs import Image, InputSpec
 
-NAMED = ("mean", "blur", "zero")
+NAMED = ("mean", "blur", "zero", "noise")
+DRAWS = 5
+"""How many baselines of noise are drawn unless another number is asked for."""
 
 
-def baselines(value: Any, spec: Any, x: Tensors) -> Tensors:
+def baselines(value: Any, spec: Any, x: Tensors, seed: int = 0) -> Tensors:
     """Give the encoded baselines of every sample: (sample, baseline, *shape), or a mapping of such arrays.
 
     `value` is a number or an array in display units, a set of samples (a background), "mean" (each channel's mean over
-    the sample), "blur" (Gaussian, σ = a tenth of each axis), "zero", or None: the sample's mean for Image, the pad id
-    for Text, the spec's background rows for Table, and 0 for everything else. For several inputs `value` may be a
-    mapping by input name. Raises ParameterError or InputError.
+    the sample), "blur" (Gaussian, σ = a tenth of each axis), "zero", "noise" or ("noise", {"draws": 5}) (uniform over
+    the display range of an Image, over each channel's range in the sample elsewhere, from `seed`), a list with such
+    names (all of them), for Text also texts, an id or "unknown", or None: the sample's mean for Image, the pad id for
+    Text, the spec's background rows for Table, and 0 for everything else. For several inputs `value` may be a mapping
+    by input name; their baselines belong together row by row. Raises ParameterError or InputError.
     """
     if isinstance(x, Mapping):
         by_name = value if isinstance(value, Mapping) and set(value) <= set(x) else dict.fromkeys(x, value)
-        return {n: _baselines(by_name.get(n), spec[n], a) for n, a in x.items()}
-    return _baselines(value, spec, x)
+        return aligned({n: _baselines(by_name.get(n), spec[n], a, seed) for n, a in x.items()})
+    return _baselines(value, spec, x, seed)
 
 
-def _baselines(value: Any, spec: InputSpec, x: Array) -> Array:
+def aligned(found: Mapping[str, Array]) -> dict[str, Array]:
+    """Give all inputs (sample, baseline, ...) the same number of baselines; a single one serves all rows."""
+    count = max(a.shape[1] for a in found.values())
+    if any(a.shape[1] not in (1, count) for a in found.values()):
+        said = ", ".join(f"{name}: {a.shape[1]}" for name, a in found.items())
+        raise ParameterError(f"the inputs have different numbers of baselines ({said}); their rows belong together")
+    return {name: np.broadcast_to(a, (len(a), count, *a.shape[2:])) for name, a in found.items()}
+
+
+def _baselines(value: Any, spec: InputSpec, x: Array, seed: int) -> Array:
+    if _is_list(value, spec):
+        if not len(value):
+            raise ParameterError("the baseline is an empty list")
+        return np.concatenate([_baselines(v, spec, x, seed) for v in value], axis=1)
     if spec.kind == "Table":
         return _background_rows(value, spec, x)
     if value is None:
         value = {"Image": "mean", "Text": getattr(spec, "pad", 0)}.get(spec.kind, "zero")
-    if isinstance(value, str):
-        return _named(value, spec, x)[:, None]
+    if spec.kind == "Text" and isinstance(value, str) and value not in NAMED:
+        return _constant(spec.unknown, spec, x)[:, None] if value == "unknown" else _given([value], spec, x)
+    name, parameters = _named(value)
+    if name == "noise":
+        return _noise(spec, x, seed, **_draws(parameters))
+    if name is not None:
+        return _of_sample(name, spec, x)[:, None]
     if np.isscalar(value):
-        return _constant(float(value), spec, x)[:, None]  # type: ignore[arg-type]
+        return _constant(_number(value), spec, x)[:, None]
     return _given(value, spec, x)
 
 
-def _named(value: str, spec: InputSpec, x: Array) -> Array:
-    if value not in NAMED:
-        raise ParameterError(f"baseline {value!r} is not known{nearest(value, NAMED)}")
-    if value == "zero":
+def _is_list(value: Any, spec: InputSpec) -> bool:
+    """Whether this is a list of baselines: some of its entries are names, or numbers that are no sample together."""
+    if not isinstance(value, list) or spec.kind in ("Text", "Table", "Raw"):
+        return False
+    numbers = all(isinstance(v, int | float) for v in value) and spec.shape != (len(value),)
+    return numbers or any(v is None or _is_name(v) for v in value)
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], str))
+
+
+def _named(value: Any) -> tuple[str | None, Mapping[str, Any]]:
+    """Read a name, or a name with parameters; (None, {}) for anything else."""
+    if not _is_name(value):
+        return None, {}
+    name, parameters = value if isinstance(value, tuple) else (value, {})
+    if name not in NAMED:
+        raise ParameterError(f"baseline {name!r} is not known{nearest(name, NAMED)}")
+    if not isinstance(parameters, Mapping) or (parameters and name != "noise"):
+        raise ParameterError(f"baseline {name!r} takes no parameters but 'draws' for noise, not {parameters!r}")
+    return name, parameters
+
+
+def _draws(parameters: Mapping[str, Any]) -> dict[str, int]:
+    draws = parameters.get("draws", DRAWS)
+    if set(parameters) - {"draws"} or not isinstance(draws, int | np.integer) or draws < 1:
+        raise ParameterError(f"noise takes draws, a number from 1: ('noise', {{'draws': 5}}), not {dict(parameters)}")
+    return {"draws": int(draws)}
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool | complex | bytes) or not np.isfinite(value):
+        raise ParameterError(f"a baseline is a finite number, an array, or one of {', '.join(NAMED)}, not {value!r}")
+    return float(value)
+
+
+def _of_sample(name: str, spec: InputSpec, x: Array) -> Array:
+    if name == "zero":
         return _constant(0.0, spec, x)
-    if x.dtype.kind in "iu":
-        raise ParameterError(f"baseline {value!r} makes no sense for integer inputs such as token ids")
+    _refuse_ids(name, x)
     space = tuple(i + 1 for i, axis in enumerate(spec.axes) if axis in ("height", "width", "time"))
     space = space or tuple(range(1, x.ndim))
-    if value == "mean":
+    if name == "mean":
         return np.broadcast_to(x.mean(space, keepdims=True, dtype=np.float64), x.shape).astype(x.dtype)
     from scipy.ndimage import gaussian_filter
 
     sigma = [x.shape[i] / 10 if i in space else 0 for i in range(x.ndim)]
     return np.asarray(gaussian_filter(x.astype(np.float64), sigma, mode="nearest")).astype(x.dtype)
+
+
+def _noise(spec: InputSpec, x: Array, seed: int, draws: int) -> Array:
+    """Draw uniform noise, the stream anew for every sample: (sample, draw, *shape). Source: Sturmfels, Lundberg and
+    Lee, "Visualizing the Impact of Feature Attribution Baselines" (2020), section "uniform"."""
+    _refuse_ids("noise", x)
+    share = np.random.default_rng(seed).random((draws, *x.shape[1:]))
+    if isinstance(spec, Image):
+        drawn = np.stack([spec.to_network(s / spec.scale) for s in share])
+        return np.broadcast_to(drawn[None], (len(x), *drawn.shape)).astype(x.dtype)
+    space = tuple(range(1, x.ndim - 1)) or tuple(range(1, x.ndim))
+    low, high = x.min(space, keepdims=True)[:, None], x.max(space, keepdims=True)[:, None]
+    return np.asarray(low + share * (high - low)).astype(x.dtype)
+
+
+def _refuse_ids(name: str, x: Array) -> None:
+    if x.dtype.kind in "iu":
+        raise ParameterError(f"baseline {name!r} makes no sense for integer inputs such as token ids")
 
 
 def _constant(value: float, spec: InputSpec, x: Array) -> Array:

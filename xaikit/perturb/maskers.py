@@ -105,7 +105,7 @@ def maskers(task: Question, parts: Sequence[Parts], baseline: Any = None) -> lis
         hidden[name] = (
             _segment_means(spec, x, display, labels)
             if _is(asked[name], "segment-mean")
-            else _plain(asked[name], spec, x)
+            else _plain(asked[name], spec, x, task.seed)
         )
     inpainted = frozenset(name for name, value in asked.items() if _is(value, "inpaint"))
     return [
@@ -118,12 +118,12 @@ def _is(value: Any, name: str) -> bool:
     return isinstance(value, str) and value == name
 
 
-def _plain(value: Any, spec: Any, x: Array) -> Sequence[Array]:
+def _plain(value: Any, spec: Any, x: Array, seed: int) -> Sequence[Array]:
     if _is(value, "inpaint"):
         if spec.kind not in ("Image", "Series"):
             raise ParameterError(f"baseline 'inpaint' is for an Image or a Series, not {spec.kind}")
         value = "mean"
-    found = np.asarray(baselines(value, spec, x))
+    found = np.asarray(baselines(value, spec, x, seed))
     if not found.shape[1]:
         raise ParameterError("the baseline is an empty set of rows")
     return list(found)

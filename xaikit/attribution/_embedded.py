@@ -1,0 +1,202 @@
+"""Gradients for token ids: a task whose numbers are the embeddings of the ids."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from xaikit.arrays import Array, Tensors, each, leaves, length, rows
+from xaikit.attribution._method import Map, Method, Task, methods
+from xaikit.errors import NotSupported, ParameterError
+from xaikit.model import Model, Pull, Run
+from xaikit.perturb.baseline import aligned, baselines
+
+Place = tuple[str, str | None]
+"""An input, and the layer that embeds it; None for an input that is followed itself."""
+
+
+def carry_out(method: Method, task: Task) -> Map:
+    """Let a method explain a task; one that follows the gradient to the input gets embeddings in the place of ids.
+
+    Its values at an embedding (sample, token, channel) become one number per token as `method.tokens` says.
+    """
+    if method.tokens is None:
+        return method(task)
+    inner = differentiable(task)
+    return inner.by_token(method(inner), method.tokens) if isinstance(inner, Embedded) else method(task)
+
+
+def differentiable(task: Task) -> Task:
+    """Give the task in numbers that have gradients: itself, or one whose `x` holds embeddings in the place of ids.
+
+    Raises NotSupported for ids that no embedding layer reads.
+    """
+    layers = {name: embeddings_of(task.model, name, x) for name, x in leaves(task.x)}
+    for name, x in leaves(task.x):
+        if not layers[name] and np.issubdtype(x.dtype, np.integer):
+            able = ", ".join(n for n, m in methods.items() if "pull" not in m.needs)
+            which = f"the input {name!r} of {task.model.name} is" if name else f"the input of {task.model.name} is"
+            raise NotSupported(f"{which} integers without an embedding layer, which have no gradient; use {able}")
+    if not any(layers.values()):
+        return task
+    given = {f.name: getattr(task, f.name) for f in fields(task)}
+    found = Embedded(**given, words=task, layers=layers)
+    return replace(found, x=found.embedded(task.x))
+
+
+def embeddings_of(model: Model, name: str, x: Array) -> tuple[str, ...]:
+    """Name the layers that turn the ids of an input (sample, *token) into vectors (sample, *token, channel)."""
+    if x.dtype.kind not in "iu" and x.ndim != 2:
+        return ()
+    found = [layer for layer in model.layers.values() if (name or "input") in layer.parents]
+    return tuple(
+        layer.name
+        for layer in found
+        if layer.kind == "embedding" and len(layer.shape) == x.ndim and layer.shape[:-1] == x.shape[1:]
+    )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Embedded(Task):
+    """A task in the space of embeddings. `x` holds them, and everything given in its form is put in their place.
+
+    The ids stay what they are while embeddings change, so that masks are those of the sample. A pad is no part of a
+    text: there every baseline equals the sample and the gradient is 0. `x` is one array (sample, token, channel), or,
+    for several inputs or several layers that embed the same ids, a mapping.
+    """
+
+    words: Task
+    layers: Mapping[str, tuple[str, ...]]
+
+    @cached_property
+    def places(self) -> dict[str, Place]:
+        """By the names in `x`: where a value goes."""
+        found: dict[str, Place] = {}
+        for name, layers in self.layers.items():
+            single = len(layers) == 1
+            found |= {name if single else f"{name}/{k}".strip("/"): (name, k) for k in layers} or {name: (name, None)}
+        return found
+
+    def embedded(self, x: Tensors) -> Tensors:
+        """Turn encoded inputs (sample, token) into the form of `x`."""
+        given = dict(leaves(x))
+        return self._formed({key: self._vectors(given[n], n, k) if k else given[n] for key, (n, k) in self._of()})
+
+    def run(self, x: Tensors, index: Array | None = None, **how: Any) -> Run:
+        """Run the model on embeddings in the place of those of the samples `index` (row,)."""
+        return self.words.run(self._real(x, index), patch=self._patch(x), **how)
+
+    def value(self, x: Tensors, index: Array | None = None) -> Array:
+        """Give the explained scalar of every row: (row,)."""
+        return self.scores.value(self.run(x, index).output, self._real(x, index), index)
+
+    def pull(self, x: Tensors, index: Array | None = None, *, wrt: str | None = None, **how: Any) -> Pull:
+        """Pull the explained scalar back to the embeddings, or to the layer `wrt`, row by row."""
+        real, patch = self._real(x, index), self._patch(x)
+        linear = self.scores.linear
+        output = rows(self.prediction, np.zeros(length(x), int)) if linear else self.run(x, index).output
+        how = {**how, "patch": patch, "score": self.scores.kind}
+        seed = self.scores.seed(output, real, index)
+        self._count(x)
+        if wrt is not None:
+            return self.model.pull(real, seed, wrt=wrt, **how)
+        pulls = {layer: self.model.pull(real, seed, wrt=layer, **how) for layer in {k for _, k in self.places.values()}}
+        found = {key: self._part(pulls[layer].gradient, name, layer, real) for key, (name, layer) in self._of()}
+        return Pull(next(iter(pulls.values())).value, x, self._formed(found))
+
+    def baselines(self, value: Any) -> Tensors:
+        """Give the baselines of every sample in the form of `x`: (sample, baseline, token, channel).
+
+        `value` as `xaikit.perturb.baseline.baselines` takes it, where a number is an id and texts are a background;
+        "zero" is the embedding of zeros. None is the pad.
+        """
+        several = isinstance(self.words.x, Mapping)
+        named = several and isinstance(value, Mapping) and set(value) <= set(self.layers)
+        asked = {name: value.get(name) if named else value for name in self.layers}
+        found = {key: self._starts(asked[name], name, layer) for key, (name, layer) in self._of()}
+        return self._formed(aligned(found))
+
+    def by_token(self, found: Map, how: str) -> Map:
+        """Bring a map in the form of `x` to one value per token: the sum or the L2 norm over the channels."""
+        values = dict(leaves(found.values))
+        joined: dict[str, Array] = {}
+        for key, (name, layer) in self._of():
+            if key in values and values[key].shape == dict(leaves(self.x))[key].shape and layer:
+                part = np.asarray(values[key], np.float64)
+                part = part.sum(-1) if how == "sum" else np.square(part).sum(-1)
+                joined[name] = joined.get(name, np.zeros(())) + part
+            elif key in values:
+                joined[name] = values[key]
+        for name, layers in self.layers.items():
+            if layers and name in joined and joined[name].dtype == np.float64:
+                joined[name] = (joined[name] if how == "sum" else np.sqrt(joined[name])).astype(np.float32)
+        notes = {"embedding": [k for layers in self.layers.values() for k in layers], **found.notes}
+        return replace(found, values=joined if isinstance(self.words.x, Mapping) else joined[""], notes=notes)
+
+    # --- between ids and embeddings -----------------------------------------------------------------------------------
+
+    def _of(self) -> list[tuple[str, Place]]:
+        return list(self.places.items())
+
+    def _formed(self, found: dict[str, Array]) -> Tensors:
+        return found[""] if list(found) == [""] else found
+
+    def _real(self, x: Tensors, index: Array | None) -> Tensors:
+        """The encoded inputs of the samples, with the values given for inputs that are followed themselves."""
+        real = rows(self.words.x, np.arange(length(x)) if index is None else index)
+        given = dict(leaves(x))
+        own = {name: given[name] for key, (name, layer) in self._of() if layer is None}
+        return {**real, **own} if isinstance(real, Mapping) else real
+
+    def _patch(self, x: Tensors) -> dict[str, Array]:
+        given = dict(leaves(x))
+        return {layer: given[key] for key, (_, layer) in self._of() if layer is not None}
+
+    def _part(self, gradient: Tensors, name: str, layer: str | None, real: Tensors) -> Array:
+        """Take the part of a gradient that belongs to a place; at pads there is none."""
+        if layer is None:
+            return np.asarray(gradient[name] if isinstance(gradient, Mapping) else gradient)
+        shown = self._shown(dict(leaves(real))[name], name)
+        return np.asarray(gradient) if shown is None else np.where(shown[..., None], gradient, np.float32(0))
+
+    def _shown(self, ids: Array, name: str) -> Array | None:
+        """Where there is a word and no pad; None where no pad is known."""
+        spec = self._spec(name)
+        return ids != spec.pad if spec.kind == "Text" else None
+
+    def _spec(self, name: str) -> Any:
+        return self.words.spec[name] if isinstance(self.words.spec, Mapping) else self.words.spec
+
+    def _starts(self, value: Any, name: str, layer: str | None) -> Array:
+        x, spec = dict(leaves(self.words.x))[name], self._spec(name)
+        if layer is None:
+            return np.asarray(baselines(value, spec, x, self.seed))
+        if isinstance(value, str) and value not in ("zero",) and spec.kind != "Text":
+            raise ParameterError(f"the baseline of embedded ids is an id, ids, or 'zero', not {value!r}")
+        own = self._vectors(x, name, layer)[:, None]
+        if isinstance(value, str) and value == "zero":
+            starts = np.zeros_like(own)
+        else:
+            starts = self._vectors(np.asarray(baselines(value, spec, x, self.seed)), name, layer)
+        shown = self._shown(x, name)
+        return starts if shown is None else np.where(shown[:, None, :, None], starts, own)
+
+    def _vectors(self, ids: Array, name: str, layer: str) -> Array:
+        """Look ids up in an embedding: (*ids, channel). The model is asked in sentences that hold each id once."""
+        known, place = np.unique(ids, return_inverse=True)
+        first = rows(self.words.x, slice(0, 1))
+        sentence = np.asarray(dict(leaves(first))[name])
+        shown = self._shown(sentence, name)
+        word = sentence.ravel()[0 if shown is None else int(np.argmax(shown))]
+        room = max(1, sentence.size - 1)  # beside a word, since some networks cannot take a sentence of pads
+        count = -(-len(known) // room)
+        asked = np.full((count, sentence.size), word, sentence.dtype)
+        asked[:, -room:].flat[: len(known)] = known
+        batch = asked.reshape(count, *sentence.shape[1:])
+        x = each(lambda a: np.repeat(a, count, axis=0), first)
+        x = {**x, name: batch} if isinstance(x, Mapping) else batch
+        found = self.words.run(x, at=[layer]).activations[layer].reshape(count, sentence.size, -1)[:, -room:]
+        table = found.reshape(count * room, -1)[: len(known)]
+        return np.asarray(table[place.reshape(ids.shape)])
