@@ -16,6 +16,7 @@ XaikitError
 ├── JobError              a job that could not be carried out               exit code 1
 │   └── QueueFull         as many jobs are waiting as may
 └── Cancelled             the caller asked to stop                          exit code 130
+    └── TimeUp            the time limit ended the work before there was anything to return
 """
 
 from collections.abc import Iterable
@@ -100,6 +101,12 @@ class Cancelled(XaikitError):
     """The caller asked to stop, and there was nothing partial to return."""
 
     exit_code = 130
+
+
+class TimeUp(Cancelled):
+    """The time limit was over before there was anything to return."""
+
+    exit_code = 2
 
 
 def nearest(name: str, known: Iterable[str], shown: int = 12) -> str:

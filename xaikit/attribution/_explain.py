@@ -17,6 +17,8 @@ from xaikit.attribution._method import Map, Method, Task, methods, probabilities
 from xaikit.errors import InputError, NotSupported, ParameterError, UsageError
 from xaikit.inputs import Classes, Table, resolve
 from xaikit.model import Model
+from xaikit.perturb.budget import Budget
+from xaikit.perturb.copies import check_kind
 from xaikit.progress import Progress, bar
 from xaikit.results import Attribution, Attributions, Origin, judge
 
@@ -33,6 +35,10 @@ def explain(
     score: str | None = None,
     progress: Progress | bool | None = None,
     max_calls: int | None = None,
+    max_batch: int | None = None,
+    time_limit: float | None = None,
+    tolerance: float | None = None,
+    accelerate: str = "auto",
     **parameters: Any,
 ) -> Any:
     """Explain one score of a model for samples `x` by the method of that name, and give an Attribution.
@@ -40,30 +46,68 @@ def explain(
     `x` is what a person has (a path, a picture, an array in display units, a string, a row) or a list or batch of
     these. `target` is a class index or name, xk.Margin, xk.At, xk.Region, xk.ReconstructionError, or a list with one
     per sample; None is the predicted class or the only output. `score` is "logit", "probability" or "output"
-    (None: what the method explains by default). `progress` is a function of (done, total), True, False, or None for a
-    bar when the work is long; `max_calls` bounds the model calls of perturbation methods for each sample.
-    `parameters` are the method's own (`xk.methods[name].parameters()`). A model with several inputs gives
-    Attributions, one Attribution per input.
+    (None: what the method explains by default). `parameters` are the method's own
+    (`xk.methods[name].parameters()`). A model with several inputs gives Attributions, one Attribution per input.
 
-    Raises UnknownName, ParameterError, TargetError, InputError, and NotSupported if the model cannot serve the method.
+    `progress` is a function of (done, total), True, False, or None for a bar with the time left when the work is long;
+    raise xaikit.errors.Cancelled in it to stop, and methods that perturb give what they have.
+
+    The budget: `max_calls` bounds the model calls of perturbation methods for each sample; `max_batch` the rows of one
+    pass through the network (None: found by the size of its layers); `time_limit`, in seconds, the whole call: what was
+    found by then is given, with quality["complete"] < 1 and status "warn", to within one batch. With a `tolerance`
+    methods that draw samples stop once the standard error, relative to the largest value, is at most that (0.02, say);
+    without one they draw all. What was set is in `origin.notes["budget"]`.
+
+    `accelerate` lets methods that only run the model (no gradients) run a faster copy of it: "none"; "channels-last"
+    (torch: channels last in memory, batch normalisation folded into convolutions); "onnxruntime" (needs the extra
+    `fast`); "compile" (torch.compile: minutes to prepare); "auto" takes ONNX Runtime for 100 or more calls for a
+    sample, channels-last for 32 or more, and the model itself for fewer, on a GPU and where no copy can be had. A copy
+    is prepared once for a wrapped model, compared with it on its first batch, and dropped if outputs differ by over
+    1e-4; `origin.notes["accelerated"]` has its kind, the seconds to prepare it and the largest difference,
+    `["not_accelerated"]` why a copy was passed over.
+
+    Raises UnknownName, ParameterError, TargetError, InputError, NotSupported if the model cannot serve the method or
+    has no copy of the kind asked for, and TimeUp if the time limit was over before there was anything to give.
     """
+    budget = Budget(max_calls, max_batch, time_limit, tolerance)
     if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or not 0 <= seed < 2**32:
         raise ParameterError(f"the seed is a whole number from 0 to 2**32 - 1, not {seed!r}")
     cls = methods[method]
     explainer = cls.make(parameters)
     require_model(model, cls)
+    require_copy(cls, method, accelerate)
     start = time.perf_counter()
+    model = budget.bound(model, start)
     encoded, display = prepare(model, x)
     prediction = model.run(encoded).output
     scores = resolve(target, model.outputs, prediction, score_kind(model, cls, score))
     with bar(progress, method) as shown:
         by_logits = scores.kind == "probability" and has_logits(model, encoded, prediction)
         task = Task(
-            model, encoded, model.inputs, display, scores, prediction, seed, shown, max_calls, by_logits=by_logits
+            model,
+            encoded,
+            model.inputs,
+            display,
+            scores,
+            prediction,
+            seed,
+            shown,
+            max_calls,
+            by_logits=by_logits,
+            max_batch=max_batch,
+            deadline=budget.deadline(start),
+            tolerance=tolerance,
+            accelerate=accelerate,
+            notes={"budget": budget.note} if budget.note else {},
         )
-        found = carry_out(explainer, task)
-        found = replace(found, quality={**found.quality, "score": _score(task)})
-    task.calls["model_calls"] += length(encoded)
+        return answer(task, method, explainer, start)
+
+
+def answer(task: Task, method: str, explainer: Method, start: float) -> Attribution | Attributions:
+    """Carry out a method on a task; `start` is when the work began, by time.perf_counter."""
+    found = carry_out(explainer, task)
+    found = replace(found, quality={**found.quality, **_reached(task), "score": _score(task)})
+    task.calls["model_calls"] += length(task.x)
     return _results(task, found, method, explainer, time.perf_counter() - start)
 
 
@@ -71,6 +115,15 @@ def require_model(model: Any, cls: type[Method]) -> None:
     """Raise UsageError for what is no wrapped model, and NotSupported if it cannot do what the method needs."""
     require_wrapped(model, "explain")
     cls.examine(model)
+
+
+def require_copy(cls: type[Method], method: str, accelerate: str) -> None:
+    """Raise ParameterError for an unknown kind of copy, and for one that was asked for where gradients are needed."""
+    check_kind(accelerate)
+    if accelerate not in ("auto", "none") and "pull" in cls.needs:
+        raise ParameterError(
+            f"{method} needs gradients, which no accelerated copy has: use accelerate='auto', not {accelerate!r}"
+        )
 
 
 def require_wrapped(model: Any, asked: str) -> None:
@@ -160,6 +213,12 @@ def _attribution(task: Task, found: Map, origin: Origin, name: str | None) -> At
     )
 
 
+def _reached(task: Task) -> dict[str, Array]:
+    """Say of each sample whether the time limit let it be explained, where it did not let all."""
+    missed = task.notes.get("samples_not_reached", 0)
+    return {"complete": np.arange(len(task)) < len(task) - missed} if missed else {}
+
+
 def _score(task: Task) -> Array:
     """Give f(x) of every sample: from the prediction if it is in the form of the scores, else from the model."""
     specs = task.model.outputs.values() if isinstance(task.model.outputs, Mapping) else [task.model.outputs]
@@ -192,7 +251,7 @@ def _origin(task: Task, found: Map, method: str, explainer: Method, seconds: flo
         calls=task.calls["model_calls"],
         score=task.scores.kind,
         seed=task.seed,
-        notes=found.notes,
+        notes={**found.notes, **task.notes},
     )
 
 

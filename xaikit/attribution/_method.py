@@ -2,6 +2,7 @@
 
 import dataclasses
 import numbers
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,9 +10,9 @@ from typing import Any, ClassVar, Literal, cast, get_args
 
 import numpy as np
 
-from xaikit.arrays import Array, Tensors, each, leaves, length, rows
-from xaikit.errors import NotSupported, ParameterError, nearest
-from xaikit.inputs import Classes, Scores
+from xaikit.arrays import Array, Tensors, concatenate, each, leaves, length, rows
+from xaikit.errors import NotSupported, ParameterError, TimeUp, nearest
+from xaikit.inputs import Classes, ScoreKind, Scores
 from xaikit.model import Model, Pull, Rule, Run
 from xaikit.perturb.baseline import baselines
 from xaikit.progress import Progress
@@ -35,6 +36,8 @@ class Task:
     `x` (sample, *shape), channels last; `spec` and `display` as in Attribution; `prediction` the raw output.
     Model calls are counted: one for each sample of a forward pass or of a pull. With `by_logits` probabilities are
     taken from the logits in float64: near 0 and 1 a float32 probability is too coarse for the difference of two.
+    The budget (`max_calls`, `max_batch`, `deadline`, `tolerance`) and `accelerate` are as in the engine's Question:
+    `ask` and `until` heed them. `notes` go into the origin.
     """
 
     model: Model
@@ -48,6 +51,11 @@ class Task:
     max_calls: int | None = None
     calls: dict[str, int] = field(default_factory=lambda: {"model_calls": 0})
     by_logits: bool = False
+    max_batch: int | None = None
+    deadline: float = np.inf
+    tolerance: float | None = None
+    accelerate: str = "none"
+    notes: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return length(self.x)
@@ -59,10 +67,24 @@ class Task:
     def run(self, x: Tensors, **how: Any) -> Run:
         """Run the model in the form of the scores, and count."""
         self._count(x)
+        run = self.model.run(x, score=self.form, **how)
         if not self.by_logits:
-            return self.model.run(x, score=self.scores.kind, **how)
-        run = self.model.run(x, score="logit", **how)
+            return run
         return dataclasses.replace(run, output=probabilities(run.output, self.model.outputs))
+
+    @property
+    def form(self) -> ScoreKind:
+        """The form of the output that the model is asked for."""
+        return "logit" if self.by_logits else self.scores.kind
+
+    def asking(self, model: Model) -> "Task":
+        """Give the same task for another model; calls and notes are kept in one place."""
+        return dataclasses.replace(self, model=model)
+
+    def check_time(self) -> None:
+        """Raise TimeUp when the time limit is over."""
+        if time.perf_counter() >= self.deadline:
+            raise TimeUp("the time limit was over before there was anything to return")
 
     def value(self, x: Tensors, index: Array | None = None) -> Array:
         """Give the explained scalar of every row: (row,); `index` says to which sample a row belongs."""
@@ -163,6 +185,24 @@ class Method(ABC):
 
 
 methods: Registry[type[Method]] = Registry("method", "xaikit.attribution")
+
+
+def sample_by_sample(task: Task, one: Callable[[int], Tensors]) -> Tensors:
+    """Join what `one` gives of each sample (1, *shape); NaN for the samples that the time limit left out.
+
+    How many these are is noted in the task. Raises TimeUp if there is none at all.
+    """
+    found: list[Tensors] = []
+    for i in range(len(task)):
+        try:
+            found.append(one(i))
+        except TimeUp:
+            if not found:
+                raise
+            task.notes["samples_not_reached"] = left = len(task) - i
+            found.append(each(lambda a: np.full((left, *a.shape[1:]), np.nan, a.dtype), found[0]))  # noqa: B023
+            break
+    return concatenate(found)
 
 
 def probabilities(logits: Tensors, spec: Any) -> Tensors:

@@ -1,7 +1,8 @@
 """Evaluation: what the model says of coalitions, in streamed batches, with memory, budget and progress."""
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Protocol
 
@@ -11,6 +12,8 @@ from xaikit.arrays import Array, Tensors, chunks, each, leaves, rows
 from xaikit.errors import Cancelled, NotSupported, ParameterError
 from xaikit.inputs import LinearScore, Score
 from xaikit.model import Model
+from xaikit.perturb.budget import growing, unbounded
+from xaikit.perturb.copies import choice, copy_for
 from xaikit.perturb.maskers import Fill, Masker
 from xaikit.perturb.memory import MEMORY, packed, serial
 from xaikit.perturb.question import Question
@@ -30,25 +33,37 @@ class Coalitions(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """The explained scalar of each coalition (coalition,), NaN where the model was not asked."""
+    """The explained scalar of each coalition (coalition,), NaN where the model was not asked.
+
+    `enough` says that the rest was left out because the standard error was small enough.
+    """
 
     values: Array
     known: Array
+    enough: bool = False
 
     @property
     def complete(self) -> float:
-        """The share of the coalitions that were evaluated."""
-        return float(self.known.mean())
+        """The share of the coalitions that were evaluated of those that were needed."""
+        return 1.0 if self.enough else float(self.known.mean())
 
 
 class Evaluator:
-    """Asks the model about coalitions of one sample; the budget of calls holds over all its evaluations."""
+    """Asks the model about coalitions of one sample; the budget of calls holds over all its evaluations.
 
-    def __init__(self, task: Question, sample: int, masker: Masker, fingerprint: str | None = None) -> None:
+    `due` is how many calls are expected: it decides whether an accelerated copy of the model answers. What a copy says
+    is remembered apart from what the model says, so that a repetition has the same numbers.
+    """
+
+    def __init__(
+        self, task: Question, sample: int, masker: Masker, fingerprint: str | None = None, due: float = 0
+    ) -> None:
         self.task, self.sample, self.masker = task, sample, masker
         self.left = np.inf if task.max_calls is None else task.max_calls
+        self.kind = choice(task.model, task.accelerate, int(min(due, self.left)))
         model = fingerprint or _fingerprint(task.model) or _said(task, sample)
-        self.context: Hashable = (masker.identity, model, _score_key(task.scores.kind, task.scores[sample]))
+        said = () if self.kind == "none" else (self.kind,)
+        self.context: Hashable = (masker.identity, model, _score_key(task.scores.kind, task.scores[sample]), *said)
 
     def evaluate(self, masks: Coalitions) -> Answers:
         """Give the explained scalar of each coalition; the mean over the baselines where there are several.
@@ -59,15 +74,29 @@ class Evaluator:
         return evaluate_all([self], [masks])[0]
 
 
-def ask(task: Question, maskers: Sequence[Masker], masks: Sequence[Coalitions], need: int = 2) -> list[Answers]:
+def ask(
+    task: Question,
+    maskers: Sequence[Masker],
+    masks: Sequence[Coalitions],
+    need: int = 2,
+    error: Callable[[int, Answers], float] | None = None,
+) -> list[Answers]:
     """Evaluate the coalitions of every sample, in batches over all of them.
 
     The first `need` coalitions are what a solver cannot do without: if no sample has them, raises Cancelled when the
-    caller stopped, else ParameterError for a budget that is too small.
+    caller stopped, else ParameterError for a budget that is too small. `error(sample, answers)` is the standard error,
+    relative to the largest value, of what a solver makes of some of the answers: where the task has a `tolerance`,
+    coalitions are evaluated in growing shares until it is reached, sample by sample.
     """
     fingerprint = _fingerprint(task.model)
-    evaluators = [Evaluator(task, i, masker, fingerprint) for i, masker in enumerate(maskers)]
-    answers = evaluate_all(evaluators, masks)
+    evaluators = [
+        Evaluator(task, i, m, fingerprint, len(asked) * m.baselines)
+        for i, (m, asked) in enumerate(zip(maskers, masks, strict=True))
+    ]
+    if error is None or task.tolerance is None:
+        answers = evaluate_all(evaluators, masks)
+    else:
+        answers = _evaluate_until(evaluators, masks, need, error, task.tolerance)
     if any(a.known[:need].all() for a in answers):
         return answers
     most = max(e.masker.baselines for e in evaluators)
@@ -75,22 +104,42 @@ def ask(task: Question, maskers: Sequence[Masker], masks: Sequence[Coalitions], 
         raise ParameterError(
             f"max_calls={task.max_calls} is too few: at least {need * most} are needed for each sample"
         )
+    task.check_time()
     raise Cancelled("stopped before there was anything to return")
 
 
 def evaluate_all(evaluators: Sequence[Evaluator], masks: Sequence[Coalitions]) -> list[Answers]:
     """Evaluate the coalitions of several samples of one task, filling batches across samples."""
     requests = [_Request(e, m) for e, m in zip(evaluators, masks, strict=True)]
-    stream = _Stream(evaluators[0].task, sum(len(m) for m in masks))
-    try:
-        for request in requests:
-            fill = request.evaluator.masker.filler()
-            for s in chunks(len(request.masks), max(64, MASK_BYTES // max(1, request.parts))):
-                stream.add(request, fill, s)
-        stream.flush()
-    except Cancelled:
-        pass
+    stream = _Stream(evaluators[0].task, sum(len(m) for m in masks), _due(evaluators, masks))
+    with suppress(Cancelled):
+        stream.evaluate(requests, [slice(0, len(m)) for m in masks])
     return [request.answers() for request in requests]
+
+
+def _evaluate_until(
+    evaluators: Sequence[Evaluator],
+    masks: Sequence[Coalitions],
+    need: int,
+    error: Callable[[int, Answers], float],
+    tolerance: float,
+) -> list[Answers]:
+    """Evaluate growing shares of each sample's coalitions until its error is small enough."""
+    requests = [_Request(e, m) for e, m in zip(evaluators, masks, strict=True)]
+    stream = _Stream(evaluators[0].task, sum(len(m) for m in masks), _due(evaluators, masks))
+    shares = [list(growing(len(m), need)) for m in masks]
+    enough = [False] * len(requests)
+    with suppress(Cancelled):
+        while waiting := [i for i, left in enumerate(shares) if left and not enough[i]]:
+            stream.evaluate([requests[i] for i in waiting], [shares[i].pop(0) for i in waiting])
+            for i in waiting:
+                enough[i] = bool(shares[i]) and error(i, requests[i].answers()) <= tolerance
+        stream.finish()
+    return [replace(request.answers(), enough=e) for request, e in zip(requests, enough, strict=True)]
+
+
+def _due(evaluators: Sequence[Evaluator], masks: Sequence[Coalitions]) -> int:
+    return sum(len(m) * e.masker.baselines for e, m in zip(evaluators, masks, strict=True))
 
 
 class _Request:
@@ -148,18 +197,35 @@ class _Request:
 class _Stream:
     """Fills one reused buffer of a batch with masked rows, and runs the model when it is full."""
 
-    def __init__(self, task: Question, total: int) -> None:
-        self.task, self.total, self.done = task, total, 0
+    def __init__(self, task: Question, total: int, due: int) -> None:
+        self.task, self.total, self.due, self.done = task, total, due, 0
         row = sum(a[0].nbytes for _, a in leaves(task.x))
-        self.size = max(1, min(task.model.batch_size, BUFFER_BYTES // max(1, row)))
+        most = min(task.max_batch or task.model.batch_size, task.model.batch_size)
+        self.size = max(1, min(most, BUFFER_BYTES // max(1, row)))
         self.buffer: dict[str, Array] = {n: np.empty((self.size, *a.shape[1:]), a.dtype) for n, a in leaves(task.x)}
         self.filled = 0
         self.owners: list[tuple[_Request, Array]] = []
+        self.kind = "none"
+        self.asked: Question | None = task
+
+    def evaluate(self, requests: Sequence[_Request], slices: Sequence[slice]) -> None:
+        """Evaluate a slice of each request's coalitions. Raises Cancelled, and TimeUp after the deadline."""
+        for request, s in zip(requests, slices, strict=True):
+            fill = request.evaluator.masker.filler()
+            for part in chunks(s.stop - s.start, max(64, MASK_BYTES // max(1, request.parts))):
+                self.add(request, fill, slice(s.start + part.start, s.start + part.stop))
+        self.flush()
+
+    def finish(self) -> None:
+        """Report that nothing more will be asked."""
+        self.task.progress(self.total, self.total)
 
     def add(self, request: _Request, fill: Fill, s: slice) -> None:
         """Mask and run one slice of a request's coalitions."""
         coalitions, shown = request.open(s)
         self.done += s.stop - s.start - len(coalitions)
+        if len(coalitions):
+            self._turn_to(request.evaluator.kind)
         count = request.rows[coalitions]
         which = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
         local = np.repeat(np.arange(len(coalitions)), count)
@@ -176,9 +242,10 @@ class _Stream:
     def flush(self) -> None:
         """Run what is in the buffer, hand the values out, and report progress."""
         if self.filled:
+            self.task.check_time()
             x = self._batch()
             index = np.repeat([r.evaluator.sample for r, _ in self.owners], [len(c) for _, c in self.owners])
-            scores, output = self.task.scores, self.task.run(x).output
+            scores, output = self.task.scores, self._answering(x).run(x).output
             alone = index[0] == index[-1]
             values = scores[index[0]].value(output, x) if alone else scores.value(output, x, index)
             ends = np.cumsum([len(c) for _, c in self.owners])[:-1]
@@ -186,6 +253,24 @@ class _Stream:
                 self.done += request.receive(coalitions, part)
             self.filled, self.owners = 0, []
         self.task.progress(self.done, self.total)
+
+    def _turn_to(self, kind: str) -> None:
+        """Have the rows that follow answered by another copy."""
+        if kind != self.kind:
+            self.flush()
+            self.kind, self.asked = kind, None
+
+    def _answering(self, x: Tensors) -> Question:
+        """Give the task that asks the copy, or the model where there is none; it is prepared on the first batch."""
+        if self.asked is None:
+            task = self.task
+            copy, refused = copy_for(task.model, self.kind, x, task.form, task.accelerate == self.kind)
+            self.asked = task if copy is None else task.asking(copy.model)
+            if copy is not None:
+                task.notes["accelerated"] = copy.note
+            if refused:
+                task.notes["not_accelerated"] = refused
+        return self.asked
 
     def _batch(self) -> Tensors:
         buffer: Tensors = self.buffer if isinstance(self.task.x, Mapping) else self.buffer[""]
@@ -202,7 +287,7 @@ def _fingerprint(model: Model) -> str | None:
 def _said(task: Question, sample: int) -> Hashable:
     """Tell functions without a fingerprint apart: by the object, and by what it now says of the sample."""
     said = each(lambda a: np.ascontiguousarray(a[sample]), task.prediction)
-    return (serial(task.model), tuple(a.tobytes() for _, a in leaves(said)))
+    return (serial(unbounded(task.model)), tuple(a.tobytes() for _, a in leaves(said)))
 
 
 def _score_key(kind: str, score: Score) -> Hashable:

@@ -1,9 +1,9 @@
 """What the engine needs to know of a task: the model, the samples, and the scores that are asked for."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from xaikit.arrays import Tensors
-from xaikit.inputs import Scores
+from xaikit.inputs import ScoreKind, Scores
 from xaikit.model import Model, Run
 from xaikit.progress import Progress
 
@@ -12,7 +12,13 @@ class Question(Protocol):
     """A batch of encoded samples with one score each; the attribution package's Task is one.
 
     `x` (sample, *shape), channels last, or a mapping of inputs; `spec` and `display` likewise; `prediction` is the raw
-    output; `run` asks the model in the form of the scores, and counts. `max_calls` bounds the calls for each sample.
+    output; `run` asks the model in the form of the scores, and counts.
+
+    The budget: `max_calls` for each sample; `max_batch` rows of one forward pass; `deadline`, by time.perf_counter,
+    after which `check_time` raises TimeUp; `tolerance`, the standard error relative to the largest value that is small
+    enough (None: all samples are drawn). `accelerate` says which copy of the model may answer (`perturb.copies`);
+    `asking` gives the same question to another model; `form` is the form of output that it is asked for. `notes`
+    collects what is worth recording.
     """
 
     @property
@@ -33,4 +39,18 @@ class Question(Protocol):
     def progress(self) -> Progress: ...
     @property
     def max_calls(self) -> int | None: ...
+    @property
+    def max_batch(self) -> int | None: ...
+    @property
+    def deadline(self) -> float: ...
+    @property
+    def tolerance(self) -> float | None: ...
+    @property
+    def accelerate(self) -> str: ...
+    @property
+    def form(self) -> ScoreKind: ...
+    @property
+    def notes(self) -> dict[str, Any]: ...
     def run(self, x: Tensors, **how: Any) -> Run: ...
+    def asking(self, model: Model) -> Self: ...
+    def check_time(self) -> None: ...
