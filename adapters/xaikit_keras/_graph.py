@@ -3,6 +3,7 @@
 Everything here works on configurations and shapes; nothing runs.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -131,8 +132,19 @@ def axes_of(operation: Any, kind: str, inputs: Sequence[Value], shape: Shape) ->
     if kind == "permute":
         return _permuted(operation, inputs, count)
     if kind in ("reshape", "flatten"):
-        return default_axes(count)
+        return _regrouped(inputs, shape)
+    if kind == "expand_dims" and inputs and inputs[0].axes == ("sample", "feature") and operation.axis in (-1, 2):
+        return ("sample", "token", "channel")
     return next((v.axes for v in inputs if len(v.axes) == count), None) or default_axes(count)
+
+
+def _regrouped(inputs: Sequence[Value], shape: Shape) -> Axes:
+    """Name the axes of what is reshaped: places of a picture in one row are tokens, in no order of time."""
+    sides = list(inputs[0].space.values()) if inputs else []
+    together = len(sides) > 1 and None not in sides and inputs[0].axes[-1] == "channel"
+    if together and len(shape) == 3 and shape[1] == math.prod(n or 0 for n in sides):
+        return ("sample", "token", "channel")
+    return default_axes(len(shape))
 
 
 def _recurrent_axes(operation: Any, count: int) -> Axes:

@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 
+from xaikit_torch._attention import opened
 from xaikit_torch._graph import function_name, native_class, words
 from xaikit_torch._values import activation
 
@@ -43,7 +44,8 @@ class Reached(BaseException):
 class Call:
     """One call that has just returned, or a module that is about to be called.
 
-    `path` is the module's path, None for a function; `leaf` says whether it is a layer.
+    `path` is the module's path, None for a function; `leaf` says whether it is a layer. `inside` is the name of the
+    call that this value was seen inside of: attention weights.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Call:
     kwargs: Mapping[str, Any]
     out: Any = None
     leaf: bool = True
+    inside: str | None = None
 
 
 Visit = Callable[[Call], Any]
@@ -63,16 +66,25 @@ class Calls:
     """Visits the calls of a network while the context lasts, on this thread; no hook stays.
 
     `visit` sees every call that returns, in order; `enter`, if given, every module before it is called. With
-    `only` (paths of modules) no more than these are hooked, and functions are not seen.
+    `only` (paths of modules) no more than these are hooked, and functions are not seen. With `opening` the attention
+    weights are visited too, as "mha/weights": attention is then computed by its formula. It is given the name of a
+    call and says whether its weights are wanted.
     """
 
     def __init__(
-        self, net: nn.Module, visit: Visit, *, enter: Visit | None = None, only: Collection[str] | None = None
+        self,
+        net: nn.Module,
+        visit: Visit,
+        *,
+        enter: Visit | None = None,
+        only: Collection[str] | None = None,
+        opening: Callable[[str], bool] = lambda name: False,
     ) -> None:
         self.net = net
         self.visit = visit
         self.enter = enter
         self.only = only
+        self.opening = opening
         self.paths = module_paths(net)
         self.numbers: Counter[str] = Counter()
         self.inside: list[str] = []
@@ -141,17 +153,31 @@ class Calls:
 
     def function(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Call a function that the network has called, and visit it if it gives a tensor."""
-        if self.busy or self.leaf is not None:
+        if self.busy:
             return function(*args, **kwargs)
+        if self.leaf is not None:
+            return self._inside(self.paths[id(self.leaf)], function, args, kwargs)
         if getattr(function, "__name__", "").startswith("sigmoid_"):
             return self._overwritten(torch.sigmoid, args, kwargs)
-        out = function(*args, **kwargs)
+        out = self._inside(self._placed(function_name(function)), function, args, kwargs)
         if isinstance(out, bool | int | float | str | torch.Size | torch.dtype | torch.device):
             return out
         name = function_name(function)
         if _is_property(function) and name not in PROPERTIES:
             return out
         return self._quietly(self._visit_function, Call(name, None, function, args, kwargs, out))
+
+    def _inside(self, name: str, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Call a function; the weights of an attention that is looked into are visited on the way."""
+        attention = opened(function_name(function), args, kwargs)
+        if attention is None or not self.opening(name := self._next(name)):
+            return function(*args, **kwargs)
+
+        def tap(weights: torch.Tensor) -> torch.Tensor:
+            call = Call(f"{name}/weights", None, function, args, kwargs, weights, inside=name)
+            return self._quietly(self.visit, call)
+
+        return attention(tap)
 
     def _overwritten(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Do in two steps what is done in place, so that a visit still finds the argument as it was."""
@@ -163,9 +189,13 @@ class Calls:
         counts = value is not None and value.is_floating_point() and value.ndim > 0
         call.leaf = counts and call.name not in TRANSPARENT | CONSTANT
         if call.leaf:
-            place = self.inside[-1].replace(".", "/") if self.inside else ""
-            call.name = self._number(f"{place}/{call.name}" if place else call.name)
+            call.name = self._number(self._placed(call.name))
         return self.visit(call)
+
+    def _placed(self, name: str) -> str:
+        """Put the path of the module that a function is called in before the function's name."""
+        place = self.inside[-1].replace(".", "/") if self.inside else ""
+        return f"{place}/{name}" if place else name
 
     def _quietly(self, visit: Visit, call: Call) -> Any:
         """Visit without seeing the functions that the visit itself calls."""
@@ -176,8 +206,13 @@ class Calls:
             self.busy = False
 
     def _number(self, name: str) -> str:
-        count = self.numbers[name]
+        numbered = self._next(name)
         self.numbers[name] += 1
+        return numbered
+
+    def _next(self, name: str) -> str:
+        """Give the name that the next call of this name has."""
+        count = self.numbers[name]
         return f"{name}:{count}" if count else name
 
 

@@ -16,6 +16,9 @@ from xaikit_torch._private import version
 from xaikit_torch._values import activation, named_outputs, tensors
 
 End = Literal["softmax", "sigmoid"]
+WEIGHTS = "attention_weights"
+"""The kind of the layer that stands for the weights inside an attention."""
+
 RESHAPING = ("reshape", "flatten", "permute", "dropout", "identity")
 
 
@@ -82,6 +85,7 @@ class Tracer:
         self.records: list[Record] = []
         self.blocks: list[Record] = []
         self.entered: list[tuple[str, int]] = []
+        self.given: Call | None = None
         self.versions: dict[int, int | None] = {}
         self.numbers: Counter[str] = Counter()
         self.fits: bool | None = None
@@ -91,12 +95,13 @@ class Tracer:
 
     def run(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run the network on tensors given to the constructor; nothing stays on it."""
-        with Calls(self.net, self._visit, enter=self._enter):
+        with Calls(self.net, self._visit, enter=self._enter, opening=lambda name: True):
             return self.net(*args, **kwargs)
 
     # --- one call -------------------------------------------------------------------------------------------------
 
     def _enter(self, call: Call) -> None:
+        self.given = call
         self.entered.append((call.name, len(self.records)))
 
     def _left(self, path: str) -> int:
@@ -107,6 +112,8 @@ class Tracer:
                 return start
 
     def _visit(self, call: Call) -> Any:
+        if call.inside is not None:
+            return self._weights(call)
         if call.path is None:
             return self._function(call)
         start = self._left(call.path)
@@ -164,10 +171,34 @@ class Tracer:
             self._know(tensor, Known((name,), result.axes if tensor is value else self._state_axes(op, tensor)))
         return call.out
 
+    def _weights(self, call: Call) -> Any:
+        """The weights of an attention, seen before the attention itself returns: (sample, *head, target, source)."""
+        within, shape = str(call.inside), tuple(call.out.shape)
+        module = self.given if self.given is not None and self.given.name == within.partition(":")[0] else None
+        read = self._read(module or call)  # a module may transpose what it is given
+        if module is None:
+            within = self._numbered(within.partition(":")[0])
+        record = Record(
+            f"{within}/weights",
+            WEIGHTS,
+            call.name,
+            None,
+            shape,
+            ("sample", *("head",) * (len(shape) - 3), "target", "source"),
+            _unique(k.parents for k in read),
+        )
+        if record.parents:
+            self.records.append(record)
+        return call.out
+
     def _number(self, name: str) -> str:
         """Number functions that work on the input anew: others, on constants, are no layers and take no number."""
-        count = self.numbers[name]
+        numbered = self._numbered(name)
         self.numbers[name] += 1
+        return numbered
+
+    def _numbered(self, name: str) -> str:
+        count = self.numbers[name]
         return f"{name}:{count}" if count else name
 
     def _state_axes(self, op: Op, tensor: torch.Tensor) -> Axes:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from xaikit_torch._calls import Call, Calls, Reached
-from xaikit_torch._trace import Record
+from xaikit_torch._trace import WEIGHTS, Record
 from xaikit_torch._values import activation, replaced, tensors
 
 Patch = Callable[[torch.Tensor], torch.Tensor]
@@ -42,7 +42,8 @@ class Watch:
         self._by_call = {records[n].call: (n, records[n]) for n in self.names}
         paths = {records[n].path for n in self.names}
         only = None if None in paths else {p for p in paths if p is not None}
-        return Calls(net, self._visit, only=only)
+        opened = {call.removesuffix("/weights") for call, (_, r) in self._by_call.items() if r.kind == WEIGHTS}
+        return Calls(net, self._visit, only=only, opening=opened.__contains__)
 
     def _visit(self, call: Call) -> Any:
         if call.name not in self._by_call or not (call.leaf or call.path):
