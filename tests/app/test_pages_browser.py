@@ -16,11 +16,11 @@ pytest.importorskip("torch")
 pytest.importorskip("playwright.sync_api")
 
 import xaikit_app
+from tests.app.conftest import PATIENCE_MS
 from xaikit.jobs import Unit
 
 pytestmark = pytest.mark.slow
 IDLE = "() => document.querySelector('h1') && !document.querySelector('.waiting')"
-PATIENCE = 60_000
 CNN, AUTOENCODER = "xo_cnn", "series_autoencoder"
 
 
@@ -51,7 +51,7 @@ class Tab:
         return self.settle()
 
     def settle(self) -> Any:
-        self.page.wait_for_function(IDLE, timeout=PATIENCE)
+        self.page.wait_for_function(IDLE, timeout=PATIENCE_MS)
         return self.page
 
     def words(self) -> str:
@@ -205,9 +205,9 @@ def test_a_worker_that_is_killed_is_said_and_the_next_try_works(tab: Tab, shown:
             break
         time.sleep(0.02)
     os.kill(services.pool.processes[0], signal.SIGKILL)
-    page.wait_for_selector("text=was killed by SIGKILL", timeout=PATIENCE)
+    page.wait_for_selector("text=was killed by SIGKILL", timeout=PATIENCE_MS)
     page.locator(".again").first.click()
-    page.wait_for_selector(".tiles.strips", timeout=PATIENCE)
+    page.wait_for_selector(".tiles.strips", timeout=PATIENCE_MS)
     tab.settle()
     assert page.locator("#main .problem").count() == 0
     assert tab.wrong == []
@@ -231,7 +231,7 @@ def test_a_link_with_what_is_not_there_gives_a_message_and_a_way_on(tab: Tab) ->
     page = tab.open(f"/layers?model={CNN}&layer=nothing")
     assert "There is no such layer" in page.inner_text("#main")
     page.get_by_role("link", name="Go on with the first layer").click()
-    page.wait_for_selector("text=Its filters", timeout=PATIENCE)
+    page.wait_for_selector("text=Its filters", timeout=PATIENCE_MS)
     page = tab.open(f"/anomalies?model={AUTOENCODER}&rule=guess")
     assert "unknown rule 'guess'" in page.inner_text("#main")
     assert page.get_by_role("link", name="Go on from here").is_visible()
