@@ -41,6 +41,7 @@ from xaikit.wrapping import load_model, wrap
 if TYPE_CHECKING:
     from xaikit import anomaly
     from xaikit.insight import activations, filters, top_patches
+    from xaikit.quality import compare, faithfulness
     from xaikit.training_curves import curves
 
 __version__ = "0.1.0"
@@ -67,8 +68,10 @@ __all__ = [
     "activations",
     "anomaly",
     "app",
+    "compare",
     "curves",
     "explain",
+    "faithfulness",
     "filters",
     "load",
     "load_model",
@@ -82,7 +85,9 @@ __all__ = [
 
 LATER = {
     "activations": "xaikit.insight",
+    "compare": "xaikit.quality",
     "curves": "xaikit.training_curves",
+    "faithfulness": "xaikit.quality",
     "filters": "xaikit.insight",
     "top_patches": "xaikit.insight",
 }

@@ -1,7 +1,7 @@
 """What a calculation gives: frozen, labelled, in raw units, with its origin and the evidence for it."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,13 @@ from xaikit.inputs import Classes, top
 
 GAP_FAIL, GAP_WARN = 0.05, 0.01
 R2_FAIL, R2_WARN = 0.2, 0.5
+GAP_ROUNDING = 1e-4
+"""A completeness gap below this share of the scores is their rounding, however small their difference."""
+ADVANTAGE_FAIL = 0.5
+"""How many standard deviations above random maps an explanation must be."""
+AGREEMENT_WARN = 0.7
+RANDOMISED_WARN = 0.7
+"""The rank correlation above which an explanation does not depend on what the network learnt."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,7 @@ class Attribution:
     (sample, *space), the integer label of each place: completeness refers to `part_values`. `x` is the encoded
     input (sample, ...), `display` what a person sees, `prediction` the network's raw output (sample, ...),
     `target` the explained entry of each sample (an index, or xk.Margin, xk.At, ...), `quality` numbers per sample.
+    `offsets` (sample, token, 2) of a Text is where each token starts and ends in the string of `display`, -1 for pads.
     """
 
     values: Array
@@ -77,6 +85,7 @@ class Attribution:
     origin: Origin
     target_labels: tuple[str, ...] = ()
     layer: str | None = None
+    offsets: Array | None = None
 
     def __len__(self) -> int:
         """Count the samples."""
@@ -100,6 +109,7 @@ class Attribution:
             status=judge({k: v[s] for k, v in self.quality.items()}, self.values[s]),
             origin=replace(self.origin, input_hash=self.origin.input_hash[s]),
             target_labels=self.target_labels[s],
+            offsets=None if self.offsets is None else self.offsets[s],
         )
 
     def __iter__(self) -> Iterator["Attribution"]:
@@ -166,21 +176,252 @@ class Prediction:
 
 
 @dataclass(frozen=True, eq=False)
+class Faithfulness:
+    """What a score does when parts are taken away, or put in, in the order that an explanation gives them.
+
+    `shares` (sample, point) of the parts are hidden (deletion) or shown (insertion), most important first; NaN where a
+    sample has fewer points. `deletion_curves` and `insertion_curves` (sample, point) are the scores there;
+    `random_deletion_curves` and `random_insertion_curves` (sample, map, point) those for random maps, which come in
+    pairs of an order and its reverse. `comprehensiveness` (sample,) is how much the score loses without the strongest
+    parts, `sufficiency` how much with them alone, each the mean over the shares in the origin. `infidelity` is the
+    expected squared difference between what the map says of hidden parts and what the score does, and
+    `infidelity_relative` the same over that of a map of zeros. `max_sensitivity` is the largest relative change of the
+    map near the sample, NaN where it was not measured. `parts` (sample,) counts what was ranked, `explained` is the
+    origin of the explanation.
+    """
+
+    shares: Array
+    deletion_curves: Array
+    insertion_curves: Array
+    random_deletion_curves: Array
+    random_insertion_curves: Array
+    comprehensiveness: Array
+    sufficiency: Array
+    infidelity: Array
+    infidelity_relative: Array
+    max_sensitivity: Array
+    parts: Array
+    target_labels: tuple[str, ...]
+    explained: Origin
+    status: Status
+    origin: Origin
+
+    @property
+    def deletion(self) -> Array:
+        """The area under each deletion curve: (sample,). Lower is better."""
+        return area(self.shares, self.deletion_curves)
+
+    @property
+    def insertion(self) -> Array:
+        """The area under each insertion curve: (sample,). Higher is better."""
+        return area(self.shares, self.insertion_curves)
+
+    @property
+    def random_deletion(self) -> Array:
+        """The mean area under the deletion curves of random maps: (sample,)."""
+        return area(self.shares[:, None], self.random_deletion_curves).mean(1)
+
+    @property
+    def random_insertion(self) -> Array:
+        """The mean area under the insertion curves of random maps: (sample,)."""
+        return area(self.shares[:, None], self.random_insertion_curves).mean(1)
+
+    @property
+    def gain(self) -> Array:
+        """Insertion minus deletion: (sample,)."""
+        return self.insertion - self.deletion
+
+    @property
+    def random_gains(self) -> Array:
+        """Insertion minus deletion of each random map: (sample, map). Their mean is 0."""
+        shares = self.shares[:, None]
+        return area(shares, self.random_insertion_curves) - area(shares, self.random_deletion_curves)
+
+    @property
+    def advantage(self) -> Array:
+        """The gain over that of random maps, in their standard deviations: (sample,).
+
+        NaN where random maps do not differ: a score that does not change, or a single part.
+        """
+        spread = self.random_gains.std(1)
+        size = np.nanmax(np.abs(self.random_deletion_curves), axis=(1, 2))
+        return np.divide(self.gain, spread, out=np.full(len(self), np.nan), where=spread > 1e-6 * size)
+
+    @property
+    def better(self) -> Array:
+        """Whether the explanation is better than random maps: (sample,) bool."""
+        return self.advantage >= ADVANTAGE_FAIL
+
+    @property
+    def quality(self) -> dict[str, Array]:
+        """The numbers by name, as an Attribution's `quality` holds them: (sample,) each."""
+        names = ("deletion", "insertion", "random_deletion", "random_insertion", "advantage", "comprehensiveness")
+        return {n: getattr(self, n) for n in (*names, "sufficiency", "infidelity_relative", "max_sensitivity")}
+
+    def __len__(self) -> int:
+        """Count the samples."""
+        return len(self.shares)
+
+    def __getitem__(self, i: int) -> "Faithfulness":
+        """Give sample `i` alone, still with a leading sample axis of one."""
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"sample {i} of {len(self)}")
+        s = slice(i, i + 1) if i != -1 else slice(i, None)
+        arrays = {
+            f.name: getattr(self, f.name)[s] for f in fields(self) if isinstance(getattr(self, f.name), np.ndarray)
+        }
+        own = replace(
+            self,
+            **arrays,
+            target_labels=self.target_labels[s],
+            explained=replace(self.explained, input_hash=self.explained.input_hash[s]),
+            origin=replace(self.origin, input_hash=self.origin.input_hash[s]),
+        )
+        return replace(own, status=judge({"advantage": own.advantage}, own.deletion_curves[:, :1]))
+
+    def __iter__(self) -> Iterator["Faithfulness"]:
+        """Give the samples one by one."""
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        areas = (
+            ("deletion", self.deletion, self.random_deletion),
+            ("insertion", self.insertion, self.random_insertion),
+        )
+        told = ", ".join(f"{name} {a.mean():.3g} (random {b.mean():.3g})" for name, a, b in areas)
+        return f"<Faithfulness of {self.explained.method} for {len(self)} samples: {told}: {self.status}>"
+
+
+def area(shares: Array, curves: Array) -> Array:
+    """Give the areas under curves (..., point) over shares by the trapezoidal rule: (...). NaN are left out."""
+    width = np.diff(shares, axis=-1)
+    return np.nansum(width * (curves[..., 1:] + curves[..., :-1]) / 2, axis=-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Stability:
+    """How far an explanation depends on its seed.
+
+    `agreement` (sample, seed, seed) is the Spearman rank correlation of the maps of every pair of seeds, in -1..1;
+    `spread` (sample,) the standard deviation of a part's value over the seeds, on average over the parts, relative to
+    the largest mean value.
+    """
+
+    seeds: tuple[int, ...]
+    agreement: Array
+    spread: Array
+    target_labels: tuple[str, ...]
+    explained: Origin
+    status: Status
+    origin: Origin
+
+    @property
+    def rank_agreement(self) -> Array:
+        """The mean rank correlation over all pairs of seeds: (sample,)."""
+        return np.asarray(self.agreement[:, *np.triu_indices(len(self.seeds), 1)].mean(1))
+
+    def __len__(self) -> int:
+        """Count the samples."""
+        return len(self.agreement)
+
+    def __repr__(self) -> str:
+        worst = float(self.rank_agreement.min())
+        return f"<Stability of {self.explained.method} over {len(self.seeds)} seeds: {worst:.2f}: {self.status}>"
+
+
+@dataclass(frozen=True, eq=False)
+class Randomisation:
+    """How an explanation changes while a network's layers lose what they learnt, from the output down.
+
+    At each depth (depth,) all layers down to the one named in `layers` have new weights. `rank` (depth, sample) is the
+    Spearman rank correlation with the explanation of the trained network, `rank_absolute` that of the sizes, `ssim` the
+    structural similarity of the sizes (NaN where there is no picture). An explanation of the network falls towards 0.
+    """
+
+    layers: tuple[str, ...]
+    rank: Array
+    rank_absolute: Array
+    ssim: Array
+    target_labels: tuple[str, ...]
+    explained: Origin
+    status: Status
+    origin: Origin
+
+    @property
+    def similarity(self) -> Array:
+        """The rank correlation that is left when all layers are new: (sample,)."""
+        return np.asarray(self.rank[-1])
+
+    def __len__(self) -> int:
+        """Count the samples."""
+        return self.rank.shape[1]
+
+    def __repr__(self) -> str:
+        left = float(np.nanmax(self.similarity)) if np.isfinite(self.similarity).any() else float("nan")
+        return f"<Randomisation of {self.explained.method} over {len(self.layers)} depths: {left:.2f}: {self.status}>"
+
+
+@dataclass(frozen=True, eq=False)
+class Parity:
+    """How far two models, one network in two frameworks say, give the same explanations.
+
+    All numbers are max|a - b| / max|a| of a sample. `outputs` (sample,) compares the outputs, `values` (method, sample)
+    the explanations of each method. `flips` (sample,) bool marks samples where the outputs agree and the gradients do
+    not: a ReLU or a maximum decided otherwise. `failed` says in words which methods could not be compared, and why.
+    """
+
+    models: tuple[str, str]
+    methods: tuple[str, ...]
+    outputs: Array
+    values: Array
+    flips: Array
+    failed: Mapping[str, str]
+    status: Status
+    origin: Origin
+
+    def __len__(self) -> int:
+        """Count the samples."""
+        return len(self.outputs)
+
+    def __repr__(self) -> str:
+        a, b = self.models
+        return f"<Parity of {a} and {b} in {len(self)} samples, {int(self.flips.sum())} flips: {self.status}>"
+
+
+@dataclass(frozen=True, eq=False)
 class Comparison:
     """Several methods on the same samples: the results by method, and how far they agree.
 
-    `agreement` (method, method) is the mean Spearman rank correlation of the maps over samples, in -1..1.
+    `agreement` (method, method) is the Spearman rank correlation of the signed maps in -1..1, the mean over samples;
+    `agreement_absolute` that of their sizes. `faithfulness` holds each method's curves, measured on one score, and
+    `failed` why the others gave nothing. The methods are named as asked, with their parameters where one occurs twice.
     """
 
-    results: Mapping[str, Attribution]
+    attributions: Mapping[str, Any]
     methods: tuple[str, ...]
     agreement: Array
+    agreement_absolute: Array | None = None
+    faithfulness: Mapping[str, Faithfulness] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
+    origin: Origin | None = None
 
-    def __getitem__(self, method: str) -> Attribution:
-        """Give the result of one method."""
-        if method not in self.results:
-            raise UnknownName("compared method", method, self.results)
-        return self.results[method]
+    def __getitem__(self, method: str) -> Any:
+        """Give the result of one method: an Attribution, or the Attributions of several inputs."""
+        if method not in self.attributions:
+            raise UnknownName("compared method", method, self.attributions)
+        return self.attributions[method]
+
+    def __iter__(self) -> Iterator[str]:
+        """Give the names of the methods that have a result."""
+        return iter(self.methods)
+
+    def __len__(self) -> int:
+        """Count the methods that have a result."""
+        return len(self.methods)
+
+    def __repr__(self) -> str:
+        failed = f"; failed: {', '.join(self.failed)}" if self.failed else ""
+        return f"<Comparison of {', '.join(self.methods)}{failed}>"
 
 
 @dataclass(frozen=True, eq=False)
@@ -541,27 +782,77 @@ def lowest(curves: Iterable[Curve]) -> float | None:
     return None
 
 
-def judge(quality: Mapping[str, Array], values: Array) -> Status:
-    """Turn free evidence into a verdict; the worst sample decides.
+def by_column(result: Attribution, i: int) -> Array:
+    """Give what each column of a table contributes to sample `i`: dummies of one column are added up."""
+    if result.part_values is not None:
+        return np.asarray(result.part_values[i], np.float64)
+    values, spec = np.asarray(result.values[i], np.float64), result.input_spec
+    if result.axes[1:] == ("column",):
+        return values
+    return np.array([values[spec.parts == c].sum() for c in range(len(spec.names))])
 
-    Fail: a value that is not finite, a completeness gap over 5 % of |f(x) - f(baseline)|, or R² < 0.2.
-    Warn: a gap over 1 %, R² < 0.5, a map of zeros, or an evaluation that was cut short.
+
+def judge(quality: Mapping[str, Array], values: Array) -> Status:
+    """Turn evidence into a verdict; the worst sample decides.
+
+    Fail: a value that is not finite, a completeness gap over 5 % of |f(x) - f(baseline)| that is more than rounding,
+    R² < 0.2, or a map no better than random ones. Warn: a gap over 1 %, R² < 0.5, a rank agreement over seeds under
+    0.7, a map that stays when the weights are random, a map of zeros, or an evaluation that was cut short.
     """
     fails, warns = [], []
     if not np.isfinite(values).all():
         fails.append("the map holds values that are not finite")
     elif values.size and np.any(np.abs(values).reshape(len(values), -1).max(1) == 0):
-        warns.append("the map is zero everywhere: the score does not react to the input")
-    gap = _worst(quality, "completeness_gap_relative", np.max)
-    if gap is not None and not gap <= GAP_WARN:
+        warns.append(_silent(quality))
+    gap = float(np.max(_gaps(quality), initial=0.0))
+    if not gap <= GAP_WARN:
         (fails if not gap <= GAP_FAIL else warns).append(f"completeness gap {gap:.1%} of f(x) - f(baseline)")
     r2 = _worst(quality, "surrogate_r2", np.min)
     if r2 is not None and not r2 >= R2_WARN:
         (fails if not r2 >= R2_FAIL else warns).append(f"the surrogate explains R² = {r2:.2f} of the model's changes")
+    advantage = _worst(quality, "advantage", _least)
+    if advantage is not None and advantage < ADVANTAGE_FAIL:
+        fails.append(
+            f"no better than random maps: hiding and showing parts in its order is {advantage:.1f} standard deviations "
+            "above random orders"
+        )
+    agreement = _worst(quality, "rank_agreement", _least)
+    if agreement is not None and agreement < AGREEMENT_WARN:
+        warns.append(f"other seeds give another order: rank agreement {agreement:.2f}")
+    randomised = _worst(quality, "randomised_similarity", _most)
+    if randomised is not None and randomised > RANDOMISED_WARN:
+        warns.append(f"the map hardly depends on the weights: rank correlation {randomised:.2f} with random ones")
     complete = _worst(quality, "complete", np.min)
     if complete is not None and complete < 1:
         warns.append(f"stopped early: {complete:.0%} of the model calls were made")
     return Status("fail" if fails else "warn" if warns else "ok", (*fails, *warns))
+
+
+def _gaps(quality: Mapping[str, Array]) -> Array:
+    """Give the relative completeness gaps (sample,), 0 where the gap is within the rounding of the scores."""
+    relative = np.asarray(quality.get("completeness_gap_relative", np.zeros(0)), np.float64)
+    gap, score = quality.get("completeness_gap"), quality.get("score")
+    if gap is None or score is None or np.shape(score) != np.shape(relative):
+        return relative
+    difference = np.divide(gap, relative, out=np.zeros_like(relative), where=np.isfinite(relative) & (relative > 0))
+    return np.where(gap <= GAP_ROUNDING * (np.abs(score) + np.abs(difference)), 0.0, relative)
+
+
+def _silent(quality: Mapping[str, Array]) -> str:
+    """Say what a map of zeros means."""
+    said = "the map is zero everywhere: the score does not react to the input"
+    gap = quality.get("completeness_gap")
+    constant = gap is not None and not np.any(gap)
+    return f"{said}; it is the same at the baseline, as of a constant model" if constant else said
+
+
+def _least(values: Array) -> float:
+    """The smallest number; NaN, for what could not be measured, where there is none."""
+    return float(np.min(values[np.isfinite(values)], initial=np.inf)) if np.isfinite(values).any() else float("nan")
+
+
+def _most(values: Array) -> float:
+    return -_least(-np.asarray(values))
 
 
 def _worst(quality: Mapping[str, Array], key: str, choose: Any) -> float | None:
@@ -580,7 +871,11 @@ SHOWN: tuple[type[Any], ...] = (
     Calibration,
     Comparison,
     Curves,
+    Faithfulness,
     Filters,
+    Parity,
+    Randomisation,
+    Stability,
     TopPatches,
 )
 """The results that a person looks at: each has panels and shows itself in a notebook."""

@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 
 import xaikit as xk
 from xaikit.figures import panels
-from xaikit.figures._attribution import by_column
+from xaikit.results import by_column
 
 
 def test_columns_are_taken_as_they_are_or_summed_over_their_dummies() -> None:

@@ -3,34 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
-import pytest
 from numpy.testing import assert_allclose
-from scipy.stats import spearmanr
 
 from tests.figures import synthetic as s
-from xaikit.report._parts import agreements, comparable, rank_agreement, sentence, strongest
-
-
-def test_rank_agreement_is_spearmans() -> None:
-    rng = np.random.default_rng(0)
-    a, b = rng.integers(0, 9, (2, 60)).astype(float)  # with ties
-    assert_allclose(rank_agreement(a, b), spearmanr(a, b).statistic, rtol=1e-12)
-    assert_allclose(rank_agreement(a, a), 1)
-    assert_allclose(rank_agreement(a, -a), -1)
-
-
-@pytest.mark.parametrize("b", [np.ones(4), np.array([1.0, 2.0]), np.array([1.0, np.nan, 2.0, 3.0])])
-def test_what_cannot_be_ranked_has_no_agreement(b: np.ndarray) -> None:
-    assert np.isnan(rank_agreement(np.arange(4.0), b))
-
-
-def test_only_results_for_one_target_are_compared() -> None:
-    e = s.image()
-    other = replace(e, target_labels=("dog",))
-    table = agreements([e, e, other, None])
-    assert_allclose(table[0, 1], 1)
-    assert np.isnan(table[0, 2])
-    assert np.isnan(table[3]).all()
+from xaikit.quality import comparable
+from xaikit.report._parts import sentence, strongest
 
 
 def test_regions_of_a_picture_sum_to_the_map() -> None:

@@ -13,9 +13,10 @@ import numpy as np
 
 from xaikit.arrays import Array, Tensors, each, leaves, length, rows
 from xaikit.attribution._embedded import carry_out
+from xaikit.attribution._evidence import require_level, with_evidence
 from xaikit.attribution._method import Map, Method, Task, methods, probabilities
 from xaikit.errors import InputError, NotSupported, ParameterError, UsageError
-from xaikit.inputs import Classes, Table, resolve
+from xaikit.inputs import Classes, Table, Text, resolve
 from xaikit.model import Model
 from xaikit.perturb.budget import Budget
 from xaikit.perturb.copies import check_kind
@@ -39,6 +40,7 @@ def explain(
     time_limit: float | None = None,
     tolerance: float | None = None,
     accelerate: str = "auto",
+    evidence: str = "free",
     **parameters: Any,
 ) -> Any:
     """Explain one score of a model for samples `x` by the method of that name, and give an Attribution.
@@ -66,18 +68,23 @@ def explain(
     1e-4; `origin.notes["accelerated"]` has its kind, the seconds to prepare it and the largest difference,
     `["not_accelerated"]` why a copy was passed over.
 
+    `evidence="full"` checks the explanation beyond what costs nothing: deletion and insertion beside random maps, rank
+    agreement over three seeds for methods that draw samples, and what is left of the map when all weights are random;
+    the numbers are in `quality`, the status heeds them, and `origin.notes["evidence"]` says what they cost.
+
     Raises UnknownName, ParameterError, TargetError, InputError, NotSupported if the model cannot serve the method or
     has no copy of the kind asked for, and TimeUp if the time limit was over before there was anything to give.
     """
     budget = Budget(max_calls, max_batch, time_limit, tolerance)
     if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or not 0 <= seed < 2**32:
         raise ParameterError(f"the seed is a whole number from 0 to 2**32 - 1, not {seed!r}")
+    require_level(evidence)
     cls = methods[method]
     explainer = cls.make(parameters)
     require_model(model, cls)
     require_copy(cls, method, accelerate)
     start = time.perf_counter()
-    model = budget.bound(model, start)
+    asked, model = model, budget.bound(model, start)
     encoded, display = prepare(model, x)
     prediction = model.run(encoded).output
     scores = resolve(target, model.outputs, prediction, score_kind(model, cls, score))
@@ -100,7 +107,8 @@ def explain(
             accelerate=accelerate,
             notes={"budget": budget.note} if budget.note else {},
         )
-        return answer(task, method, explainer, start)
+        found = answer(task, method, explainer, start)
+    return with_evidence(asked, found, progress) if evidence == "full" else found
 
 
 def answer(task: Task, method: str, explainer: Method, start: float) -> Attribution | Attributions:
@@ -191,14 +199,20 @@ def _attribution(task: Task, found: Map, origin: Origin, name: str | None) -> At
     if isinstance(spec, Table) and values.shape[1:] == spec.shape:
         values, axes = _by_column(values, spec), ("column",)
     axes = axes or tuple(f"axis {i}" for i in range(values.ndim - 1))
+    parts, part_values, offsets = own(found.parts), own(found.part_values), None
+    if isinstance(spec, Text) and all(isinstance(d, str) for d in own(task.display)):
+        offsets = np.stack([spec.offsets(d) for d in own(task.display)])
+        if parts is None and spec.subwords and axes == ("token",):
+            parts = np.stack([spec.words(d) for d in own(task.display)])
+            part_values = summed(values, parts)
     quality = {k: np.asarray(v, np.float64) for k, v in found.quality.items()}
     calls = np.full(len(task), task.calls["model_calls"] / len(task))
     quality = {**quality, "model_calls": calls}
     return Attribution(
         values=values,
         axes=("sample", *axes),
-        parts=own(found.parts),
-        part_values=own(found.part_values),
+        parts=parts,
+        part_values=part_values,
         x=own(task.x),
         display=own(task.display),
         input_spec=spec,
@@ -210,6 +224,7 @@ def _attribution(task: Task, found: Map, origin: Origin, name: str | None) -> At
         origin=origin,
         target_labels=tuple(s.label for s in task.scores.each),
         layer=found.layer,
+        offsets=offsets,
     )
 
 
@@ -235,6 +250,14 @@ def _by_column(values: Array, spec: Table) -> Array:
     """Sum the values of a column's dummies: (sample, column)."""
     starts = np.cumsum([0, *(c.width for c in spec.columns.values())])[:-1]
     return np.add.reduceat(values, starts, axis=1)
+
+
+def _remarks(task: Task) -> dict[str, Any]:
+    """Say what of the texts the network does not see."""
+    several = isinstance(task.spec, Mapping)
+    texts = [(n, task.spec[n] if several else task.spec) for n, _ in leaves(task.x)]
+    said = {n: s.remarks(task.display[n] if several else task.display) for n, s in texts if isinstance(s, Text)}
+    return {f"{word} in {n}" if several else word: what for n, r in said.items() for word, what in r.items()}
 
 
 def _origin(task: Task, found: Map, method: str, explainer: Method, seconds: float) -> Origin:

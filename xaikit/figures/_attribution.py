@@ -39,7 +39,7 @@ from xaikit.figures._words import (
     unit,
 )
 from xaikit.inputs import Classes, Image, Series, Table, Text
-from xaikit.results import Attribution, Attributions, Comparison
+from xaikit.results import Attribution, Attributions, Comparison, by_column
 
 SAMPLES = 8
 BARS = 20
@@ -305,16 +305,6 @@ def _columns(s: _Shown) -> Panel:
     spec, row = s.result.input_spec, s.result.display[s.sample]
     labels = [f"{name} = {_value(row[name])}" for name in spec.names]
     return _sorted_bars(s, labels, by_column(s.result, s.sample))
-
-
-def by_column(result: Attribution, i: int) -> Array:
-    """Give what each column of a table contributes to sample `i`: dummies of one column are added up."""
-    if result.part_values is not None:
-        return np.asarray(result.part_values[i], np.float64)
-    values, spec = np.asarray(result.values[i], np.float64), result.input_spec
-    if result.axes[1:] == ("column",):
-        return values
-    return np.array([values[spec.parts == c].sum() for c in range(len(spec.names))])
 
 
 def _bars(s: _Shown) -> Panel:

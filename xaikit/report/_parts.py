@@ -1,15 +1,14 @@
-"""What one explanation says in words and numbers: its strongest parts, and how far two of them agree."""
+"""What one explanation says in words and numbers: its strongest parts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from xaikit.arrays import Array
 from xaikit.figures import label_of, number
-from xaikit.figures._attribution import by_column
 from xaikit.inputs import Classes, Image, Series, Table, Text
-from xaikit.results import Attribution
+from xaikit.results import Attribution, by_column
 
 STRONGEST = 10
 CELLS = 8
@@ -73,50 +72,6 @@ def sentence(e: Attribution, found: Strongest) -> str:
     )
     told = "; ".join(said)
     return f"{told[:1].upper()}{told[1:]}."
-
-
-def comparable(e: Attribution) -> Array:
-    """Give the values of one sample as they are shown, flat: summed over channels, words without pads, columns."""
-    spec = e.input_spec
-    if isinstance(spec, Table):
-        return by_column(e, 0)
-    values, axes = np.asarray(e.values[0], np.float64), e.axes[1:]
-    if isinstance(spec, Text) and isinstance(e.display[0], str):
-        return values[[t is not None for t in spec.placed(e.display[0])]].ravel()
-    if "channel" in axes and len(axes) > 1:
-        values = values.sum(axes.index("channel"))
-    return values.ravel()
-
-
-def rank_agreement(a: Array, b: Array) -> float:
-    """Give Spearman's rank correlation of two maps in -1..1, ties at their mean rank.
-
-    NaN where they have different places, a value is not finite, or a map is the same everywhere.
-    """
-    if a.shape != b.shape or a.size < 2 or not (np.isfinite(a).all() and np.isfinite(b).all()):
-        return float("nan")
-    x, y = (r - r.mean() for r in (_ranks(a), _ranks(b)))
-    scale = float(np.sqrt((x @ x) * (y @ y)))
-    return float(x @ y) / scale if scale else float("nan")
-
-
-def agreements(group: Sequence[Attribution | None]) -> Array:
-    """Give the rank agreement of every pair of methods on one sample: (method, method), NaN where there is none.
-
-    The group holds what each method says, None where it failed. Only results for the same target are compared.
-    """
-    table = np.full((len(group), len(group)), np.nan)
-    maps = [None if e is None else comparable(e) for e in group]
-    for i, first in enumerate(group):
-        for j, second in enumerate(group[: i + 1]):
-            if first is not None and second is not None and first.target_labels == second.target_labels:
-                table[i, j] = table[j, i] = rank_agreement(np.asarray(maps[i]), np.asarray(maps[j]))
-    return table
-
-
-def _ranks(values: Array) -> Array:
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[place.ravel()])
 
 
 def _signed(value: float) -> str:

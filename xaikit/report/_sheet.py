@@ -12,9 +12,10 @@ from xaikit.arrays import Array
 from xaikit.attribution import methods as known
 from xaikit.figures import badge_of, label_of, unit
 from xaikit.inputs import specs_to_dict, target_to_json
+from xaikit.quality import agreements
 from xaikit.report._answers import Answer, answers
 from xaikit.report._collect import PREDICT, Explained, Explanations
-from xaikit.report._parts import Strongest, agreements, sentence, strongest
+from xaikit.report._parts import Strongest, sentence, strongest
 from xaikit.results import Attribution
 
 KIND, SCHEMA = "xaikit-report", 1

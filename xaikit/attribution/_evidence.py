@@ -1,0 +1,67 @@
+"""The evidence that costs model calls of its own: checks that the quality package registers, run on request."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from xaikit.arrays import Array
+from xaikit.errors import ParameterError, nearest
+from xaikit.model import Model
+from xaikit.progress import Progress
+from xaikit.registry import Registry
+from xaikit.results import Attribution, Attributions, Origin, judge
+
+LEVELS = ("free", "full")
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a check found: numbers (sample,) for `quality`, and how they came about."""
+
+    quality: Mapping[str, Array]
+    origin: Origin
+
+
+Check = Callable[[Model, Attribution | Attributions, Progress | bool | None], Evidence | None]
+"""A check of one explanation; None where the model cannot be checked so."""
+
+evidence: Registry[Check] = Registry("evidence", "xaikit.quality")
+
+
+def require_level(asked: Any) -> None:
+    """Raise ParameterError for what is no level of evidence."""
+    if asked not in LEVELS:
+        raise ParameterError(f"evidence is 'free' or 'full', not {asked!r}{nearest(str(asked), LEVELS)}")
+
+
+def with_evidence(
+    model: Model, e: Attribution | Attributions, progress: Progress | bool | None = None
+) -> Attribution | Attributions:
+    """Run every check on an explanation, and give it with their numbers, its status judged by them too.
+
+    The origin's notes hold, under "evidence", the parameters, seed and cost of each check.
+    """
+    found = {name: check(model, e, progress) for name, check in evidence.items()}
+    done = {name: check for name, check in found.items() if check is not None}
+    quality = {key: array for check in done.values() for key, array in check.quality.items()}
+    notes = {name: _told(check.origin) for name, check in done.items()}
+    if isinstance(e, Attribution):
+        return judged(e, quality, notes)
+    return Attributions({name: judged(own, quality, notes) for name, own in e.items()})
+
+
+def judged(e: Attribution, quality: Mapping[str, Array], notes: Mapping[str, Any]) -> Attribution:
+    """Add numbers and what is known of them to an explanation, and judge it again."""
+    numbers = {**e.quality, **quality}
+    origin = replace(e.origin, notes={**e.origin.notes, "evidence": {**e.origin.notes.get("evidence", {}), **notes}})
+    return replace(e, quality=numbers, status=judge(numbers, e.values), origin=origin)
+
+
+def _told(origin: Origin) -> dict[str, Any]:
+    return {
+        "parameters": dict(origin.parameters),
+        "score": origin.score,
+        "seed": origin.seed,
+        "model_calls": origin.model_calls,
+        "seconds": origin.seconds,
+    }

@@ -1,0 +1,40 @@
+"""What `explain(evidence="full")` checks: each check registers under its name."""
+
+from xaikit.attribution import methods
+from xaikit.attribution._evidence import Evidence, evidence
+from xaikit.errors import ModelError, NotSupported
+from xaikit.model import Model
+from xaikit.progress import Progress
+from xaikit.quality._asking import first
+from xaikit.quality._faithfulness import faithfulness
+from xaikit.quality._randomisation import randomisation
+from xaikit.quality._stability import stability
+from xaikit.results import Attribution, Attributions
+
+Explained = Attribution | Attributions
+
+
+@evidence("faithfulness")
+def against_random(model: Model, e: Explained, progress: Progress | bool | None) -> Evidence:
+    """Measure deletion and insertion beside random maps."""
+    found = faithfulness(model, e, first(e).origin.seed, progress=progress)
+    return Evidence(found.quality, found.origin)
+
+
+@evidence("stability")
+def over_seeds(model: Model, e: Explained, progress: Progress | bool | None) -> Evidence | None:
+    """Measure the rank agreement over three seeds; only of methods that chance has a part in."""
+    if not methods[first(e).origin.method].stochastic:
+        return None
+    found = stability(model, e, progress=progress)
+    return Evidence({"rank_agreement": found.rank_agreement, "seed_spread": found.spread}, found.origin)
+
+
+@evidence("randomisation")
+def with_random_weights(model: Model, e: Explained, progress: Progress | bool | None) -> Evidence | None:
+    """Measure what is left of the map when all weights are random; only where weights can be replaced."""
+    try:
+        found = randomisation(model, e, seed=first(e).origin.seed, depths=1, progress=progress)
+    except (NotSupported, ModelError):  # the weights cannot be read, or the network not be copied
+        return None
+    return Evidence({"randomised_similarity": found.similarity}, found.origin)
