@@ -840,6 +840,8 @@ def _gaps(quality: Mapping[str, Array]) -> Array:
 
 def _silent(quality: Mapping[str, Array]) -> str:
     """Say what a map of zeros means."""
+    if np.any(np.asarray(quality.get("cut", 0.0)) >= 1):
+        return "the map is zero everywhere: all of it speaks against the score and is cut; relu=False shows it"
     said = "the map is zero everywhere: the score does not react to the input"
     gap = quality.get("completeness_gap")
     constant = gap is not None and not np.any(gap)

@@ -297,8 +297,14 @@ def _layer(call: Call, values: dict[str, Value], counted: set[int]) -> Layer:
         geometry_of(operation, kind, sources, values[call.name]),
         sum(_size(w) for w in own),
         sum(_size(w) for w in own if id(w) in trainable),
-        {"class": type(operation).__name__},
+        {"class": type(operation).__name__, **_activation(operation)},
     )
+
+
+def _activation(operation: Any) -> dict[str, str]:
+    """Name the function that a layer applies to what it computes, where it is one of Keras' own and changes anything."""
+    name = getattr(getattr(operation, "activation", None), "__name__", "linear")
+    return {} if name == "linear" else {"activation": str(name)}
 
 
 def _last_operation(tensor: Any) -> str:

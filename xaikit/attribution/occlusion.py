@@ -20,15 +20,18 @@ class Occlusion(Method):
     """f(x) - f(x with a window hidden), averaged at each place over the windows that cover it.
 
     Windows slide along height and width of an Image and along the time of a Series, over all channels; the last one of
-    an axis is clipped where the input ends. Values are (sample, height, width) and (sample, time). A Table is hidden
-    column by column: (sample, column); a Text token by token; other arrays along their axes of space or time where they
-    name any, else along all axes. `quality["complete"]` is the share of windows that were evaluated; a place that none
-    reached has 0. Source: Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks" (2014), section
-    4.2.
+    an axis is clipped where the input ends. Values are (sample, height, width) and (sample, time). A `window` or
+    `stride` with an entry for every axis slides over the channels too, and values have the input's shape. A Table is
+    hidden column by column: (sample, column); a Text token by token; other arrays along their axes of space or time
+    where they name any, else along all axes. `quality["complete"]` is the share of windows that were evaluated; a place
+    that none reached has 0. Source: Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks" (2014),
+    section 4.2.
     """
 
     window: Any = parameter(
-        None, "steps of a window on each axis of space or time, or a tuple; None = an eighth, or one entry"
+        None,
+        "steps of a window on each axis of space or time, or a tuple (for all axes: over channels too); None = an "
+        "eighth, or one entry",
     )
     stride: Any = parameter(None, "steps from one window to the next, or a tuple; None = half a window")
     baseline: Any = parameter(

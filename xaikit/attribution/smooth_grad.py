@@ -1,23 +1,29 @@
-"""SmoothGrad: the gradient averaged over noisy copies."""
+"""SmoothGrad: the gradient averaged over noisy copies, and its squared and variance forms."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from xaikit.arrays import Array, Tensors, concatenate, each, leaves, rows
+from xaikit.arrays import Array, Tensors, chunks, concatenate, leaves, rows
 from xaikit.attribution._method import Map, Method, Task, methods, parameter, require
+
+FORMS = ("mean", "squared", "variance")
 
 
 @methods("smooth-grad")
 @dataclass(frozen=True, kw_only=True)
 class SmoothGrad(Method):
-    """The mean gradient over noisy copies of the input.
+    """The mean gradient over noisy copies of the input, the mean of its square, or its variance.
 
-    Σ ∇f(x + ε)/n, ε ~ N(0, σ²), where σ is `noise` times the range (max - min) of each sample. Values have the
-    shape of the encoded input. Without noise it is saliency. `quality["standard_error"]` is the mean over the map
-    of the standard error of the mean, relative to the map's largest value. Source: Smilkov et al., "SmoothGrad:
-    removing noise by adding noise" (2017), section 3.
+    Of ∇f(x + ε), ε ~ N(0, σ²), where σ is `noise` times the range (max - min) of each sample: the mean, without noise
+    saliency; with `form="squared"` the mean of the squares (SquareGrad), with "variance" the variance over the copies
+    (VarGrad), which have no sign. Values have the shape of the encoded input. `quality["standard_error"]` is the mean
+    over the map of its standard error, relative to the map's largest value. Copies are made a batch at a time. Source:
+    Smilkov et al., "SmoothGrad: removing noise by adding noise" (2017), section 3; Hooker et al., "A Benchmark for
+    Interpretability Methods in Deep Neural Networks" (2019), section 4.2; Adebayo et al., "Local Explanation Methods
+    for Deep Neural Networks Lack Sensitivity to Parameter Values" (2018), section 2.
     """
 
     needs: ClassVar = frozenset({"pull"})
@@ -27,35 +33,92 @@ class SmoothGrad(Method):
 
     samples: int = parameter(50, "noisy copies of each input")
     noise: float = parameter(0.15, "standard deviation of the noise as a share of each sample's range")
+    form: str = parameter("mean", "'mean' of the gradients, mean of the 'squared' ones, or their 'variance'")
 
     def __post_init__(self) -> None:
-        require(self.samples >= 1, f"samples must be at least 1, not {self.samples}")
+        require(self.form in FORMS, f"form is one of {', '.join(FORMS)}, not {self.form!r}")
+        least = 2 if self.form == "variance" else 1
+        require(self.samples >= least, f"samples must be at least {least}, not {self.samples}")
         require(self.noise >= 0, f"noise must not be negative, not {self.noise}")
 
     def __call__(self, task: Task) -> Map:
         found = [self._one(task, i) for i in range(len(task))]
-        values = concatenate([mean for mean, _ in found])
+        values = concatenate([value for value, _ in found])
         return Map(values, quality={"standard_error": np.array([error for _, error in found])})
 
     def _one(self, task: Task, i: int) -> tuple[Tensors, float]:
-        rng = task.rng()
-        noisy = each(lambda a: _add_noise(a, self.samples, self.noise, rng), rows(task.x, slice(i, i + 1)))
-        gradient = task.pull(noisy, np.full(self.samples, i)).gradient
-        task.progress((i + 1) * self.samples, len(task) * self.samples)
-        mean = each(lambda g: g.mean(0, keepdims=True), gradient)
-        return mean, _relative_error(gradient)
+        x = dict(leaves(rows(task.x, slice(i, i + 1))))
+        streams = dict(zip(x, _streams(task, len(x)), strict=True))
+        moments: dict[str, _Moments] = {}
+        for s in chunks(self.samples, task.model.batch_size):
+            noisy = {n: _noisy(a, s.stop - s.start, self.noise, streams[n]) for n, a in x.items()}
+            batch: Tensors = noisy if isinstance(task.x, Mapping) else noisy[""]
+            for name, g in leaves(task.pull(batch, np.full(s.stop - s.start, i)).gradient):
+                moments.setdefault(name, _Moments(self.form, g[0])).add(g)
+            task.progress(i * self.samples + s.stop, len(task) * self.samples)
+        values = {n: m.value[None] for n, m in moments.items()}
+        return (values if isinstance(task.x, Mapping) else values[""]), _relative_error(list(moments.values()))
 
 
-def _add_noise(x: Array, count: int, noise: float, rng: np.random.Generator) -> Array:
+def _streams(task: Task, count: int) -> list[np.random.Generator]:
+    """A stream of noise for each input, so that it does not matter how many copies are drawn at a time."""
+    return [task.rng()] if count == 1 else task.rng().spawn(count)
+
+
+def _noisy(x: Array, count: int, noise: float, rng: np.random.Generator) -> Array:
     if x.dtype.kind in "iu":
         return np.repeat(x, count, axis=0)
     sigma = noise * float(x.max() - x.min())
     return (x + sigma * rng.standard_normal((count, *x.shape[1:]))).astype(x.dtype)
 
 
-def _relative_error(gradient: Tensors) -> float:
-    g = np.concatenate([a.reshape(len(a), -1) for _, a in leaves(gradient)], axis=1).astype(np.float64)
-    if len(g) < 2:
+class _Moments:
+    """Running sums of the powers of gradients, taken from near their mean so that nothing cancels."""
+
+    def __init__(self, form: str, near: Array) -> None:
+        self.form, self.count = form, 0
+        self.near = self._of(near)
+        self.sums = np.zeros((4 if form == "variance" else 2, *near.shape))
+
+    def _of(self, gradient: Array) -> Array:
+        g = np.asarray(gradient, np.float64)
+        return g**2 if self.form == "squared" else g
+
+    def add(self, gradients: Array) -> None:
+        """Take some gradients (copy, *shape)."""
+        off = self._of(gradients) - self.near
+        power = np.ones_like(off)
+        for total in self.sums:
+            power *= off
+            total += power.sum(0)
+        self.count += len(gradients)
+
+    @property
+    def variance(self) -> Array:
+        """The variance over the copies (*shape), as a mean over all of them."""
+        mean, square = self.sums[:2] / self.count
+        return np.maximum(square - mean**2, 0)
+
+    @property
+    def value(self) -> Array:
+        """The map: (*shape), float32."""
+        found = self.variance if self.form == "variance" else self.near + self.sums[0] / self.count
+        return found.astype(np.float32)
+
+    @property
+    def error(self) -> Array:
+        """The standard error of the map: (*shape)."""
+        if self.form != "variance":
+            return np.sqrt(self.variance / (self.count - 1))
+        a, b, c, d = self.sums / self.count
+        fourth = d - 4 * a * c + 6 * a**2 * b - 3 * a**4
+        return np.sqrt(np.maximum(fourth - self.variance**2, 0) / self.count)
+
+
+def _relative_error(moments: list[_Moments]) -> float:
+    """Give the mean standard error over the maps of all inputs, relative to their largest value."""
+    if moments[0].count < 2:
         return float("nan")
-    largest = np.abs(g.mean(0)).max()
-    return float((g.std(0, ddof=1) / np.sqrt(len(g))).mean() / largest) if largest else 0.0
+    largest = max(float(np.abs(m.value).max()) for m in moments)
+    mean = np.concatenate([m.error.ravel() for m in moments]).mean()
+    return float(mean / largest) if largest else 0.0

@@ -120,9 +120,10 @@ class Windows:
 def windows(task: Question, window: Any, stride: Any) -> tuple[Parts, Windows]:
     """Lay windows over the inputs of a task: the cells as parts, and the coalitions that hide one window each.
 
-    `window` and `stride` are numbers (for each axis of space or time), tuples with one entry for each such axis, or
-    None: about an eighth of each axis of space or time, one token, one column, one entry of an array without space, and
-    half a window. For several inputs also mappings by name. Raises ParameterError.
+    `window` and `stride` are numbers (for each axis of space or time), tuples with one entry for each such axis or for
+    each axis of the input (windows over channels then too), or None: about an eighth of each axis of space or time, one
+    token, one column, one entry of an array without space, and half a window. For several inputs also mappings by name.
+    Raises ParameterError.
     """
     inputs, several = dict(leaves(task.x)), isinstance(task.x, Mapping)
     specs = {name: task.spec[name] if several else task.spec for name in inputs}
@@ -143,9 +144,7 @@ def _grid(spec: Any, shape: tuple[int, ...], window: Any, stride: Any) -> Grid:
         if window not in (None, 1) or stride not in (None, 1):
             raise ParameterError("a Table is hidden column by column: leave window and stride out")
         return Grid((Axis(len(spec.columns), 1, 1),))
-    shape = {"Image": shape[:2], "Series": shape[:1]}.get(spec.kind, shape)
-    names = spec.axes[: len(shape)] or tuple(f"axis {i}" for i in range(len(shape)))
-    sliding = [i for i, axis in enumerate(names) if axis in SPACE] or list(range(len(shape)))
+    shape, names, sliding = places(spec, shape, every=_names_every(window, shape) or _names_every(stride, shape))
     default = _default(spec.kind, names, shape)
     sizes = list(shape)
     steps = list(shape)
@@ -160,6 +159,25 @@ def _grid(spec: Any, shape: tuple[int, ...], window: Any, stride: Any) -> Grid:
             )
         steps[i] = step
     return Grid(tuple(Axis(n, w, s) for n, w, s in zip(shape, sizes, steps, strict=True)))
+
+
+def places(
+    spec: Any, shape: tuple[int, ...], every: bool = False
+) -> tuple[tuple[int, ...], tuple[str, ...], list[int]]:
+    """Give the lengths and names of the axes on which an input has places, and the numbers of those to move along.
+
+    An Image has height and width, a Series time, another array all its axes. To move along are those of space or time,
+    where there are any; with `every` all axes of the input, its channels among them.
+    """
+    if not every:
+        shape = {"Image": shape[:2], "Series": shape[:1]}.get(spec.kind, shape)
+    names = spec.axes[: len(shape)] or tuple(f"axis {i}" for i in range(len(shape)))
+    along = [] if every else [i for i, axis in enumerate(names) if axis in SPACE]
+    return shape, names, along or list(range(len(shape)))
+
+
+def _names_every(asked: Any, shape: tuple[int, ...]) -> bool:
+    return isinstance(asked, tuple | list) and len(asked) == len(shape)
 
 
 def _default(kind: str, names: Sequence[str], shape: tuple[int, ...]) -> list[int]:

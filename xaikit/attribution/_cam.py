@@ -1,0 +1,130 @@
+"""What the class activation maps share: the choice of a layer, and the way from its grid to the input."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from xaikit.arrays import SPACE, Array, Tensors, upsample
+from xaikit.attribution._method import Map, Method, Task, parameter
+from xaikit.errors import NotSupported, UnknownName
+from xaikit.graph import Layer
+from xaikit.inputs import InputSpec, Raw
+from xaikit.model import Model
+
+NOT_FEATURES = (
+    "pool",
+    "dropout",
+    "pad",
+    "crop",
+    "flatten",
+    "reshape",
+    "permute",
+    "softmax",
+    "sigmoid",
+    "input",
+    "upsample",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cam(Method):
+    """A map of one layer's activations, its channels weighed by their gradients; a subclass says how.
+
+    `quality["cut"]` is the share of the map, by absolute value, that speaks against the score and is cut by `relu`.
+    """
+
+    needs: ClassVar = frozenset({"pull"})
+    score: ClassVar = "logit"
+
+    layer: str | None = parameter(None, "the layer to look at; None = the last one with places")
+    relu: bool = parameter(True, "keep only what speaks for the score")
+    upsample: bool = parameter(True, "bring the map to the size of the input")
+
+    @classmethod
+    def examine(cls, model: Model) -> str:
+        super().examine(model)
+        return "" if isinstance(model.inputs, Raw) else f"looks at layer {choose_layer(model, None).name!r}"
+
+    def __call__(self, task: Task) -> Map:
+        layer = choose_layer(task.model, self.layer)
+        return laid_out(task, layer, self.of_layer(task, layer), relu=self.relu, sized=self.upsample)
+
+    def of_layer(self, task: Task, layer: Layer) -> Array:
+        """Give the map on the layer's own grid: (sample, *space), float64."""
+        pulled = task.pull(task.x, wrt=layer.name)
+        return self.weighed(np.asarray(pulled.source, np.float64), np.asarray(pulled.gradient, np.float64), layer)
+
+    @abstractmethod
+    def weighed(self, activation: Array, gradient: Array, layer: Layer) -> Array:
+        """Sum the weighed channels: (sample, *space) from two arrays with the layer's axes."""
+
+
+def laid_out(task: Task, layer: Layer, cam: Array, *, relu: bool, sized: bool) -> Map:
+    """Make a Map of what a layer's grid holds (sample, *space), cut below zero and brought to the input's size."""
+    kept, quality = cut_below(cam) if relu else (cam, {})
+    axes = tuple(layer.axes[i] for i in layer.space)
+    values = over_inputs(kept.astype(np.float32), task, layer, sized)
+    return Map(values, axes=axes, layer=layer.name, quality=quality)
+
+
+def cut_below(cam: Array) -> tuple[Array, dict[str, Array]]:
+    """Give the positive part, and as quality what share of the whole was cut: 0 where there is nothing at all."""
+    kept = np.maximum(cam, 0)
+    whole, rest = (np.abs(a).reshape(len(a), -1).sum(1) for a in (cam, kept))
+    return kept, {"cut": np.divide(whole - rest, whole, out=np.zeros_like(whole), where=whole > 0)}
+
+
+def over_inputs(cam: Array, task: Task, layer: Layer, sized: bool = True) -> Tensors:
+    """Give the map for the input; of several inputs, for those with the layer's places (for all if none has)."""
+
+    def brought(size: tuple[int, ...] | None) -> Array:
+        return upsample(cam, size) if sized and size is not None else cam
+
+    if not isinstance(task.x, Mapping):
+        return brought(input_space(task.x, task.spec, layer))
+    sizes = {n: input_space(x, task.spec[n], layer) for n, x in task.x.items()}
+    return {n: brought(s) for n, s in sizes.items() if s is not None} or dict.fromkeys(sizes, cam)
+
+
+def choose_layer(model: Model, name: str | None) -> Layer:
+    """Give the layer of that name, or the last one whose channels form a map. Raises NotSupported if there is none."""
+    if name is not None:
+        if name not in model.layers:
+            raise UnknownName(f"layer of {model.name}", name, model.layers)
+        if not _has_map(model.layers[name]):
+            raise NotSupported(
+                f"layer {name!r} has axes {model.layers[name].axes}: a class activation map (Grad-CAM and its kin) "
+                "needs channels over space or time"
+            )
+        return model.layers[name]
+    found = [layer for layer in model.layers.values() if _is_feature_map(layer)]
+    if not found:
+        raise NotSupported(
+            f"{model.name} has no layer with channels over space or time, which Grad-CAM and its kin need; "
+            "use integrated-gradients, occlusion, lime or kernel-shap"
+        )
+    return found[-1]
+
+
+def _has_map(layer: Layer) -> bool:
+    return bool(layer.space) and layer.channel is not None
+
+
+def _is_feature_map(layer: Layer) -> bool:
+    if not _has_map(layer) or any(word in layer.kind for word in NOT_FEATURES):
+        return False
+    places = [layer.shape[i - 1] for i in layer.space]
+    return any(n is None or n > 1 for n in places)
+
+
+def input_space(x: Array, spec: InputSpec, layer: Layer) -> tuple[int, ...] | None:
+    """Give an input's size along a layer's spatial axes, if it has just these."""
+    axes = tuple(layer.axes[i] for i in layer.space)
+    named = {axis: n for axis, n in zip(spec.axes, x.shape[1:], strict=False) if axis in SPACE}
+    if named:
+        return tuple(named[a] for a in axes) if set(named) == set(axes) else None
+    same = x.ndim == len(layer.axes) and np.issubdtype(x.dtype, np.floating)
+    return tuple(x.shape[i] for i in layer.space) if same else None
