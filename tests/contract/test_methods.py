@@ -16,15 +16,24 @@ from xaikit.perturb.memory import MEMORY
 
 METHODS = [m for m in methods if m != "attention-rollout"]  # needs attention: test_transformers.py
 CASES = list(itertools.product(METHODS, ADAPTERS))
-EXACT = {"gradient-x-input", "integrated-gradients", "occlusion", "kernel-shap", "exact-shapley", "permutation-shap"}
+EXACT = {
+    "gradient-x-input",
+    "integrated-gradients",
+    "occlusion",
+    "kernel-shap",
+    "exact-shapley",
+    "permutation-shap",
+    "partition-shap",
+}
 """Methods that give weight · (input - baseline) for a linear score."""
-COMPLETE = {"integrated-gradients", "kernel-shap", "exact-shapley", "permutation-shap"}
+COMPLETE = {"integrated-gradients", "kernel-shap", "exact-shapley", "permutation-shap", "partition-shap"}
 STOCHASTIC = [m for m in METHODS if methods[m].stochastic]
 FEW: dict[str, dict[str, Any]] = {
     "lime": {"samples": 200, "segments": "grid"},
     "kernel-shap": {"samples": 100, "segments": 9},
     "exact-shapley": {"segments": 6},
     "permutation-shap": {"samples": 34, "segments": 9},
+    "partition-shap": {"samples": 60, "segments": 9},
     "occlusion": {"window": 4},
     "smooth-grad": {"samples": 5},
     "rise": {"samples": 200},
