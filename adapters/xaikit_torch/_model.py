@@ -4,6 +4,7 @@ import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -16,11 +17,12 @@ from xaikit.errors import InputError, ModelError, NotSupported, UnknownName, Xai
 from xaikit.graph import Layer, flattened
 from xaikit.inputs import Array as ArraySpec
 from xaikit.inputs import Classes, Raw, ScoreKind
-from xaikit.model import Kernel, Layout, Network, Pull, Rule, Run, Seed, canonical_hash
+from xaikit.model import Accelerated, Kernel, Layout, Network, Pull, Rule, Run, Seed, canonical_hash
 from xaikit_torch._calls import Reached, module_paths
 from xaikit_torch._exported import Exported
 from xaikit_torch._graph import Axes
 from xaikit_torch._kernels import channels_last, kernel_of, kernel_of_call
+from xaikit_torch._native import frozen, passed, placed, rules_of
 from xaikit_torch._private import is_exported_program, unwrapped, version
 from xaikit_torch._rules import put_rule
 from xaikit_torch._state import borrowed
@@ -58,7 +60,7 @@ class TorchModel(Network):
     """
 
     framework = "torch"
-    can = frozenset({"run", "pull", "patch", "rule:guided", "rule:deconvnet"})
+    can = frozenset({"run", "pull", "patch", "rule:guided", "rule:deconvnet", "native:deep-lift", "native:lrp"})
 
     def __init__(self, net: Any, **described: Any) -> None:
         net = _module(net)
@@ -68,6 +70,7 @@ class TorchModel(Network):
         self._seen: Tensors | None = None
         self._batch: int | None = None
         self._hashed: tuple[Any, str] | None = None
+        self._untreated: dict[tuple[str, str], dict[str, str]] = {}
         if isinstance(net, torch.jit.ScriptModule):
             self.can = frozenset({"run", "pull"})
 
@@ -223,6 +226,55 @@ class TorchModel(Network):
                 _public({n: show(n, t) for n, t in sources.items()}),
                 _public({n: show(n, t) for n, t in gradients.items()}),
             )
+
+    def _native(
+        self, name: str, x: Tensors, seed: Tensors, baseline: Tensors | None, score: ScoreKind, parameters: Any
+    ) -> Tensors:
+        return _public(self._by_rules(name, x, seed, baseline, score, parameters))
+
+    def untreated(self, name: str, score: ScoreKind = "logit") -> Mapping[str, str]:
+        with self._lock:
+            if (name, score) not in self._untreated:
+                stopped: dict[str, str] = {}
+                x = self._inwards(self._blank())
+                self._by_rules(name, x, lambda y: each(np.ones_like, y), x, score, {}, stopped)
+                self._untreated[name, score] = stopped
+            return self._untreated[name, score]
+
+    def _by_rules(
+        self,
+        name: str,
+        x: Tensors,
+        seed: Seed,
+        baseline: Tensors | None,
+        score: ScoreKind,
+        parameters: Mapping[str, Any],
+        stopped: dict[str, str] | None = None,
+    ) -> dict[str, torch.Tensor]:
+        """Explain one chunk by the rules of DeepLIFT or LRP; `stopped` collects what has none instead of raising."""
+        self._check_logit(score)
+        count = self._count(x)
+        device, program = self._device, self._called
+
+        def run(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+            watch = Watch(skip=self._skipped(score))
+            return self._emitted(self._call({n: t.clone() for n, t in tensors.items()}, watch), count, score)
+
+        with torch.inference_mode(False), borrowed(program, device, backward=True), frozen(program):
+            start = None if baseline is None else self._tensors(baseline)
+            rules = rules_of(name, start and partial(run, start), parameters, stopped)
+            given = self._tensors(x)
+            self._require(given)
+            with nullcontext() if stopped is None else placed(program, rules):
+                found = passed(rules, partial(run, given), given, partial(self._weighted, name, seed))
+            if start is not None:
+                found = {n: t * (given[n] - start[n]).detach() for n, t in found.items()}
+            return {n: t.narrow(self._sample_axis(n), 0, count) for n, t in found.items()}
+
+    def _weighted(self, name: str, seed: Seed, value: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Give what goes in at the outputs: their weights in the score, or with LRP their shares of it."""
+        seeds = self._cotangent(seed, value)
+        return {n: t * value[n].detach() for n, t in seeds.items()} if name == "lrp" else seeds
 
     def _showing(self, wrt: str | None, count: int) -> Callable[[str, torch.Tensor], torch.Tensor]:
         """Give the function that brings a source into the order in which it is returned, without filled-up rows."""
@@ -533,13 +585,26 @@ class TorchModel(Network):
             net = copy.deepcopy(self.net)
         except (RuntimeError, TypeError) as error:
             raise ModelError(f"{self.name} cannot be copied: {_line(error)}") from error
-        made = type(self)(net, inputs=self._inputs, outputs=self._asked_outputs, name=self.name, version=self.version)
-        for field in ("_asked_layout", "_found_layout", "_outputs", "_trace", "_layers", "_batch", "_seen"):
-            setattr(made, field, getattr(self, field))
+        made = self.twin(net)
         with torch.no_grad():
             for name, a in weights.items():
                 made._set(name, np.asarray(a))
         return made
+
+    def twin(self, net: nn.Module) -> "TorchModel":
+        """Give another network of the same structure behind what is known of this one."""
+        made = type(self)(net, inputs=self._inputs, outputs=self._asked_outputs, name=self.name, version=self.version)
+        for field in ("_asked_layout", "_found_layout", "_outputs", "_trace", "_layers", "_batch", "_seen"):
+            setattr(made, field, getattr(self, field))
+        return made
+
+    def fast(self, kind: str = "auto") -> Accelerated:
+        from xaikit_torch._fast import fast
+
+        with self._lock:
+            return fast(self, kind)
+
+    fast.__doc__ = Network.fast.__doc__
 
     def _set(self, name: str, a: Array) -> None:
         module, key = self._place(name)

@@ -1,0 +1,75 @@
+"""What DeepLIFT and layer-wise relevance propagation share: asking the adapter, and saying what it cannot treat."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from xaikit.arrays import Array, Tensors, chunks, each, leaves, length, rows
+from xaikit.attribution._method import Task
+from xaikit.errors import ModelError, NotSupported
+from xaikit.model import Model
+
+ALTERNATIVES = "gradient-shap, integrated-gradients, permutation-shap or kernel-shap"
+
+
+def untreated(model: Model, name: str) -> Mapping[str, str]:
+    """Name the layers without a rule; {} for a model that cannot be asked before it was run or takes ids."""
+    try:
+        return model.untreated(name)
+    except ModelError:
+        return {}
+
+
+def require_rules(model: Model, name: str) -> None:
+    """Raise NotSupported, naming the layers, if the adapter has no rule for some of them."""
+    found = untreated(model, name)
+    if found:
+        said = "; ".join(f"{layer!r}: {why}" for layer, why in list(found.items())[:3])
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        raise NotSupported(f"{name} cannot treat all layers of {model.name} ({said}{more}); use {ALTERNATIVES}")
+
+
+def native(task: Task, name: str, x: Tensors, index: Array, **how: Any) -> Tensors:
+    """Let the adapter explain rows `x` of the samples `index` by its own method, and count the passes.
+
+    A squared error is quadratic in the output: its slope between sample and baseline is its derivative at their mean.
+    """
+    for _, a in leaves(x):
+        if np.issubdtype(a.dtype, np.integer):
+            raise NotSupported(f"{name} follows numbers, and {task.model.name} takes integers; use {ALTERNATIVES}")
+    task._count(x)
+    start = how.get("baseline")
+    if task.scores.linear:
+        like = rows(task.prediction, np.zeros(length(x), int))
+        return task.model.native(name, x, task.scores.seed(like, x, index), score=task.scores.kind, **how)
+    if start is None or any(getattr(s, "error", "mse") != "mse" for s in task.scores.each):
+        raise NotSupported(f"{name} explains outputs and mean squared errors, no other error; use {ALTERNATIVES}")
+    middle = each(_mean, x, start)
+    output = each(_mean, task.run(x).output, task.run(start).output)
+    found = task.model.native(name, x, task.scores.seed(output, middle, index), score=task.scores.kind, **how)
+    direct = task.scores.direct(output, middle, index)
+    return found if direct is None else each(lambda f, d, a, b: f + d * (a - b), found, direct, x, start)
+
+
+def _mean(a: Array, b: Array) -> Array:
+    return np.asarray((np.asarray(a, np.float64) + b) / 2)
+
+
+def against(task: Task, starts: Tensors, **how: Any) -> Tensors:
+    """Give DeepLIFT's contributions, the mean over the baselines (sample, baseline, *shape): shaped like `task.x`."""
+    count = next(a.shape[1] for _, a in leaves(starts))
+    sums = each(lambda a: np.zeros(a.shape), task.x)
+    pairs = len(task) * count
+    for s in chunks(pairs, max(1, task.model.batch_size)):
+        i, b = np.divmod(np.arange(s.start, s.stop), count)
+        start = each(lambda a: a[i, b], starts)  # noqa: B023
+        found = native(task, "deep-lift", rows(task.x, i), i, baseline=start, **how)
+        each(lambda t, f: _added(t, f / count, i), sums, found)  # noqa: B023
+        task.progress(s.stop, pairs)
+    return each(lambda a: a.astype(np.float32), sums)
+
+
+def _added(sums: Array, values: Array, index: Array) -> Array:
+    np.add.at(sums, index, values)
+    return sums
