@@ -1,12 +1,14 @@
 """Token ids: gradients at their embeddings, against answers on paper and between the frameworks."""
 
+import re
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import xaikit as xk
 from xaikit.arrays import agreement
-from xaikit.errors import NotSupported, ParameterError
+from xaikit.errors import InputError, NotSupported, ParameterError
 
 torch = pytest.importorskip("torch")
 
@@ -262,3 +264,67 @@ def test_trained_networks_agree_between_the_frameworks(name):
         assert_array_equal(a.values[a.x == 0], 0)
         assert (np.abs(a.values[a.x != 0]) > 0).all()
         assert a.status == b.status == "ok"
+
+
+# --- raw strings ------------------------------------------------------------------------------------------------------
+
+
+def pieces(text):
+    """Subwords of two letters inside words, between two added tokens (id 1)."""
+    spans = [(i, min(i + 2, m.end())) for m in re.finditer(r"\w+", text) for i in range(m.start(), m.end(), 2)]
+    ids = [1, *(2 + ord(text[a]) % 5 for a, _ in spans), 1]
+    return {"input_ids": ids, "offset_mapping": [(0, 0), *spans, (0, 0)]}
+
+
+@pytest.mark.parametrize("method", ["integrated-gradients", "gradient-x-input", "lime", "kernel-shap", "occlusion"])
+def test_subwords_sum_to_their_word(method):
+    model = xk.wrap(Bag(), inputs=xk.Text(12, tokenizer=pieces, pad_side="right"), outputs=xk.Values(["score"]))
+    text = "splendid film, no"
+    e = xk.explain(model, [text, "a"], method)
+    assert e.display[0] == text
+    assert_array_equal(e.parts[0], [-1, 0, 0, 0, 0, 1, 1, 2, -1, -1, -1, -1])
+    for sample in e:
+        words = sample.parts[0].max() + 1
+        sums = [sample.values[0][sample.parts[0] == k].sum() for k in range(words)]
+        assert_allclose(sample.part_values[0][:words], sums, rtol=1e-5)
+        assert np.isnan(sample.part_values[0][words:]).all()
+    if method in ("lime", "kernel-shap"):  # what the tokenizer added is not hidden
+        assert_array_equal(e.values[e.parts < 0], 0)
+    where = [text[a:b] for a, b in e.offsets[0] if a >= 0]
+    assert where == ["sp", "le", "nd", "id", "fi", "lm", "no"]
+
+
+def test_a_hidden_word_is_hidden_whole():
+    seen = []
+    net = Bag()
+    net.register_forward_pre_hook(lambda module, args: seen.append(args[0].numpy()))
+    model = xk.wrap(net, inputs=xk.Text(6, tokenizer=pieces, pad_side="right"), outputs=xk.Values(["score"]))
+    xk.explain(model, "good a", "exact-shapley", accelerate="none")
+    rows = {tuple(r[:5]) for r in np.concatenate(seen)}
+    g, o, a = (2 + ord(c) % 5 for c in "goa")
+    assert rows <= {(1, g, o, a, 1), (1, 0, 0, a, 1), (1, g, o, 0, 1), (1, 0, 0, 0, 1), (1, 1, 1, 1, 1)}
+
+
+def test_offsets_point_into_the_raw_string_and_are_stored(tmp_path):
+    text = "So GOOD -- a film!"
+    e = xk.explain(bag(), [text, "bad"], "saliency")
+    assert [text[a:b] for a, b in e.offsets[0] if a >= 0] == ["So", "GOOD", "a", "film"]
+    assert_array_equal(e[1].offsets, [[[0, 3], *[[-1, -1]] * 5]])
+    back = xk.load(xk.save(e, tmp_path / "text"))
+    assert_array_equal(back.offsets, e.offsets)
+    assert back.display == [text, "bad"]
+    assert xk.explain(bag(), np.array([2, 3, 0, 0, 0, 0]), "saliency").offsets is None
+
+
+def test_what_the_network_does_not_see_is_noted():
+    e = xk.explain(bag(), ["a very very very very very good film", "so bad"], "saliency")
+    assert e.origin.notes["truncated"] == {"side": "left", "tokens": [2, 0]}
+    assert e.origin.notes["unknown_tokens"] == [0, 1]
+    assert (e.offsets[0, 0] >= 7).all()
+
+
+@pytest.mark.parametrize("text", ["", " \n", "...", ["good", ""]])
+@pytest.mark.parametrize("method", ["saliency", "lime", "integrated-gradients"])
+def test_an_empty_text_is_refused(text, method):
+    with pytest.raises(InputError, match="the text is empty"):
+        xk.explain(bag(), text, method)

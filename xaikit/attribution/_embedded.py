@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xaikit.arrays import Array, Tensors, each, leaves, length, rows
-from xaikit.attribution._method import Map, Method, Task, methods
+from xaikit.attribution._method import Map, Method, Task, filled_up, methods
 from xaikit.errors import NotSupported, ParameterError
 from xaikit.model import Model, Pull, Run
 from xaikit.perturb.baseline import aligned, baselines
@@ -23,9 +23,10 @@ def carry_out(method: Method, task: Task) -> Map:
     Its values at an embedding (sample, token, channel) become one number per token as `method.tokens` says.
     """
     if method.tokens is None:
-        return method(task)
+        return filled_up(method(task), len(task))
     inner = differentiable(task)
-    return inner.by_token(method(inner), method.tokens) if isinstance(inner, Embedded) else method(task)
+    found = filled_up(method(inner), len(task))
+    return inner.by_token(found, method.tokens) if isinstance(inner, Embedded) else found
 
 
 def differentiable(task: Task) -> Task:
@@ -75,8 +76,10 @@ class Embedded(Task):
         """By the names in `x`: where a value goes."""
         found: dict[str, Place] = {}
         for name, layers in self.layers.items():
-            single = len(layers) == 1
-            found |= {name if single else f"{name}/{k}".strip("/"): (name, k) for k in layers} or {name: (name, None)}
+            if not layers:
+                found[name] = (name, None)
+            for layer in layers:
+                found[name if len(layers) == 1 else f"{name}/{layer}".strip("/")] = (name, layer)
         return found
 
     def embedded(self, x: Tensors) -> Tensors:

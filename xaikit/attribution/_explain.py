@@ -20,6 +20,7 @@ from xaikit.inputs import Classes, Table, Text, resolve
 from xaikit.model import Model
 from xaikit.perturb.budget import Budget
 from xaikit.perturb.copies import check_kind
+from xaikit.perturb.segments import summed
 from xaikit.progress import Progress, bar
 from xaikit.results import Attribution, Attributions, Origin, judge
 
@@ -274,7 +275,7 @@ def _origin(task: Task, found: Map, method: str, explainer: Method, seconds: flo
         calls=task.calls["model_calls"],
         score=task.scores.kind,
         seed=task.seed,
-        notes={**found.notes, **task.notes},
+        notes={**_remarks(task), **found.notes, **task.notes},
     )
 
 

@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from xaikit.arrays import Array, Tensors, chunks, each, leaves, total
+from xaikit.arrays import Array, Tensors, chunks, each, leaves, length, rows, total
 from xaikit.attribution._method import Map, Method, Task, methods, parameter, require
+from xaikit.errors import TimeUp
 
 
 @methods("integrated-gradients")
@@ -48,7 +49,8 @@ class IntegratedGradients(Method):
 def along_paths(task: Task, starts: Tensors, alpha: Array, weights: Array) -> Tensors:
     """Give Σ w (x - b) · ∇f(b + α(x - b)), the mean over the baselines b of every sample: shaped like `task.x`.
 
-    The points of all paths are made and asked for in batches, in float64 until the model takes them.
+    The points of all paths are made and asked for in batches, in float64 until the model takes them. When time is up
+    the samples that are done are given; raises TimeUp where none is.
     """
     baselines, steps = _count(starts), len(alpha)
     sums = each(lambda a: np.zeros(a.shape), task.x)
@@ -56,7 +58,12 @@ def along_paths(task: Task, starts: Tensors, alpha: Array, weights: Array) -> Te
     for s in chunks(points, max(1, task.model.batch_size)):
         i, b, k = np.unravel_index(np.arange(s.start, s.stop), (len(task), baselines, steps))
         path = each(lambda x, y: _points(x, y, i, b, alpha[k]), task.x, starts)  # noqa: B023
-        gradient = task.pull(path, i).gradient
+        try:
+            gradient = task.pull(path, i).gradient
+        except TimeUp:
+            if not i[0]:
+                raise
+            return each(lambda a: a[: i[0]].astype(np.float32), sums)  # noqa: B023
         each(lambda t, g, x, y: _gathered(t, g, x, y, i, b, weights[k] / baselines), sums, gradient, task.x, starts)  # noqa: B023
         task.progress(s.stop, points)
     return each(lambda a: a.astype(np.float32), sums)
@@ -101,11 +108,11 @@ def _count(starts: Tensors) -> int:
 
 
 def completeness(task: Task, values: Tensors, starts: Tensors) -> dict[str, Array]:
-    """Compare the sum of the values with f(x) - f(b), for each sample."""
-    count = _count(starts)
-    index = np.repeat(np.arange(len(task)), count)
+    """Compare the sum of the values with f(x) - f(b), for each sample that there are values of."""
+    count, there = _count(starts), slice(0, length(values))
+    starts, index = rows(starts, there), np.repeat(np.arange(there.stop), count)
     at_start = task.value(each(lambda b: b.reshape(-1, *b.shape[2:]), starts), index).reshape(-1, count).mean(1)
-    difference = task.value(task.x) - at_start
+    difference = task.value(rows(task.x, there)) - at_start
     gap = np.abs(total(values) - difference)
     return {"completeness_gap": gap, "completeness_gap_relative": relative(gap, difference)}
 

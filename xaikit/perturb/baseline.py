@@ -7,7 +7,7 @@ import numpy as np
 
 from xaikit.arrays import Array, Tensors
 from xaikit.errors import InputError, ParameterError, nearest
-from xaikit.inputs import Image, InputSpec
+from xaikit.inputs import Image, InputSpec, Text
 
 NAMED = ("mean", "blur", "zero", "noise")
 DRAWS = 5
@@ -48,7 +48,7 @@ def _baselines(value: Any, spec: InputSpec, x: Array, seed: int) -> Array:
         return _background_rows(value, spec, x)
     if value is None:
         value = {"Image": "mean", "Text": getattr(spec, "pad", 0)}.get(spec.kind, "zero")
-    if spec.kind == "Text" and isinstance(value, str) and value not in NAMED:
+    if isinstance(spec, Text) and isinstance(value, str) and value not in NAMED:
         return _constant(spec.unknown, spec, x)[:, None] if value == "unknown" else _given([value], spec, x)
     name, parameters = _named(value)
     if name == "noise":

@@ -55,7 +55,7 @@ def cut(task: Question, segments: Any = None, count: int = COUNT, image: str = "
     (("slic", {"compactness": 5}) or {"name": "slic", "compactness": 5}), or an integer label map for all samples or one
     for each; for several inputs also a mapping by input name. None cuts an Image into about `count` superpixels by the
     segmentation `image`, a Series into at most 20 equal windows over all channels, a Table into its columns, a Text
-    into its tokens without padding, and an array into its entries, or, when it names axes of space or has several large
+    into its words without padding, and an array into its entries, or, when it names axes of space or has several large
     ones, into about `count` equal blocks. Images are cut as a person sees them. Raises ParameterError.
     """
     inputs = dict(leaves(task.x))
@@ -79,6 +79,7 @@ def paint(task: Question, parts: Sequence[Parts], values: Sequence[Array]) -> di
 
     Gives what a Map takes: `values` (sample, *places), 0 where there is no part, `axes`, `parts` and `part_values`
     (sample, part), NaN-padded; each a mapping by name when there are several inputs. A Table's places are its columns.
+    Of a Text whose words are several tokens each token has an equal share of its word.
     """
     several = isinstance(task.x, Mapping)
     found = {
@@ -96,14 +97,27 @@ def paint(task: Question, parts: Sequence[Parts], values: Sequence[Array]) -> di
 
 
 def _painted(spec: Any, labels: list[Array], values: list[Array]) -> tuple[Array, tuple[str, ...] | None, Array, Array]:
-    part_values = np.full((len(values), max(len(v) for v in values)), np.nan)
-    for row, v in zip(part_values, values, strict=True):
-        row[: len(v)] = v
+    part_values = _padded(values)
     if spec.kind == "Table":
         columns = np.broadcast_to(np.arange(part_values.shape[1]), part_values.shape)
         return part_values.copy(), ("column",), columns.copy(), part_values
+    if spec.kind == "Text":
+        values = [v / np.bincount(a[a >= 0], minlength=len(v)) for v, a in zip(values, labels, strict=True)]
     painted = np.stack([np.append(v, 0.0)[a] for v, a in zip(values, labels, strict=True)])
     return painted, spec.axes[: labels[0].ndim] or None, np.stack(labels), part_values
+
+
+def summed(values: Array, labels: Array) -> Array:
+    """Sum values (sample, *places) over the parts that `labels` (sample, *places) name: (sample, part), NaN-padded."""
+    return _padded([np.bincount(a[a >= 0], weights=v[a >= 0]) for v, a in zip(values, labels, strict=True)])
+
+
+def _padded(values: Sequence[Array]) -> Array:
+    """Stack rows of different lengths, filled up with NaN."""
+    found = np.full((len(values), max(len(v) for v in values)), np.nan)
+    for row, v in zip(found, values, strict=True):
+        row[: len(v)] = v
+    return found
 
 
 # --- label maps of one input ------------------------------------------------------------------------------------------
@@ -118,7 +132,10 @@ def _labels(asked: Any, spec: Any, x: Array, display: Any, default: tuple[str, i
         return [spec.parts.astype(np.int32)] * len(x)
     if spec.kind == "Text":
         _refuse(asked, "the parts of a Text are its tokens")
-        return [_tokens(ids, spec.pad) for ids in x]
+        return [
+            spec.words(d) if spec.subwords and isinstance(d, str) else _tokens(ids, spec.pad)
+            for ids, d in zip(x, display, strict=True)
+        ]
     name, parameters = _named(asked)
     if spec.kind == "Image":
         return [_superpixels(np.asarray(d), name or image, count, seed, parameters) for d in display]
