@@ -302,7 +302,7 @@ def _layer(call: Call, values: dict[str, Value], counted: set[int]) -> Layer:
 
 
 def _activation(operation: Any) -> dict[str, str]:
-    """Name the function that a layer applies to what it computes, where it is one of Keras' own and changes anything."""
+    """Name the function that a layer applies to what it computes, where that changes anything."""
     name = getattr(getattr(operation, "activation", None), "__name__", "linear")
     return {} if name == "linear" else {"activation": str(name)}
 
