@@ -9,9 +9,9 @@ import numpy as np
 
 from xaikit.arrays import Array, Tensors, each, leaves, length, rows
 from xaikit.attribution._method import Map, Method, Task, filled_up, methods
-from xaikit.errors import NotSupported, ParameterError
+from xaikit.errors import NotSupported
 from xaikit.model import Model, Pull, Run
-from xaikit.perturb.baseline import aligned, baselines
+from xaikit.perturb.baseline import aligned, baselines, over
 
 Place = tuple[str, str | None]
 """An input, and the layer that embeds it; None for an input that is followed itself."""
@@ -22,11 +22,27 @@ def carry_out(method: Method, task: Task) -> Map:
 
     Its values at an embedding (sample, token, channel) become one number per token as `method.tokens` says.
     """
-    if method.tokens is None:
-        return filled_up(method(task), len(task))
-    inner = differentiable(task)
+    inner = task if method.tokens is None else differentiable(task)
     found = filled_up(method(inner), len(task))
-    return inner.by_token(found, method.tokens) if isinstance(inner, Embedded) else found
+    if isinstance(inner, Embedded) and method.tokens is not None:
+        found = inner.by_token(found, method.tokens)
+    return _without_pads(found, task)
+
+
+def _without_pads(found: Map, task: Task) -> Map:
+    """Give padding the value 0, wherever a map has its places: it is no part of the sample."""
+
+    def shown(name: str, values: Array) -> Array:
+        x = dict(leaves(task.x)).get(name)
+        spec = task.spec.get(name) if isinstance(task.spec, Mapping) else task.spec
+        present = None if x is None or spec is None else spec.present(x)
+        if present is None or values.shape[: present.ndim] != present.shape:
+            return values
+        return np.where(over(present, values), values, np.zeros((), values.dtype))
+
+    if isinstance(found.values, Mapping):
+        return replace(found, values={n: shown(n, a) for n, a in found.values.items()})
+    return replace(found, values=shown("", found.values))
 
 
 def differentiable(task: Task) -> Task:
@@ -63,8 +79,8 @@ def embeddings_of(model: Model, name: str, x: Array) -> tuple[str, ...]:
 class Embedded(Task):
     """A task in the space of embeddings. `x` holds them, and everything given in its form is put in their place.
 
-    The ids stay what they are while embeddings change, so that masks are those of the sample. A pad is no part of a
-    text: there every baseline equals the sample and the gradient is 0. `x` is one array (sample, token, channel), or,
+    The ids stay what they are while embeddings change, so that masks are those of the sample. Padding is no
+    part of a text: there every baseline equals the sample. `x` is one array (sample, token, channel), or,
     for several inputs or several layers that embed the same ids, a mapping.
     """
 
@@ -106,7 +122,7 @@ class Embedded(Task):
         if wrt is not None:
             return self.model.pull(real, seed, wrt=wrt, **how)
         pulls = {layer: self.model.pull(real, seed, wrt=layer, **how) for layer in {k for _, k in self.places.values()}}
-        found = {key: self._part(pulls[layer].gradient, name, layer, real) for key, (name, layer) in self._of()}
+        found = {key: _of_input(pulls[layer].gradient, name) for key, (name, layer) in self._of()}
         return Pull(next(iter(pulls.values())).value, x, self._formed(found))
 
     def baselines(self, value: Any) -> Tensors:
@@ -157,18 +173,6 @@ class Embedded(Task):
         given = dict(leaves(x))
         return {layer: given[key] for key, (_, layer) in self._of() if layer is not None}
 
-    def _part(self, gradient: Tensors, name: str, layer: str | None, real: Tensors) -> Array:
-        """Take the part of a gradient that belongs to a place; at pads there is none."""
-        if layer is None:
-            return np.asarray(gradient[name] if isinstance(gradient, Mapping) else gradient)
-        shown = self._shown(dict(leaves(real))[name], name)
-        return np.asarray(gradient) if shown is None else np.where(shown[..., None], gradient, np.float32(0))
-
-    def _shown(self, ids: Array, name: str) -> Array | None:
-        """Where there is a word and no pad; None where no pad is known."""
-        spec = self._spec(name)
-        return ids != spec.pad if spec.kind == "Text" else None
-
     def _spec(self, name: str) -> Any:
         return self.words.spec[name] if isinstance(self.words.spec, Mapping) else self.words.spec
 
@@ -176,23 +180,19 @@ class Embedded(Task):
         x, spec = dict(leaves(self.words.x))[name], self._spec(name)
         if layer is None:
             return np.asarray(baselines(value, spec, x, self.seed))
-        if isinstance(value, str) and value not in ("zero",) and spec.kind != "Text":
-            raise ParameterError(f"the baseline of embedded ids is an id, ids, or 'zero', not {value!r}")
-        own = self._vectors(x, name, layer)[:, None]
-        if isinstance(value, str) and value == "zero":
-            starts = np.zeros_like(own)
-        else:
-            starts = self._vectors(np.asarray(baselines(value, spec, x, self.seed)), name, layer)
-        shown = self._shown(x, name)
-        return starts if shown is None else np.where(shown[:, None, :, None], starts, own)
+        if not (isinstance(value, str) and value == "zero"):
+            return self._vectors(np.asarray(baselines(value, spec, x, self.seed)), name, layer)
+        own, present = self._vectors(x, name, layer), spec.present(x)
+        starts = np.zeros_like(own) if present is None else np.where(present[..., None], np.float32(0), own)
+        return np.asarray(starts)[:, None]
 
     def _vectors(self, ids: Array, name: str, layer: str) -> Array:
         """Look ids up in an embedding: (*ids, channel). The model is asked in sentences that hold each id once."""
         known, place = np.unique(ids, return_inverse=True)
         first = rows(self.words.x, slice(0, 1))
         sentence = np.asarray(dict(leaves(first))[name])
-        shown = self._shown(sentence, name)
-        word = sentence.ravel()[0 if shown is None else int(np.argmax(shown))]
+        present = self._spec(name).present(sentence)
+        word = sentence.ravel()[0 if present is None else int(np.argmax(present))]
         room = max(1, sentence.size - 1)  # beside a word, since some networks cannot take a sentence of pads
         count = -(-len(known) // room)
         asked = np.full((count, sentence.size), word, sentence.dtype)
@@ -203,3 +203,8 @@ class Embedded(Task):
         found = self.words.run(x, at=[layer]).activations[layer].reshape(count, sentence.size, -1)[:, -room:]
         table = found.reshape(count * room, -1)[: len(known)]
         return np.asarray(table[place.reshape(ids.shape)])
+
+
+def _of_input(gradient: Tensors, name: str) -> Array:
+    """The gradient of one input, or the only one."""
+    return gradient[name] if isinstance(gradient, Mapping) else gradient

@@ -6,17 +6,19 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, cast, get_args
+from typing import Any, ClassVar, Literal, TypeVar, cast, get_args
 
 import numpy as np
 
-from xaikit.arrays import Array, Tensors, concatenate, each, leaves, length, rows
+from xaikit.arrays import Array, Tensors, each, leaves, length, rows
 from xaikit.errors import NotSupported, ParameterError, TimeUp, nearest
 from xaikit.inputs import Classes, ScoreKind, Scores
 from xaikit.model import Model, Pull, Rule, Run
 from xaikit.perturb.baseline import baselines
 from xaikit.progress import Progress
 from xaikit.registry import Registry
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Task:
     `x` (sample, *shape), channels last; `spec` and `display` as in Attribution; `prediction` the raw output.
     Model calls are counted: one for each sample of a forward pass or of a pull. With `by_logits` probabilities are
     taken from the logits in float64: near 0 and 1 a float32 probability is too coarse for the difference of two.
-    The budget (`max_calls`, `max_batch`, `deadline`, `tolerance`) and `accelerate` are as in the engine's Question:
+    The budget (`max_calls`, `deadline`, `tolerance`) and `accelerate` are as in the engine's Question:
     `ask` and `until` heed them. `notes` go into the origin.
     """
 
@@ -51,7 +53,6 @@ class Task:
     max_calls: int | None = None
     calls: dict[str, int] = field(default_factory=lambda: {"model_calls": 0})
     by_logits: bool = False
-    max_batch: int | None = None
     deadline: float = np.inf
     tolerance: float | None = None
     accelerate: str = "none"
@@ -90,9 +91,7 @@ class Task:
         """Give the explained scalar of every row: (row,); `index` says to which sample a row belongs."""
         return self.scores.value(self.run(x).output, x, index)
 
-    def pull(
-        self, x: Tensors, index: Array | None = None, *, wrt: str | None = None, rule: Rule | None = None
-    ) -> Pull:
+    def pull(self, x: Tensors, index: Array | None = None, *, wrt: str | None = None, rule: Rule | None = None) -> Pull:
         """Pull the explained scalar back to the input, or to the layer `wrt`, row by row; `rule` is for its ReLUs.
 
         The gradient is total: for a reconstruction error it includes the input's direct part.
@@ -187,22 +186,38 @@ class Method(ABC):
 methods: Registry[type[Method]] = Registry("method", "xaikit.attribution")
 
 
-def sample_by_sample(task: Task, one: Callable[[int], Tensors]) -> Tensors:
-    """Join what `one` gives of each sample (1, *shape); NaN for the samples that the time limit left out.
+def sample_by_sample(task: Task, one: Callable[[int], T]) -> list[T]:
+    """Give what `one` gives of each sample, as far as the time limit lets it: a Map of these is filled up with NaN.
 
-    How many these are is noted in the task. Raises TimeUp if there is none at all.
+    Raises TimeUp if there is none at all.
     """
-    found: list[Tensors] = []
+    found: list[T] = []
     for i in range(len(task)):
         try:
             found.append(one(i))
         except TimeUp:
             if not found:
                 raise
-            task.notes["samples_not_reached"] = left = len(task) - i
-            found.append(each(lambda a: np.full((left, *a.shape[1:]), np.nan, a.dtype), found[0]))  # noqa: B023
             break
-    return concatenate(found)
+    return found
+
+
+def filled_up(found: Map, count: int) -> Map:
+    """Fill a Map of fewer than `count` samples up with NaN, and say in its quality which samples it has."""
+    there = length(found.values)
+    if there == count:
+        return found
+
+    def whole(a: Array) -> Array:
+        kind = a.dtype if a.dtype.kind == "f" else np.float64
+        return np.concatenate([a, np.full((count - there, *a.shape[1:]), np.nan, kind)])
+
+    quality = {n: whole(np.asarray(a)) for n, a in found.quality.items()}
+    complete = np.nan_to_num(quality.get("complete", whole(np.ones(there))))
+    part_values = None if found.part_values is None else each(whole, found.part_values)
+    return dataclasses.replace(
+        found, values=each(whole, found.values), part_values=part_values, quality={**quality, "complete": complete}
+    )
 
 
 def probabilities(logits: Tensors, spec: Any) -> Tensors:

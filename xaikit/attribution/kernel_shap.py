@@ -12,7 +12,7 @@ from xaikit.perturb.coalitions import Weighted, shapley_kernel
 from xaikit.perturb.evaluate import Answers, ask
 from xaikit.perturb.maskers import Masker, maskers
 from xaikit.perturb.segments import cut, paint
-from xaikit.perturb.solvers import shapley_regression
+from xaikit.perturb.solvers import MOST_PAIRS, shapley_kriging, shapley_regression
 
 
 @methods("kernel-shap")
@@ -47,7 +47,12 @@ class KernelShap(Method):
         parts = cut(task, self.segments)
         hiding = maskers(task, parts, self.baseline)
         games = [self._game(task, masker) for masker in hiding]
-        answers = ask(task, hiding, [over_all(g.masks, m) for g, m in zip(games, hiding, strict=True)])
+
+        def error(i: int, some: Answers) -> float:
+            return regressed(games[i], hiding[i], some)[1]
+
+        masks = [over_all(g.masks, m) for g, m in zip(games, hiding, strict=True)]
+        answers = ask(task, hiding, masks, error=error)
         found = [regressed(g, m, a) for g, m, a in zip(games, hiding, answers, strict=True)]
         values = [phi for phi, _ in found]
         quality = {**completeness(values, answers), "standard_error": np.array([error for _, error in found])}
@@ -71,11 +76,15 @@ def regressed(game: Weighted, masker: Masker, answers: Answers) -> tuple[Array, 
     values, known = np.zeros(masker.parts.count), answers.known
     if not known[:2].all():
         return np.full_like(values, np.nan), np.nan
-    weights = game.weights.copy()
-    reached = (game.drawn & known).sum()
-    weights[game.drawn] *= game.drawn.sum() / max(reached, 1)
     drawn = game.drawn | ~known.all()  # cut short, even the enumerated sizes are but a sample
-    phi, error = shapley_regression(game.masks[known], answers.values[known], weights[known], drawn[known])
+    pairs = known[: len(known) // 2 * 2].reshape(-1, 2).all(1)
+    if drawn.any() and pairs.sum() <= MOST_PAIRS:
+        rows = np.flatnonzero(np.repeat(pairs, 2))
+        phi, error = shapley_kriging(game.masks[rows], answers.values[rows])
+    else:
+        weights = game.weights.copy()
+        weights[game.drawn] *= game.drawn.sum() / max((game.drawn & known).sum(), 1)
+        phi, error = shapley_regression(game.masks[known], answers.values[known], weights[known], drawn[known])
     values[masker.varying] = phi
     return values, relative_error(phi, error)
 

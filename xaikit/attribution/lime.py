@@ -9,10 +9,10 @@ import numpy as np
 from xaikit.arrays import Array
 from xaikit.attribution._method import Map, Method, Task, methods, parameter, require
 from xaikit.perturb.coalitions import coin_flips
-from xaikit.perturb.evaluate import ask
+from xaikit.perturb.evaluate import Answers, ask
 from xaikit.perturb.maskers import maskers
 from xaikit.perturb.segments import cut, paint
-from xaikit.perturb.solvers import surrogate
+from xaikit.perturb.solvers import Surrogate, surrogate
 
 
 @methods("lime")
@@ -28,8 +28,9 @@ class Lime(Method):
     `baseline="mean"` fills a hidden part of an Image with the part's own mean colour, and a Series with each channel's
     mean over the sample; elsewhere it stands for None: 0 for Array, padding for Text, and for Table the background
     rows, over which each coalition's score is averaged. `quality` has "surrogate_r2" (weighted), "intercept",
-    "local_prediction" (the surrogate's score for the sample itself) and "complete". Source: Ribeiro, Singh and
-    Guestrin, "Why Should I Trust You?" (2016), sections 3.3 and 3.4.
+    "local_prediction" (the surrogate's score for the sample itself), "standard_error" (the mean over the parts,
+    relative to the largest coefficient) and "complete". Source: Ribeiro, Singh and Guestrin, "Why Should I Trust You?"
+    (2016), sections 3.3 and 3.4.
     """
 
     stochastic: ClassVar = True
@@ -50,15 +51,19 @@ class Lime(Method):
     def __call__(self, task: Task) -> Map:
         parts = cut(task, self.segments)
         masks = [coin_flips(self.samples, p.count, task.seed) for p in parts]
-        answers = ask(task, maskers(task, parts, own_means(self.baseline, task.spec)), masks)
-        fits = [
-            surrogate(m[a.known], a.values[a.known], self.kernel_width, scale=_scale(task, a.values[a.known]))
-            for m, a in zip(masks, answers, strict=True)
-        ]
+
+        def fit(i: int, a: Answers) -> Surrogate:
+            scores = a.values[a.known]
+            return surrogate(masks[i][a.known], scores, self.kernel_width, scale=_scale(task, scores))
+
+        hiding = maskers(task, parts, own_means(self.baseline, task.spec))
+        answers = ask(task, hiding, masks, error=lambda i, a: fit(i, a).error)
+        fits = [fit(i, a) for i, a in enumerate(answers)]
         quality = {
             "surrogate_r2": np.array([f.r2 for f in fits]),
             "intercept": np.array([f.intercept for f in fits]),
             "local_prediction": np.array([f.predicts for f in fits]),
+            "standard_error": np.array([f.error for f in fits]),
             "complete": np.array([a.complete for a in answers]),
         }
         return Map(**paint(task, parts, [f.values for f in fits]), quality=quality)

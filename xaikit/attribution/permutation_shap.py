@@ -52,7 +52,12 @@ class PermutationShap(Method):
         parts = cut(task, self.segments)
         hiding = maskers(task, parts, self.baseline)
         games = [self._game(task, masker) for masker in hiding]
-        answers = ask(task, hiding, [over_all(g.masks, m) for g, m in zip(games, hiding, strict=True)])
+
+        def error(i: int, some: Answers) -> float:
+            return _solve(games[i], hiding[i], some)[1]
+
+        masks = [over_all(g.masks, m) for g, m in zip(games, hiding, strict=True)]
+        answers = ask(task, hiding, masks, error=error)
         found = [_solve(g, m, a) for g, m, a in zip(games, hiding, answers, strict=True)]
         values = [phi for phi, _ in found]
         quality = {**completeness(values, answers), "standard_error": np.array([error for _, error in found])}

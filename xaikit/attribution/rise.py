@@ -64,8 +64,11 @@ class Rise(Method):
             for name, own in sums[i].items():
                 own.add(masks[name], scores)
 
-        asked = Fading(task, list(grids), self.baseline).ask(
-            self.samples, _Stream(task, grids, self.probability), take, need=2
+        def error(i: int) -> float:
+            return float(np.mean([own.result(self.probability, self.relative)[1] for own in sums[i].values()]))
+
+        complete = Fading(task, list(grids), self.baseline).ask(
+            self.samples, _Stream(task, grids, self.probability), take, need=2, error=error
         )
         found = {n: [one[n].result(self.probability, self.relative) for one in sums] for n in grids}
         values = {n: np.stack([np.broadcast_to(v, grids[n].shape) for v, _ in f]) for n, f in found.items()}
@@ -75,7 +78,7 @@ class Rise(Method):
         return Map(
             values[""] if single else values,
             axes=axes[""] if single else axes,  # type: ignore[arg-type]
-            quality={"standard_error": errors, "complete": asked / self.samples},
+            quality={"standard_error": errors, "complete": complete},
         )
 
     def _grid(self, name: str, x: Array, spec: InputSpec) -> "_Grid":

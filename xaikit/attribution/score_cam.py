@@ -63,11 +63,11 @@ class ScoreCam(Method):
         def take(i: int, s: slice, made: Masks, found: Array) -> None:
             scores[i, order[i, s]], known[i, order[i, s]] = found, True
 
-        asked = Fading(task, list(places), self.baseline).ask(order.shape[1], masks, take)
+        complete = Fading(task, list(places), self.baseline).ask(order.shape[1], masks, take)
         weights = _softmax(scores, known & (spread > 0))
         cam = np.einsum("n...k,nk->n...", activation.astype(np.float64), weights)
         found = laid_out(task, layer, cam, relu=self.relu, sized=self.upsample)
-        return replace(found, quality={**found.quality, "complete": asked / order.shape[1]})
+        return replace(found, quality={**found.quality, "complete": complete})
 
 
 def _places(task: Task, layer: Layer) -> dict[str, tuple[int, ...]]:

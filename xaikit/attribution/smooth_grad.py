@@ -6,8 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from xaikit.arrays import Array, Tensors, chunks, concatenate, leaves, rows
-from xaikit.attribution._method import Map, Method, Task, methods, parameter, require
+from xaikit.arrays import Array, Tensors, concatenate, leaves, rows
+from xaikit.attribution._method import Map, Method, Task, methods, parameter, require, sample_by_sample
+from xaikit.perturb.budget import Reached, until
 
 FORMS = ("mean", "squared", "variance")
 
@@ -20,10 +21,11 @@ class SmoothGrad(Method):
     Of ∇f(x + ε), ε ~ N(0, σ²), where σ is `noise` times the range (max - min) of each sample: the mean, without noise
     saliency; with `form="squared"` the mean of the squares (SquareGrad), with "variance" the variance over the copies
     (VarGrad), which have no sign. Values have the shape of the encoded input. `quality["standard_error"]` is the mean
-    over the map of its standard error, relative to the map's largest value. Copies are made a batch at a time. Source:
-    Smilkov et al., "SmoothGrad: removing noise by adding noise" (2017), section 3; Hooker et al., "A Benchmark for
-    Interpretability Methods in Deep Neural Networks" (2019), section 4.2; Adebayo et al., "Local Explanation Methods
-    for Deep Neural Networks Lack Sensitivity to Parameter Values" (2018), section 2.
+    over the map of its standard error, relative to the map's largest value, "complete" the share of the copies that
+    were needed and made. Copies are made a batch at a time. Source: Smilkov et al., "SmoothGrad: removing noise by
+    adding noise" (2017), section 3; Hooker et al., "A Benchmark for Interpretability Methods in Deep Neural Networks"
+    (2019), section 4.2; Adebayo et al., "Local Explanation Methods for Deep Neural Networks Lack Sensitivity to
+    Parameter Values" (2018), section 2.
     """
 
     needs: ClassVar = frozenset({"pull"})
@@ -42,22 +44,31 @@ class SmoothGrad(Method):
         require(self.noise >= 0, f"noise must not be negative, not {self.noise}")
 
     def __call__(self, task: Task) -> Map:
-        found = [self._one(task, i) for i in range(len(task))]
-        values = concatenate([value for value, _ in found])
-        return Map(values, quality={"standard_error": np.array([error for _, error in found])})
+        found = sample_by_sample(task, lambda i: self._one(task, i))
+        quality = {
+            "standard_error": np.array([error for _, error, _ in found]),
+            "complete": np.array([reached.complete for _, _, reached in found]),
+        }
+        return Map(concatenate([value for value, _, _ in found]), quality=quality)
 
-    def _one(self, task: Task, i: int) -> tuple[Tensors, float]:
+    def _one(self, task: Task, i: int) -> tuple[Tensors, float, Reached]:
         x = dict(leaves(rows(task.x, slice(i, i + 1))))
         streams = dict(zip(x, _streams(task, len(x)), strict=True))
         moments: dict[str, _Moments] = {}
-        for s in chunks(self.samples, task.model.batch_size):
+
+        def more(s: slice) -> None:
             noisy = {n: _noisy(a, s.stop - s.start, self.noise, streams[n]) for n, a in x.items()}
             batch: Tensors = noisy if isinstance(task.x, Mapping) else noisy[""]
             for name, g in leaves(task.pull(batch, np.full(s.stop - s.start, i)).gradient):
                 moments.setdefault(name, _Moments(self.form, g[0])).add(g)
             task.progress(i * self.samples + s.stop, len(task) * self.samples)
+
+        def error() -> float:
+            return _relative_error(list(moments.values()))
+
+        reached = until(task, self.samples, task.model.batch_size, more, error)
         values = {n: m.value[None] for n, m in moments.items()}
-        return (values if isinstance(task.x, Mapping) else values[""]), _relative_error(list(moments.values()))
+        return (values if isinstance(task.x, Mapping) else values[""]), error(), reached
 
 
 def _streams(task: Task, count: int) -> list[np.random.Generator]:

@@ -41,23 +41,23 @@ class Reached:
         return 1.0 if self.enough else self.count / self.total
 
 
-def until(task: Question, total: int, more: Callable[[slice], None], error: Callable[[], float]) -> Reached:
-    """Call `more` with one slice of `total` samples after the other until they suffice, and say how far it went.
+def until(task: Question, total: int, batch: int, more: Callable[[slice], None], error: Callable[[], float]) -> Reached:
+    """Call `more` with slices of at most `batch` of `total` samples until they suffice, and say how far it went.
 
-    They suffice when `error()`, the standard error relative to the largest value, is at most the task's `tolerance`.
-    Without one, and without a time limit, there is one slice. When time is up what is there must do; raises TimeUp
-    where there is nothing.
+    They suffice when `error()`, the standard error relative to the largest value, is at most the task's `tolerance`; it
+    is asked for after growing shares, and without a tolerance never. When time is up what is there must do; raises
+    TimeUp where there is nothing.
     """
-    bounded = task.tolerance is not None or task.deadline < np.inf
     count = 0
-    for s in growing(total) if bounded else [slice(0, total)]:
-        try:
-            more(s)
-        except TimeUp:
-            if not count:
-                raise
-            return Reached(count, total, False)
-        count = s.stop
+    for share in growing(total, least=2) if task.tolerance is not None else [slice(0, total)]:
+        for s in chunks(share.stop - share.start, batch):
+            try:
+                more(slice(share.start + s.start, share.start + s.stop))
+            except TimeUp:
+                if not count:
+                    raise
+                return Reached(count, total, False)
+            count = share.start + s.stop
         if task.tolerance is not None and error() <= task.tolerance:
             break
     return Reached(count, total, True)

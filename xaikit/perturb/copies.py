@@ -15,6 +15,7 @@ from xaikit.errors import NotSupported, ParameterError
 from xaikit.inputs import ScoreKind
 from xaikit.model import Model, Network
 from xaikit.perturb.budget import unbounded
+from xaikit.perturb.question import Question
 
 KINDS = ("auto", "none", "channels-last", "onnxruntime", "compile")
 FEW, MANY = 32, 100
@@ -92,6 +93,23 @@ def choice(model: Model, asked: str, due: int) -> str:
     if due < FEW or model.device != "cpu" or not _has_copies(model):
         return "none"
     return "onnxruntime" if due >= MANY and find_spec("onnxruntime") else "channels-last"
+
+
+def answering(task: Question, kind: str, x: Tensors) -> Question:
+    """Give the task that asks the copy of a kind, prepared and checked on `x`; the task itself where there is none.
+
+    Its notes say which copy answers, and why others were passed over. Raises NotSupported where the caller asked for
+    the kind and it cannot be had.
+    """
+    if kind == "none":
+        return task
+    copy, refused = copy_for(task.model, kind, x, task.form, explicit=task.accelerate == kind)
+    if refused:
+        task.notes["not_accelerated"] = refused
+    if copy is None:
+        return task
+    task.notes["accelerated"] = copy.note
+    return task.asking(copy.model)
 
 
 def copy_for(model: Model, kind: str, x: Tensors, score: ScoreKind, explicit: bool) -> tuple[Copy | None, list[str]]:

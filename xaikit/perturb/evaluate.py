@@ -13,7 +13,7 @@ from xaikit.errors import Cancelled, NotSupported, ParameterError
 from xaikit.inputs import LinearScore, Score
 from xaikit.model import Model
 from xaikit.perturb.budget import growing, unbounded
-from xaikit.perturb.copies import choice, copy_for
+from xaikit.perturb.copies import answering, choice
 from xaikit.perturb.maskers import Fill, Masker
 from xaikit.perturb.memory import MEMORY, packed, serial
 from xaikit.perturb.question import Question
@@ -200,8 +200,7 @@ class _Stream:
     def __init__(self, task: Question, total: int, due: int) -> None:
         self.task, self.total, self.due, self.done = task, total, due, 0
         row = sum(a[0].nbytes for _, a in leaves(task.x))
-        most = min(task.max_batch or task.model.batch_size, task.model.batch_size)
-        self.size = max(1, min(most, BUFFER_BYTES // max(1, row)))
+        self.size = max(1, min(task.model.batch_size, BUFFER_BYTES // max(1, row)))
         self.buffer: dict[str, Array] = {n: np.empty((self.size, *a.shape[1:]), a.dtype) for n, a in leaves(task.x)}
         self.filled = 0
         self.owners: list[tuple[_Request, Array]] = []
@@ -263,13 +262,7 @@ class _Stream:
     def _answering(self, x: Tensors) -> Question:
         """Give the task that asks the copy, or the model where there is none; it is prepared on the first batch."""
         if self.asked is None:
-            task = self.task
-            copy, refused = copy_for(task.model, self.kind, x, task.form, task.accelerate == self.kind)
-            self.asked = task if copy is None else task.asking(copy.model)
-            if copy is not None:
-                task.notes["accelerated"] = copy.note
-            if refused:
-                task.notes["not_accelerated"] = refused
+            self.asked = answering(self.task, self.kind, x)
         return self.asked
 
     def _batch(self) -> Tensors:

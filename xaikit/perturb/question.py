@@ -14,11 +14,11 @@ class Question(Protocol):
     `x` (sample, *shape), channels last, or a mapping of inputs; `spec` and `display` likewise; `prediction` is the raw
     output; `run` asks the model in the form of the scores, and counts.
 
-    The budget: `max_calls` for each sample; `max_batch` rows of one forward pass; `deadline`, by time.perf_counter,
-    after which `check_time` raises TimeUp; `tolerance`, the standard error relative to the largest value that is small
-    enough (None: all samples are drawn). `accelerate` says which copy of the model may answer (`perturb.copies`);
-    `asking` gives the same question to another model; `form` is the form of output that it is asked for. `notes`
-    collects what is worth recording.
+    The budget: `max_calls` for each sample; `deadline`, by time.perf_counter, after which `check_time` raises TimeUp;
+    `tolerance`, the standard error relative to the largest value that is small enough (None: all samples are drawn).
+    The rows of one pass are bounded by the model. `accelerate` says which copy of the model may answer
+    (`perturb.copies`); `asking` gives the same question to another model; `form` is the form of output that it is
+    asked for. `notes` collects what is worth recording.
     """
 
     @property
@@ -39,8 +39,6 @@ class Question(Protocol):
     def progress(self) -> Progress: ...
     @property
     def max_calls(self) -> int | None: ...
-    @property
-    def max_batch(self) -> int | None: ...
     @property
     def deadline(self) -> float: ...
     @property

@@ -1,6 +1,7 @@
 """Solvers: from coalitions and what the model said of them to one value per part."""
 
 from dataclasses import dataclass
+from functools import cache
 from math import factorial
 
 import numpy as np
@@ -11,13 +12,14 @@ from xaikit.perturb.coalitions import Walks
 
 @dataclass(frozen=True, eq=False)
 class Surrogate:
-    """A linear model of the masked scores: `values` (part,), `intercept`, its weighted `r2`, and what it `predicts`
-    for the sample itself."""
+    """A linear model of the masked scores: `values` (part,), `intercept`, its weighted `r2`, what it `predicts` for the
+    sample itself, and the standard `error` of its values, the mean over the parts relative to the largest value."""
 
     values: Array
     intercept: float
     r2: float
     predicts: float
+    error: float
 
 
 def surrogate(
@@ -29,24 +31,41 @@ def surrogate(
     package's fit with all features. Source: Ribeiro, Singh and Guestrin, "Why Should I Trust You?" (2016), sections
     3.3 and 3.4. Fewer than two coalitions give NaN. `scale` is the size of the scores, of which float32's rounding is a
     share: by default their largest; of probabilities p that were taken from logits, p(1 - p) times the logits' own.
+    Errors hold whatever the variance of the residuals: White, "A heteroskedasticity-consistent covariance matrix
+    estimator" (1980), theorem 1.
     """
     Z, y = masks.astype(np.float64), np.asarray(scores, np.float64)
     if len(y) < 2:
-        return Surrogate(np.full(Z.shape[1], np.nan), np.nan, np.nan, np.nan)
+        return Surrogate(np.full(Z.shape[1], np.nan), np.nan, np.nan, np.nan, np.nan)
     distance = 1 - np.sqrt(Z.mean(1))
     weights = np.sqrt(np.exp(-(distance**2) / kernel_width**2))
     middle, mean = np.average(Z, axis=0, weights=weights), float(np.average(y, weights=weights))
     Zc, yc = Z - middle, y - mean
     if np.ptp(y) == 0:
-        return Surrogate(np.zeros(Z.shape[1]), mean, 1.0, mean)
-    values = np.linalg.solve((Zc.T * weights) @ Zc + alpha * np.eye(Z.shape[1]), (Zc.T * weights) @ yc)
+        return Surrogate(np.zeros(Z.shape[1]), mean, 1.0, mean, 0.0)
+    inverse = np.linalg.inv((Zc.T * weights) @ Zc + alpha * np.eye(Z.shape[1]))
+    values = inverse @ ((Zc.T * weights) @ yc)
     intercept = float(mean - middle @ values)
+    residual = yc - Zc @ values
     return Surrogate(
         values,
         intercept,
-        _r2(yc, yc - Zc @ values, weights, np.abs(y).max() if scale is None else scale),
+        _r2(yc, residual, weights, np.abs(y).max() if scale is None else scale),
         float(intercept + values.sum()),
+        _relative(inverse @ (Zc.T * (weights * residual)), spare=len(y) - Z.shape[1] - 1, values=values),
     )
+
+
+def _relative(influence: Array, spare: int, values: Array) -> float:
+    """Give the mean standard error of sums over independent terms (part, term), relative to the largest value.
+
+    Without spare terms beyond the coefficients fitted to them the residuals say nothing, and the error is NaN.
+    """
+    if spare < 1:
+        return float("nan")
+    error = np.sqrt(np.square(influence).sum(1) * (influence.shape[1] / spare)).mean()
+    largest = np.abs(values).max(initial=0)
+    return float(error / largest) if largest else 0.0
 
 
 def _r2(centred: Array, residual: Array, weights: Array, scale: float) -> float:
@@ -125,6 +144,91 @@ def shapley_regression(masks: Array, scores: Array, weights: Array, drawn: Array
         return even + beyond, np.zeros(n)
     influence = (Z * (w * (y - Z @ beyond))[:, None])[drawn] @ inverse
     return even + beyond, _pairwise_error(influence, spare=len(Z) // 2 - (n - 1))
+
+
+MOST_PAIRS = 2000
+"""So many pairs are solved with their covariance; of more, whose matrix would take long, the plain regression is near
+enough."""
+ORDERS = 1.0
+"""How far the prior of `shapley_kriging` reaches: the sum of the parts' shares in it."""
+NUGGET = 0.01
+"""The share of the prior variance that a coalition keeps for itself, so that nearly equal ones are no contradiction."""
+
+
+def shapley_kriging(masks: Array, scores: Array) -> tuple[Array, Array]:
+    """Give estimated Shapley values (part,) and their standard errors (part,) from pairs of complements.
+
+    The first row of `masks` shows all parts, the second none; each other pair of rows is a coalition and its
+    complement. With parts written as ±1, only interactions of an odd number of parts have Shapley values, and half the
+    difference of a pair holds just these: single effects, which are fitted by generalised least squares, and
+    interactions of three and more, which are random with a variance that falls with their order and is larger among
+    parts of large values. The values are the best linear prediction, and they sum to v(all) - v(∅). Source: Rasmussen
+    and Williams, "Gaussian Processes for Machine Learning" (2006), section 2.7; Covert and Lee, "Improving KernelSHAP"
+    (2021), section 4.2, for the pairs.
+    """
+    signs = np.where(masks[::2], 1.0, -1.0)
+    odd = np.asarray(scores[::2] - scores[1::2], np.float64) / 2
+    n = signs.shape[1]
+    if not np.isfinite(odd).all():
+        return np.full(n, np.nan), np.full(n, np.nan)
+    share = np.full(n, 1 / n)
+    for _ in range(2):  # the shares follow from the values, and the values change little after
+        size = np.abs(_predicted(signs, odd, ORDERS * share)[0])
+        if not size.any():
+            break
+        share = np.maximum(size / size.sum(), 0.1 / n)
+        share /= share.sum()
+    phi, error = _predicted(signs, odd, ORDERS * share)
+    return phi + (2 * odd[0] - phi.sum()) / n, error  # the sum is there already, but for rounding
+
+
+def _predicted(signs: Array, odd: Array, strength: Array) -> tuple[Array, Array]:
+    """Predict from the odd parts (pair,) of the scores at `signs` (pair, part).
+
+    The prior variance of the interaction of the parts in U is the product of their strengths: the covariance of two
+    pairs is Π(1 + λ s s'), less its even part and its linear one. The Shapley value of a product of k signs is 2/k for
+    each of its parts, hence the integral over u of k u^(k-1).
+    """
+    from scipy.linalg import cholesky, solve_triangular
+
+    strength = np.minimum(strength, 0.9)
+    pairs, n = signs.shape
+    wave = np.sinh((signs * np.arctanh(strength)) @ signs.T) * np.sqrt(1 - strength**2).prod()
+    covariance = wave - (signs * strength) @ signs.T
+    nugget = np.full(pairs, NUGGET * covariance[0, 0])
+    nugget[0] = 0  # all against none is met exactly
+    covariance[np.diag_indices(pairs)] += nugget + 1e-12
+    factor = cholesky(covariance, lower=True, overwrite_a=True, check_finite=False)
+    towards = 2 * sum(w * _others(u * strength, signs) for u, w in _nodes()) * strength * signs
+    white = solve_triangular(factor, np.column_stack([signs, odd, towards]), lower=True, check_finite=False)
+    design, seen, known = white[:, :n], white[:, n], white[:, n + 1 :]
+    single = np.linalg.lstsq(design, seen, rcond=1e-10)[0]
+    left = seen - design @ single
+    if pairs <= n:
+        return 2 * single + known.T @ left, np.full(n, np.nan)
+    ones = np.ones((1, n))
+    prior = 4 * strength * sum(w * x * _others(u * v * strength, ones)[0] for u, w in _nodes() for v, x in _nodes())
+    open_ = 2 * np.eye(n) - design.T @ known
+    doubt = (
+        prior
+        - (known**2).sum(0)
+        + (open_ * (np.linalg.pinv(design.T @ design, rcond=1e-10, hermitian=True) @ open_)).sum(0)
+    )
+    scale = left @ left / (pairs - n)
+    return 2 * single + known.T @ left, np.sqrt(np.maximum(doubt, 0) * scale)
+
+
+def _others(strength: Array, signs: Array) -> Array:
+    """Give, for each part, the products of an even number, two or more, of the other parts, summed: (pair, part)."""
+    more, less = 1 + strength * signs, 1 - strength * signs
+    return np.asarray((more.prod(1, keepdims=True) / more + less.prod(1, keepdims=True) / less) / 2 - 1)
+
+
+@cache
+def _nodes() -> tuple[tuple[float, float], ...]:
+    """Nodes and weights of a Gauss quadrature on [0, 1], exact for interactions of up to sixteen parts."""
+    at, weights = np.polynomial.legendre.leggauss(8)
+    return tuple(zip(((at + 1) / 2).tolist(), (weights / 2).tolist(), strict=True))
 
 
 def _pairwise_error(influence: Array, spare: int) -> Array:
