@@ -102,7 +102,6 @@ def explain(
             shown,
             max_calls,
             by_logits=by_logits,
-            max_batch=max_batch,
             deadline=budget.deadline(start),
             tolerance=tolerance,
             accelerate=accelerate,
@@ -115,7 +114,7 @@ def explain(
 def answer(task: Task, method: str, explainer: Method, start: float) -> Attribution | Attributions:
     """Carry out a method on a task; `start` is when the work began, by time.perf_counter."""
     found = carry_out(explainer, task)
-    found = replace(found, quality={**found.quality, **_reached(task), "score": _score(task)})
+    found = replace(found, quality={**found.quality, "score": _score(task)})
     task.calls["model_calls"] += length(task.x)
     return _results(task, found, method, explainer, time.perf_counter() - start)
 
@@ -227,12 +226,6 @@ def _attribution(task: Task, found: Map, origin: Origin, name: str | None) -> At
         layer=found.layer,
         offsets=offsets,
     )
-
-
-def _reached(task: Task) -> dict[str, Array]:
-    """Say of each sample whether the time limit let it be explained, where it did not let all."""
-    missed = task.notes.get("samples_not_reached", 0)
-    return {"complete": np.arange(len(task)) < len(task) - missed} if missed else {}
 
 
 def _score(task: Task) -> Array:
