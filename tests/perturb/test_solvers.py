@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from xaikit.perturb.coalitions import coin_flips, exhaustive, shapley_kernel
-from xaikit.perturb.solvers import shapley_regression, shapley_values, surrogate
+from xaikit.perturb.solvers import shapley_kriging, shapley_regression, shapley_values, surrogate
 
 RNG = np.random.default_rng(0)
 
@@ -60,6 +60,68 @@ def test_the_standard_error_is_that_of_repeated_runs():
     spread = np.std([phi for phi, _ in found], axis=0, ddof=1).mean()
     said = np.mean([error for _, error in found])
     assert 0.7 < said / spread < 1.5
+
+
+def test_kriging_solves_games_of_single_effects_and_pairs():
+    worth, pairs = RNG.normal(size=12), np.triu(RNG.normal(size=(12, 12)), 1)
+    masks = shapley_kernel(12, 40, np.random.default_rng(1)).masks
+    scores = masks @ worth + np.einsum("ci,ij,cj->c", masks * 1.0, pairs, masks * 1.0) + 3
+    found, error = shapley_kriging(masks, scores)
+    assert_allclose(found, worth + (pairs + pairs.T).sum(1) / 2, atol=1e-9)
+    assert_allclose(error, 0, atol=1e-9)
+
+
+def test_kriging_knows_the_shapley_value_of_every_interaction():
+    """Over all pairs nothing is left to predict but the nugget: a product of three signs is 2/3 for each of them."""
+    masks = exhaustive(7).masks
+    signs = np.where(masks, 1.0, -1.0)
+    for parts in ([0, 2, 5], [1, 2, 3, 4, 6]):
+        found, _ = shapley_kriging(masks, signs[:, parts].prod(1))
+        assert_allclose(found, np.isin(range(7), parts) * 2 / len(parts), atol=0.02)
+    found, _ = shapley_kriging(masks, signs[:, :4].prod(1))
+    assert_allclose(found, 0, atol=1e-12)
+
+
+def bent(parts, seed=0):
+    """A saturating game of a few strong parts and many weak ones."""
+    w = np.random.default_rng(seed).normal(size=parts) * np.where(np.arange(parts) % 3, 0.3, 2.0)
+    return lambda masks: 1 / (1 + np.exp(-(masks @ w - w.sum() / 2)))
+
+
+def test_kriging_is_nearer_to_the_truth_than_the_plain_regression_and_says_how_near():
+    game = exhaustive(13)
+    ratio, said = [], []
+    for seed in range(8):
+        exact = shapley_values(game.masks, bent(13, seed)(game.masks))
+        some = shapley_kernel(13, 130, np.random.default_rng(seed))
+        scores = bent(13, seed)(some.masks)
+        plain = np.sqrt(np.mean((regression(some, scores)[0] - exact) ** 2))
+        found, error = shapley_kriging(some.masks, scores)
+        ratio.append(np.sqrt(np.mean((found - exact) ** 2)) / plain)
+        said.append(np.abs(found - exact).mean() / error.mean())
+    assert np.median(ratio) < 0.6
+    assert 0.3 < np.median(said) < 1.5  # the mean of |error| is 0.8 standard errors
+
+
+@pytest.mark.parametrize("samples", [2, 4, 10, 24, 26, 60])
+def test_kriging_adds_up_for_any_number_of_pairs(samples):
+    masks = shapley_kernel(12, samples, np.random.default_rng(0)).masks
+    found, error = shapley_kriging(masks, bent(12)(masks))
+    rise = bent(12)(np.ones((1, 12))) - bent(12)(np.zeros((1, 12)))
+    assert_allclose(found.sum(), rise[0], atol=1e-13)
+    assert np.isnan(error).all() == (len(masks) <= 24)
+    if samples == 2:
+        assert_allclose(found, rise[0] / 12, rtol=1e-9)
+
+
+def test_kriging_treats_like_parts_alike_and_says_of_no_numbers_that_they_are_none():
+    masks = exhaustive(6).masks[:30]
+    found, _ = shapley_kriging(masks, np.full(30, 0.25))
+    assert_allclose(found, 0, atol=1e-15)
+    all_pairs = exhaustive(6).masks
+    found, _ = shapley_kriging(all_pairs, all_pairs[:, :3].any(1) * 1.0)
+    assert_allclose(found[:3], found[0], rtol=1e-9)
+    assert np.isnan(shapley_kriging(masks, np.where(np.arange(30) == 7, np.nan, 0.5))[0]).all()
 
 
 def test_the_surrogate_is_sklearns_weighted_ridge():

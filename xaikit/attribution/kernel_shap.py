@@ -20,10 +20,14 @@ from xaikit.perturb.solvers import MOST_PAIRS, shapley_kriging, shapley_regressi
 class KernelShap(Method):
     """Shapley values of the parts, estimated by regression with the Shapley kernel; exact when all coalitions fit.
 
+    Of a game too large for that, coalitions are drawn by the kernel, and the interactions between three and more parts,
+    which the plain regression takes for noise, are predicted too: `xaikit.perturb.solvers.shapley_kriging` (the plain
+    regression from 4000 coalitions on). Coalitions come in pairs of complements, outer sizes are enumerated, and parts
+    whose hiding changes nothing are left out and get 0. `samples=None` is 2·parts + 2048, at most 2^parts.
+
     A coalition's score is the mean over the baselines (for a Table its background rows), with the hidden parts taken
-    from them. Coalitions come in pairs of complements, outer sizes are enumerated, and parts whose hiding changes
-    nothing are left out and get 0. `part_values` (sample, part) sum to f(x) - f(b) to rounding; `values` paints them on
-    the parts as in lime. `samples=None` is 2·parts + 2048, at most 2^parts.
+    from them. `part_values` (sample, part) sum to f(x) - f(b) to rounding; `values` paints them on the parts as in
+    lime.
 
     `quality` has "completeness_gap" and "completeness_gap_relative", "standard_error" (the mean over the parts,
     relative to the largest value; 0 when exact) and "complete". Source: Lundberg and Lee, "A Unified Approach to

@@ -131,8 +131,8 @@ def together(trees: Sequence[Hierarchy]) -> Hierarchy:
         return trees[0]
     first, others = trees[0], together(trees[1:])
     parts, nodes = len(first.order), len(first.bounds)
-    root = [[1, 1 + nodes]]
-    bounds = [[[0, parts + len(others.order)]], first.bounds, others.bounds + parts]
+    root = np.array([[1, 1 + nodes]])
+    bounds = [np.array([[0, parts + len(others.order)]]), first.bounds, others.bounds + parts]
     children = [root, _numbered_on(first.children, 1), _numbered_on(others.children, 1 + nodes)]
     return Hierarchy(
         np.concatenate([first.order, others.order + parts]), np.concatenate(bounds), np.concatenate(children)
@@ -181,9 +181,9 @@ class Owen:
 
     def learn(self, scores: Array, known: Array) -> None:
         """Take the scores of the coalitions asked for; a question whose two answers are not known stays open."""
-        both = zip(self._asked, np.reshape(scores, (-1, 2)).tolist(), np.reshape(known, (-1, 2)).all(1), strict=True)
-        for q, (left, right), answered in both:
-            if not answered:
+        answered = np.asarray(known.reshape(-1, 2).all(1)).tolist()
+        for q, (left, right), both in zip(self._asked, scores.reshape(-1, 2).tolist(), answered, strict=True):
+            if not both:
                 self._add(q)
                 continue
             (a, b), half = self.tree.children[q.node].tolist(), q.weight / 2
@@ -199,7 +199,7 @@ class Owen:
         for _, _, q in self._open:
             credit[q.node] += q.stake
         values = np.zeros(len(self.varying))
-        for node in np.flatnonzero(credit):
+        for node in np.flatnonzero(credit).tolist():
             parts = self.tree.parts(node)
             parts = parts[self.varying[parts]]
             values[parts] += credit[node] / len(parts)
