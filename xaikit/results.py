@@ -14,8 +14,11 @@ GAP_FAIL, GAP_WARN = 0.05, 0.01
 R2_FAIL, R2_WARN = 0.2, 0.5
 GAP_ROUNDING = 1e-4
 """A completeness gap below this share of the scores is their rounding, however small their difference."""
-ADVANTAGE_FAIL = 0.5
-"""How many standard deviations above random maps an explanation must be."""
+ADVANTAGE_FAIL, ADVANTAGE_FAIL_MANY, MANY = 1.0, 1.64, 100
+"""How many standard deviations above random maps an explanation must be, and with how many parts a fine one must.
+
+The best order of few parts is not that far above random ones: of two, every second random order is the best.
+"""
 AGREEMENT_WARN = 0.7
 RANDOMISED_WARN = 0.7
 """The rank correlation above which an explanation does not depend on what the network learnt."""
@@ -249,14 +252,15 @@ class Faithfulness:
 
     @property
     def better(self) -> Array:
-        """Whether the explanation is better than random maps: (sample,) bool."""
-        return self.advantage >= ADVANTAGE_FAIL
+        """Whether the explanation is better than random maps: (sample,) bool; false where that cannot be told."""
+        return self.advantage >= _needed(self.parts)
 
     @property
     def quality(self) -> dict[str, Array]:
         """The numbers by name, as an Attribution's `quality` holds them: (sample,) each."""
         names = ("deletion", "insertion", "random_deletion", "random_insertion", "advantage", "comprehensiveness")
-        return {n: getattr(self, n) for n in (*names, "sufficiency", "infidelity_relative", "max_sensitivity")}
+        found = {n: getattr(self, n) for n in (*names, "sufficiency", "infidelity_relative", "max_sensitivity")}
+        return {**found, "ranked_parts": self.parts}
 
     def __len__(self) -> int:
         """Count the samples."""
@@ -277,7 +281,9 @@ class Faithfulness:
             explained=replace(self.explained, input_hash=self.explained.input_hash[s]),
             origin=replace(self.origin, input_hash=self.origin.input_hash[s]),
         )
-        return replace(own, status=judge({"advantage": own.advantage}, own.deletion_curves[:, :1]))
+        return replace(
+            own, status=judge({"advantage": own.advantage, "ranked_parts": own.parts}, own.deletion_curves[:, :0])
+        )
 
     def __iter__(self) -> Iterator["Faithfulness"]:
         """Give the samples one by one."""
@@ -810,11 +816,12 @@ def judge(quality: Mapping[str, Array], values: Array) -> Status:
     r2 = _worst(quality, "surrogate_r2", np.min)
     if r2 is not None and not r2 >= R2_WARN:
         (fails if not r2 >= R2_FAIL else warns).append(f"the surrogate explains R² = {r2:.2f} of the model's changes")
-    advantage = _worst(quality, "advantage", _least)
-    if advantage is not None and advantage < ADVANTAGE_FAIL:
+    advantage = np.asarray(quality.get("advantage", np.zeros(0)))
+    short = advantage < _needed(quality.get("ranked_parts", np.zeros(len(advantage))))
+    if short.any():
         fails.append(
-            f"no better than random maps: hiding and showing parts in its order is {advantage:.1f} standard deviations "
-            "above random orders"
+            "no better than random maps: hiding and showing parts in its order changes the score "
+            f"{advantage[short].min():.1f} standard deviations more than random orders do"
         )
     agreement = _worst(quality, "rank_agreement", _least)
     if agreement is not None and agreement < AGREEMENT_WARN:
@@ -826,6 +833,10 @@ def judge(quality: Mapping[str, Array], values: Array) -> Status:
     if complete is not None and complete < 1:
         warns.append(f"stopped early: {complete:.0%} of the model calls were made")
     return Status("fail" if fails else "warn" if warns else "ok", (*fails, *warns))
+
+
+def _needed(parts: Array) -> Array:
+    return np.where(np.asarray(parts) >= MANY, ADVANTAGE_FAIL_MANY, ADVANTAGE_FAIL)
 
 
 def _gaps(quality: Mapping[str, Array]) -> Array:
@@ -865,6 +876,126 @@ def _cut(prediction: Any, s: slice) -> Any:
     return {k: v[s] for k, v in prediction.items()} if isinstance(prediction, Mapping) else prediction[s]
 
 
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """What a method attributes to every part on average over many samples, for each class that was explained.
+
+    `magnitude` and `signed` (class, *part) are the means of |value| and of the value over the samples of a class, in
+    units of the score; `magnitude_interval` and `signed_interval` (class, *part, 2) the ends of their confidence
+    intervals of the given `level`, NaN for a single sample. `counts` (class, *part) says how many samples each mean is
+    of. `axes` names the axes of the parts, `parts` the parts themselves where they have names (columns, words,
+    features). `classes` are the explained targets, of `samples` (class,) samples each; `display` (class, *input) is the
+    mean picture of each, None for other inputs.
+    """
+
+    magnitude: Array
+    signed: Array
+    magnitude_interval: Array
+    signed_interval: Array
+    counts: Array
+    axes: tuple[str, ...]
+    parts: tuple[str, ...]
+    classes: tuple[str, ...]
+    samples: Array
+    level: float
+    method: str
+    display: Any
+    input_spec: Any
+    output_spec: Any
+    status: Status
+    origin: Origin
+
+    def __len__(self) -> int:
+        """Count the samples."""
+        return int(self.samples.sum())
+
+    def __getitem__(self, name: str) -> "Summary":
+        """Give one class alone, still with a leading class axis of one. Raises UnknownName."""
+        if name not in self.classes:
+            raise UnknownName("summarised class", name, self.classes)
+        i = self.classes.index(name)
+        cut = {
+            f: getattr(self, f)[i : i + 1]
+            for f in ("magnitude", "signed", "magnitude_interval", "signed_interval", "counts", "samples", "classes")
+        }
+        return replace(self, **cut, display=None if self.display is None else self.display[i : i + 1])
+
+    def __iter__(self) -> Iterator[str]:
+        """Give the names of the classes."""
+        return iter(self.classes)
+
+    def ranking(self, name: str | None = None) -> Array:
+        """Give the places of named parts, the most important first: (part,); of one class, or by the largest of all.
+
+        Raises NotSupported where the parts have no names, UnknownName for a class.
+        """
+        if not self.parts:
+            raise NotSupported(f"the parts of this summary are places ({', '.join(self.axes)}): they have no ranking")
+        values = (self if name is None else self[name]).magnitude
+        return np.argsort(-np.nan_to_num(values, nan=-np.inf).max(0), kind="stable")
+
+    def __repr__(self) -> str:
+        shape = dict(zip(("class", *self.axes), self.magnitude.shape, strict=True))
+        return f"<Summary of {self.method} in {self.origin.model} over {len(self)} samples {shape}: {self.status}>"
+
+
+@dataclass(frozen=True, eq=False)
+class Concepts:
+    """How a class depends on the directions that concepts have in one layer (TCAV).
+
+    For every concept `scores` (concept,) is the share of the samples whose score rises when the layer moves towards it,
+    the mean over the runs: each tells the concept from another set of random samples. `runs` (concept, run) are the
+    single shares, `accuracies` (concept, run) how well the two sets were told apart where the separating plane was not
+    fitted. `random_runs` (run,) are the shares for random sets in the place of a concept, `random_accuracies` (run,)
+    theirs. `p_values` (concept,) are of the two-sided t-test that both have one mean, multiplied by the number of
+    concepts (Bonferroni). `sensitivities` (concept, sample) is the mean over the runs of d score along the unit vector,
+    `vectors` (concept, *layer) the mean of those unit vectors.
+    """
+
+    concepts: tuple[str, ...]
+    scores: Array
+    runs: Array
+    accuracies: Array
+    p_values: Array
+    random_runs: Array
+    random_accuracies: Array
+    sensitivities: Array
+    vectors: Array
+    layer: str
+    axes: tuple[str, ...]
+    level: float
+    target: tuple[Any, ...]
+    target_labels: tuple[str, ...]
+    status: Status
+    origin: Origin
+
+    @property
+    def significant(self) -> Array:
+        """Whether each concept differs from random ones at the given level: (concept,) bool."""
+        return np.asarray(self.p_values < 1 - self.level)
+
+    def __len__(self) -> int:
+        """Count the concepts."""
+        return len(self.concepts)
+
+    def __getitem__(self, name: str) -> float:
+        """Give the score of one concept. Raises UnknownName."""
+        if name not in self.concepts:
+            raise UnknownName("concept", name, self.concepts)
+        return float(self.scores[self.concepts.index(name)])
+
+    def __iter__(self) -> Iterator[str]:
+        """Give the names of the concepts."""
+        return iter(self.concepts)
+
+    def __repr__(self) -> str:
+        said = ", ".join(
+            f"{n} {s:.2f}{'*' if star else ''}"
+            for n, s, star in zip(self.concepts, self.scores, self.significant, strict=True)
+        )
+        return f"<Concepts in {self.layer!r} of {self.origin.model} for {', '.join(self.target_labels[:1])}: {said}>"
+
+
 SHOWN: tuple[type[Any], ...] = (
     Activations,
     AnomalyScores,
@@ -872,12 +1003,14 @@ SHOWN: tuple[type[Any], ...] = (
     Attributions,
     Calibration,
     Comparison,
+    Concepts,
     Curves,
     Faithfulness,
     Filters,
     Parity,
     Randomisation,
     Stability,
+    Summary,
     TopPatches,
 )
 """The results that a person looks at: each has panels and shows itself in a notebook."""

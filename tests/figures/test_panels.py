@@ -303,8 +303,9 @@ def test_the_score_of_one_of_several_outputs_and_steps() -> None:
 def test_a_comparison_shows_every_method_and_their_agreement() -> None:
     methods = {"lime": s.segmented(), "grad-cam": s.coarse()}
     figure = panels(Comparison(methods, tuple(methods), np.array([[1.0, 0.25], [0.25, 1.0]])))
-    assert [p.title for p in figure.panels] == ["cat 0.97", "LIME", "Grad-CAM"]
-    assert any("LIME and Grad-CAM 0.25" in note for note in figure.notes)
+    assert [p.title for p in figure.panels] == ["cat 0.97", "LIME", "Grad-CAM", "Rank agreement"]
+    (agreement,) = figure.below[0]
+    assert "LIME and Grad-CAM 0.25" in agreement.alt
 
 
 def test_frameworks_are_rows_and_methods_columns() -> None:

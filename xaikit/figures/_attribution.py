@@ -39,7 +39,7 @@ from xaikit.figures._words import (
     unit,
 )
 from xaikit.inputs import Classes, Image, Series, Table, Text
-from xaikit.results import Attribution, Attributions, Comparison, by_column
+from xaikit.results import SHOWN, Attribution, Attributions, by_column
 
 SAMPLES = 8
 BARS = 20
@@ -60,19 +60,13 @@ def panels(result: Any, *, shared: bool = False) -> Figure:
     finer would be blank. The range (99th percentile of |values|, the maximum for parts) is printed with every
     map. `shared=True` gives one range to all maps in the same unit. Raises UsageError for anything else.
     """
-    known = "Attribution, Attributions, Comparison, Curves, AnomalyScores, Calibration"
+    known = ", ".join(c.__name__ for c in SHOWN)
     raise UsageError(f"there is no figure for {type(result).__name__}; known: {known}")
 
 
 @panels.register
 def _attribution(result: Attribution, *, shared: bool = False) -> Figure:
     return _figure({"": {"": result}}, shared)
-
-
-@panels.register
-def _comparison(result: Comparison, *, shared: bool = False) -> Figure:
-    figure = _figure({"": {spoken(m): result[m] for m in result.methods}}, shared)
-    return replace(figure, notes=(*_agreement(result), *figure.notes))
 
 
 @panels.register
@@ -456,11 +450,3 @@ def _notes(drawn: Sequence[Panel], count: int) -> tuple[str, ...]:
     if count > SAMPLES:
         notes.append(f"{SAMPLES} of {count} samples are shown.")
     return tuple(notes)
-
-
-def _agreement(result: Comparison) -> tuple[str, ...]:
-    """Say how far each pair of methods agrees, the first six pairs."""
-    m = result.methods
-    pairs = [(a, b) for a in range(len(m)) for b in range(a + 1, len(m))][:6]
-    told = ", ".join(f"{spoken(m[a])} and {spoken(m[b])} {number(float(result.agreement[a, b]), 2)}" for a, b in pairs)
-    return (f"Rank agreement (−1 to 1): {told}.",) if told else ()

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from xaikit.arrays import Array, upsample
 
 
@@ -96,13 +98,19 @@ class MapPanel(Panel):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BarPanel(Panel):
-    """Signed numbers with labels, first at the top; `unit` says what they are, `ends` what lies on each side."""
+    """Signed numbers with labels, first at the top; `unit` says what they are, `ends` what lies on each side.
+
+    `intervals` (bar, 2) are drawn as lines from the lower to the upper end, none where one is not finite. Where
+    the numbers have no sign to show (`signed` false) the bars are grey.
+    """
 
     labels: tuple[str, ...]
     values: Array
     unit: str = ""
     limit: float | None = None
     ends: tuple[str, str] = ("lowers", "raises")
+    intervals: Array | None = None
+    signed: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,13 +134,26 @@ class LinePanel(Panel):
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """A named line, `y` at `x`, broken where `y` is not finite; `colour` counts, `dashed` tells it without colour."""
+    """A named line, `y` at `x`, broken where `y` is not finite; `colour` counts, `dashed` tells it without colour.
+
+    A `colour` below 0 is grey. `band`, its lower and upper edge at `x`, is drawn pale behind it.
+    """
 
     name: str
     x: Array
     y: Array
     colour: int = 0
     dashed: bool = False
+    band: tuple[Array, Array] | None = None
+
+    @property
+    def edge(self) -> tuple[Array, Array] | None:
+        """The edge of the band, once around: (x, y), or None."""
+        if self.band is None:
+            return None
+        there = np.isfinite(self.band[0]) & np.isfinite(self.band[1])
+        x, low, high = self.x[there], self.band[0][there], self.band[1][there]
+        return np.concatenate([x, x[::-1]]), np.concatenate([low, high[::-1]])
 
 
 @dataclass(frozen=True)
@@ -172,6 +193,18 @@ class ScorePanel(Panel):
     chosen: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MatrixPanel(Panel):
+    """Numbers by row and column, each on its colour and written in it: `values` (row, column), NaN where there is none.
+
+    `names` are those of the rows and of the columns, which are as many; columns are headed by the rows' numbers.
+    """
+
+    names: tuple[str, ...]
+    values: Array
+    scale: Scale
+
+
 @dataclass(frozen=True, eq=False)
 class Tile:
     """One small picture among many: numbers (row, column), or a picture (row, column, 3) uint8.
@@ -202,15 +235,19 @@ class TilesPanel(Panel):
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """Rows of panels (None leaves a place empty), with what is said about all of them."""
+    """Rows of panels (None leaves a place empty), with what is said about all of them.
+
+    Panels of one column are equally wide; rows `below` the others have widths of their own.
+    """
 
     title: str
     rows: tuple[tuple[Panel | None, ...], ...]
     subtitle: str = ""
     legend: Legend | None = None
     notes: tuple[str, ...] = ()
+    below: tuple[tuple[Panel, ...], ...] = ()
 
     @property
     def panels(self) -> Iterator[Panel]:
         """All panels, row by row."""
-        return (panel for row in self.rows for panel in row if panel is not None)
+        return (panel for row in (*self.rows, *self.below) for panel in row if panel is not None)

@@ -95,6 +95,10 @@ READING = {
         "layer with finite differences. Red places raise the score, blue places lower it, and they sum to "
         "the difference."
     ),
+    "attention-rollout": (
+        "Each place carries the share of it that attention has mixed into the token that is read, through all layers. "
+        "Stronger means more attended to, not for or against the score: every target has the same map."
+    ),
     "lrp": (
         "Each place carries the relevance that is left when the score is passed back layer by layer and "
         "kept constant. Red places speak for the score, blue places against it."

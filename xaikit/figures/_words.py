@@ -44,6 +44,8 @@ def spoken(name: str) -> str:
 
 def unit(result: Attribution) -> str:
     """Say what one number of the result is."""
+    if result.origin.method == "attention-rollout":
+        return "share of attention"
     score = {"output": "output"}.get(result.origin.score, result.origin.score)
     if result.origin.method in GRADIENTS:
         return f"{score} per unit of input"
@@ -137,6 +139,13 @@ def facts_of(result: Attribution, i: int) -> tuple[str, ...]:
         found.append(f"completeness gap {percent(q['completeness_gap_relative'])}")
     if "surrogate_r2" in q:
         found.append(f"surrogate R² {number(q['surrogate_r2'])}")
+    if "deletion" in q:
+        areas = f"deletion {number(q['deletion'])}, insertion {number(q['insertion'])}"
+        found.append(f"{areas}, random {number(q['random_deletion'])}")
+    if "rank_agreement" in q:
+        found.append(f"rank agreement over seeds {number(q['rank_agreement'], 2)}")
+    if "randomised_similarity" in q:
+        found.append(f"rank correlation with random weights {number(q['randomised_similarity'], 2)}")
     if "standard_error" in q:
         found.append(f"standard error {percent(q['standard_error'])} of the largest")
     return (*found, cost_of(result))
@@ -166,6 +175,8 @@ def percent(share: float) -> str:
 CHECKED = {
     "completeness_gap_relative": "completeness gap ≤ 1 %",
     "surrogate_r2": "surrogate R² ≥ 0.5",
+    "advantage": "better than random maps",
+    "rank_agreement": "rank agreement over seeds ≥ 0.7",
 }
 
 

@@ -7,6 +7,7 @@ from xaikit.quality._faithfulness import faithfulness, max_sensitivity
 from xaikit.quality._parity import parity
 from xaikit.quality._randomisation import randomisation
 from xaikit.quality._stability import stability
+from xaikit.quality._summary import summary
 from xaikit.quality.doctor import Verdict, examine
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "randomisation",
     "rank_agreement",
     "stability",
+    "summary",
 ]

@@ -38,7 +38,6 @@ CONTRIBUTIONS = frozenset(
         "deep-shap",
         "gradient-x-input",
         "integrated-gradients",
-        "occlusion",
         "deep-lift",
         "lrp",
     }
@@ -359,7 +358,9 @@ def _result(
         status=judge({}, np.zeros((0, 1))),
         origin=origin,
     )
-    return dataclasses.replace(made, status=judge({"advantage": made.advantage}, made.deletion_curves[:, :1]))
+    return dataclasses.replace(
+        made, status=judge({"advantage": made.advantage, "ranked_parts": made.parts}, made.deletion_curves[:, :0])
+    )
 
 
 def _stacked(numbers: list[Any]) -> Array:

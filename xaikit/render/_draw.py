@@ -15,6 +15,7 @@ from xaikit.figures import (
     Line,
     LinePanel,
     MapPanel,
+    MatrixPanel,
     Panel,
     Scale,
     ScorePanel,
@@ -37,6 +38,8 @@ from xaikit.render._layout import (
     LABELS,
     LANE,
     LEADING,
+    MATRIX_NAMES,
+    MATRIX_ROW,
     SAMPLE,
     SCORE,
     TALLEST,
@@ -181,30 +184,50 @@ def _map(r: Renderer, canvas: Any, panel: MapPanel, box: Box, theme: Theme) -> N
 def _bars(r: Renderer, canvas: Any, panel: BarPanel, box: Box, theme: Theme) -> None:
     values = np.asarray(panel.values, np.float64)
     sizes = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-    limit = panel.limit or float(np.abs(sizes).max()) or 1.0
-    low, high = (-limit if sizes.min() < 0 else 0.0), (limit if sizes.max() > 0 or sizes.min() >= 0 else 0.0)
+    reach = sizes if panel.intervals is None else _reach(sizes, panel.intervals)
+    limit = panel.limit or float(np.abs(reach).max()) or 1.0
+    low, high = (-limit if reach.min() < 0 else 0.0), (limit if reach.max() > 0 or reach.min() >= 0 else 0.0)
     room = 4.6 * BODY
     left = box.x + box.width * LABELS + (room if low < 0 else 8)
     zone = Box(left, box.y, box.x + box.width - left - (room if high > 0 else 8), BAR * len(values))
     x0, per_unit = zone.x - low / (high - low) * zone.width, zone.width / (high - low)
     labels = list(panel.labels)
-    r.bars(canvas, zone, sizes, limits=(low, high), colours=[sign_colour(v) for v in sizes], labels=labels)
+    colours = [sign_colour(v) if panel.signed else theme.muted for v in sizes]
+    r.bars(canvas, zone, sizes, limits=(low, high), colours=colours, labels=labels)
     r.rectangle(canvas, Box(x0 - 0.6, zone.y, 1.2, zone.height), colour=theme.muted)
+    if panel.intervals is not None:
+        _whiskers(r, canvas, zone, x0 + np.clip(panel.intervals, low, high) * per_unit, theme.ink)
     fits = int((box.width * LABELS - 10) / (0.58 * BODY))
     for k, (label, value) in enumerate(zip(labels, values, strict=True)):
         y = zone.y + (k + 0.5) * BAR - BODY * 0.62
         name = label if len(label) <= fits else label[: fits - 1] + "…"
         end = box.x + box.width * LABELS
         r.text(canvas, end, y, name, size=BODY, colour=theme.ink, bold=False, anchor="right")
-        tip = x0 + np.clip(sizes[k], low, high) * per_unit + (-6 if value < 0 else 6)
+        tip = x0 + np.clip(reach[k], low, high) * per_unit + (-6 if value < 0 else 6)
         side: Anchor = "right" if value < 0 else "left"
-        shown = ("+" if value > 0 else "") + number(float(value))
+        shown = ("+" if value > 0 and panel.signed else "") + number(float(value))
         r.text(canvas, tip, y, shown, size=BODY, colour=theme.muted, bold=False, anchor=side)
     below = zone.y + zone.height + 8
     for word, place, side in ((panel.ends[0], x0 - 10, "right"), (panel.ends[1], x0 + 10, "left")):
         if word and (low < 0 if side == "right" else high > 0):
             arrow = f"← {word}" if side == "right" else f"{word} →"
             r.text(canvas, place, below, arrow, size=BODY, colour=theme.muted, bold=False, anchor=side)
+
+
+def _reach(values: Array, intervals: Array) -> Array:
+    """Give the end of every bar's interval that is further from zero; the bar's own where it has none."""
+    ends = np.where(values < 0, intervals[:, 0], intervals[:, 1])
+    return np.where(np.isfinite(intervals).all(1), ends, values)
+
+
+def _whiskers(r: Renderer, canvas: Any, zone: Box, x: Array, colour: str) -> None:
+    """Draw the intervals of bars as lines from x to x (bar, 2), with a short stroke at both ends."""
+    for k, (left, right) in enumerate(x):
+        y = zone.y + (k + 0.5) * BAR
+        if np.isfinite(left) and np.isfinite(right):
+            r.rectangle(canvas, Box(float(left), y - 0.7, float(right - left), 1.4), colour=colour)
+            for end in (left, right):
+                r.rectangle(canvas, Box(float(end) - 0.7, y - 4, 1.4, 8), colour=colour)
 
 
 def _scores(r: Renderer, canvas: Any, panel: ScorePanel, box: Box, theme: Theme) -> None:
@@ -312,13 +335,14 @@ def _sample(r: Renderer, canvas: Any, box: Box, trace: Trace, colour: str) -> No
 
 
 def _line_colour(trace: Trace, theme: Theme) -> str:
-    return theme.series[trace.colour % len(theme.series)]
+    return theme.muted if trace.colour < 0 else theme.series[trace.colour % len(theme.series)]
 
 
 def _limits(panel: CurvePanel) -> tuple[float, float, float, float]:
     """The ranges of a curve panel's axes, in powers of ten where y is logarithmic."""
     x = np.concatenate([t.x for t in panel.traces])
-    y = np.concatenate([t.y[np.isfinite(t.y)] for t in panel.traces])
+    levels = [a for t in panel.traces for a in (t.y, *(t.band or ()))]
+    y = np.concatenate([a[np.isfinite(a)] for a in levels])
     y = np.log10(y) if panel.logarithmic else y
     left, right = float(x.min()), float(x.max())
     aside = 0.02 * (right - left) or 1.0
@@ -346,6 +370,30 @@ def _steps(panel: CurvePanel) -> list[tuple[float, str]]:
     if np.all(np.mod(x, 1) == 0):
         return [(tick, f"{tick:,.0f}") for tick in ticks if tick.is_integer()]
     return [(tick, brief(tick)) for tick in ticks]
+
+
+def _matrix(r: Renderer, canvas: Any, panel: MatrixPanel, box: Box, theme: Theme) -> None:
+    """Numbers on their colours; a column is headed by the number that its name has in the rows."""
+    count = len(panel.names)
+    zone = Box(box.x + MATRIX_NAMES, box.y + MATRIX_ROW, box.width - MATRIX_NAMES, box.height - MATRIX_ROW)
+    across = zone.width / count
+    r.rectangle(canvas, zone, colour="#ffffff")
+    shown = np.nan_to_num(panel.values)
+    r.heat(canvas, zone, shown, scale=panel.scale, opacity=0.85, outlines=None)
+    fits = int((MATRIX_NAMES - 16) / (0.55 * BODY))
+    for i, name in enumerate(panel.names):
+        said = f"{i + 1}  {name}"
+        said = said if len(said) <= fits else f"{said[: fits - 1]}…"
+        y = zone.y + (i + 0.5) * MATRIX_ROW - BODY * 0.62
+        head = zone.x + (i + 0.5) * across
+        r.text(canvas, box.x, y, said, size=BODY, colour=theme.ink, bold=False, anchor="left")
+        top = box.y + 0.5 * (MATRIX_ROW - BODY)
+        r.text(canvas, head, top, f"{i + 1}", size=BODY, colour=theme.muted, bold=False, anchor="center")
+        for j, value in enumerate(panel.values[i]):
+            x = zone.x + (j + 0.5) * across
+            ink = "#ffffff" if abs(shown[i, j]) > 0.85 * panel.scale.limit else "#16202b"
+            text = number(float(value), 2) if np.isfinite(value) else "–"
+            r.text(canvas, x, y, text, size=BODY, colour=ink, bold=False, anchor="center")
 
 
 def _text(r: Renderer, canvas: Any, panel: TextPanel, box: Box, theme: Theme) -> None:
@@ -399,6 +447,7 @@ PAINTERS: dict[type[Panel], Callable[..., None]] = {
     ScorePanel: _scores,
     LinePanel: _lines,
     CurvePanel: _curves,
+    MatrixPanel: _matrix,
     TextPanel: _text,
     TilesPanel: _tiles,
 }

@@ -1,6 +1,6 @@
 """Where everything goes: boxes in design pixels, from the top left, computed once for every renderer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 
@@ -11,6 +11,7 @@ from xaikit.figures import (
     ImagePanel,
     LinePanel,
     MapPanel,
+    MatrixPanel,
     Panel,
     ScorePanel,
     TextPanel,
@@ -81,8 +82,9 @@ class Plan:
 
 def plan(figure: Figure) -> Plan:
     """Lay out a figure: columns as wide as their widest panel, rows as high as their highest."""
-    widths = _widths(figure)
-    width = 2 * MARGIN + sum(widths) + GAP * (len(widths) - 1)
+    widths = _widths(figure.rows)
+    apart = [(row, _widths((row,))) for row in figure.below]
+    width = 2 * MARGIN + max(sum(w) + GAP * (len(w) - 1) for w in (widths, *(w for _, w in apart)))
     inner = width - 2 * MARGIN
     head = tuple(_stack(MARGIN, MARGIN, [(figure.title, TITLE, True), (figure.subtitle, SUBTITLE, False)], inner))
     y = _bottom(head, MARGIN) + ROW_GAP * 0.7
@@ -95,15 +97,20 @@ def plan(figure: Figure) -> Plan:
         across = min(LEGEND_WIDTH, inner - 40)
         legend = Box((width - across) / 2, y + 1.6 * BODY * LEADING, across, LEGEND_HEIGHT)
         y = legend.y + LEGEND_HEIGHT + 2 * BODY * LEADING
+    if apart:
+        y += ROW_GAP
+    for row, own in apart:
+        placed, y = _row(row, own, y)
+        cells += placed
     foot = tuple(_stack(MARGIN, y + 4, [(note, BODY, False) for note in figure.notes], inner))
     return Plan(width, _bottom(foot, y) + MARGIN * 0.8, head, tuple(cells), legend, foot)
 
 
-def _widths(figure: Figure) -> list[float]:
-    columns = max(len(row) for row in figure.rows)
+def _widths(rows: Sequence[tuple[Panel | None, ...]]) -> list[float]:
+    columns = max(len(row) for row in rows)
     picture = {1: 460.0, 2: 380.0, 3: 330.0}.get(columns, 268.0 if columns <= 5 else 240.0)
     widths = [0.0] * columns
-    for row in figure.rows:
+    for row in rows:
         for c, panel in enumerate(row):
             if panel is not None:
                 widths[c] = max(widths[c], _natural_width(panel, picture, columns))
@@ -117,6 +124,8 @@ def _natural_width(panel: Panel, picture: float, columns: int) -> float:
         return 560.0 if columns <= 2 else 440.0
     if isinstance(panel, CurvePanel):
         return 520.0 if columns <= 3 else 380.0
+    if isinstance(panel, MatrixPanel):
+        return MATRIX_NAMES + 78.0 * len(panel.names)
     if isinstance(panel, TilesPanel):
         return min(TILES, max(260.0, TILE * panel.across))
     if isinstance(panel, LinePanel | TextPanel):
@@ -164,6 +173,8 @@ def _height(panel: Panel, width: float) -> float:
         return SCORE * len(panel.names)
     if isinstance(panel, LinePanel):
         return LANE * len(panel.lines) + AXIS
+    if isinstance(panel, MatrixPanel):
+        return MATRIX_ROW * (len(panel.names) + 1)
     if isinstance(panel, CurvePanel):
         return CURVE + KEY * len(keys(panel, width)) + AXIS
     if isinstance(panel, TilesPanel):
@@ -185,6 +196,10 @@ def tiled(panel: TilesPanel, width: float) -> list[Box]:
     return [Box(c * (side + BETWEEN), r * (height + KEY + BETWEEN / 2), side, height) for r, c in places]
 
 
+BAND = 0.18
+"""The opacity of a band behind a line."""
+MATRIX_NAMES, MATRIX_ROW = 190.0, 34.0
+"""The room for the names of a matrix' rows, and the height of each row."""
 KEY = 24.0
 SAMPLE = 34.0
 """Height of a line of a key, and width of the piece of line before each name."""

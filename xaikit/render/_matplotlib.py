@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from xaikit.arrays import Array
 from xaikit.figures import Line, Scale, Trace, rgba
-from xaikit.render._layout import INKED, WORD, Box
+from xaikit.render._layout import BAND, INKED, WORD, Box
 from xaikit.render._pictures import smooth
 from xaikit.render._theme import Theme
 
@@ -130,7 +130,17 @@ def curve(
 ) -> None:
     left, right, low, high = limits
     x = box.x + (trace.x - left) / (right - left) * box.width
-    y = box.y + (high - _heights(trace, log)) / (high - low) * box.height
+    y = box.y + (high - _heights(trace.y, log)) / (high - low) * box.height
+    if trace.edge is not None:
+        around, heights = trace.edge
+        canvas.axes.fill(
+            box.x + (around - left) / (right - left) * box.width,
+            box.y + (high - _heights(heights, log)) / (high - low) * box.height,
+            color=colour,
+            alpha=BAND,
+            linewidth=0,
+            zorder=canvas.next(),
+        )
     canvas.axes.plot(
         x,
         y,
@@ -144,8 +154,8 @@ def curve(
     )
 
 
-def _heights(trace: Trace, log: bool) -> Array:
-    y = np.where(np.isfinite(trace.y), trace.y, np.nan)
+def _heights(y: Array, log: bool) -> Array:
+    y = np.where(np.isfinite(y), y, np.nan)
     return np.log10(y) if log else y
 
 

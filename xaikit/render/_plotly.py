@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from xaikit.arrays import Array
 from xaikit.figures import NOT_FINITE, Line, Scale, Trace, rgba, stops
-from xaikit.render._layout import INKED, WORD, Box
+from xaikit.render._layout import BAND, INKED, WORD, Box
 from xaikit.render._pictures import smooth
 from xaikit.render._theme import Theme
 
@@ -195,6 +195,21 @@ def curve(
     axes = canvas.place(box, limits[:2], limits[2:])
     if log:
         canvas.axes[f"yaxis{axes['yaxis'][1:]}"]["type"] = "log"
+    if trace.edge is not None:
+        around, heights = trace.edge
+        canvas.traces.append(
+            go.Scatter(
+                x=around,
+                y=heights,
+                mode="none",
+                fill="toself",
+                fillcolor=colour,
+                opacity=BAND,
+                hoverinfo="skip",
+                showlegend=False,
+                **axes,
+            )
+        )
     canvas.traces.append(
         go.Scatter(
             x=trace.x,

@@ -11,7 +11,7 @@ import numpy as np
 
 from xaikit.arrays import Array
 from xaikit.figures import Line, Scale, Trace, rgba
-from xaikit.render._layout import INKED, WORD, Box
+from xaikit.render._layout import BAND, INKED, WORD, Box
 from xaikit.render._theme import Theme
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, 'Liberation Sans', sans-serif"
@@ -99,6 +99,10 @@ def curve(
     canvas: Canvas, box: Box, trace: Trace, *, limits: tuple[float, float, float, float], colour: str, log: bool
 ) -> None:
     y = np.where(np.isfinite(trace.y), trace.y, np.nan)
+    if trace.edge is not None:
+        around, heights = trace.edge
+        level = np.log10(heights) if log else heights
+        _path(canvas, box, around, level, limits, f"fill:{colour};fill-opacity:{BAND}")
     dash = ";stroke-dasharray:7 4" if trace.dashed else ""
     _path(canvas, box, trace.x, np.log10(y) if log else y, limits, f"stroke:{colour};stroke-width:2{dash}")
 
