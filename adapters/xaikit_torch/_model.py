@@ -528,12 +528,13 @@ class TorchModel(Network):
         args, kwargs = self._arguments(tensors)
         try:
             with torch.inference_mode(False), torch.no_grad(), borrowed(self._called, self._device):
-                tracer.run(args, kwargs)
+                out = tracer.run(args, kwargs)
         except Reached:
             return tracer.fits
         except Exception as error:
             return _line(error)
-        return None
+        read = [t for t in named_outputs(out).values() if TRACED_ROWS in (t.shape[:1] if t.ndim < 3 else t.shape[:2])]
+        return None if read else "it gives no output for each sample"
 
     # --- weights --------------------------------------------------------------------------------------------------
 

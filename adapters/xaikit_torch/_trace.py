@@ -136,6 +136,9 @@ class Tracer:
         if call.leaf and any(k.parents for k in read):
             call.out = self._apart(call)
             return self._layer(call, graph.function_op(call.target, call.args, call.kwargs), None)
+        if name == "pack_padded_sequence":  # a recurrent layer takes steps of any size from a pack: judged here
+            batch_first = call.args[2] if len(call.args) > 2 else False
+            self._judge(Op("lstm", {"batch_first": batch_first}), [self._value(call.args[0])])
         self._pass_on(call, read, keeps_axes=name in TRANSPARENT)
         return call.out
 

@@ -46,6 +46,10 @@ class InputSpec(ABC):
     def decode(self, encoded: Array) -> Array:
         """Undo `encode`: a batch (sample, *shape) in display units."""
 
+    def present(self, encoded: Array) -> Array | None:
+        """Say where a batch (sample, *shape) holds something: (sample, *places) bool; None where nothing is padded."""
+        return None
+
     def show(self, x: Any) -> Any:
         """Give all samples of `x` as a person sees them: an array (sample, *shape) or a list."""
         return np.stack([np.asarray(self.display(s)) for s in self._some(x)])

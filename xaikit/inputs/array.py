@@ -56,7 +56,8 @@ class Series(InputSpec):
     """Series of `steps` × `channels` in their own units, given to the network as (v - mean)/std.
 
     `rate` is in samples per second, for the time axis of figures. `mean` and `std` are numbers or one per channel.
-    A series of one channel may lack its channel axis.
+    A series of one channel may lack its channel axis. `pad` is the number (in the series' own units) that fills steps
+    before or after a shorter series: such steps are no part of it, are never hidden, and have the attribution 0.
     """
 
     kind: ClassVar[str] = "Series"
@@ -66,6 +67,7 @@ class Series(InputSpec):
     rate: float | None = None
     mean: float | tuple[float, ...] = 0.0
     std: float | tuple[float, ...] = 1.0
+    pad: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("mean", "std"):
@@ -94,7 +96,17 @@ class Series(InputSpec):
         array = array[:, None] if array.ndim == 1 and self.channels == 1 else array
         if array.shape != self.shape:
             raise InputError(f"the series has shape {array.shape}, expected {self.shape} (time, channel)")
+        if self.pad is not None and (array == self.pad).all():
+            raise InputError(f"the series is empty: all its steps hold the padding {self.pad:g}")
         return array
+
+    def present(self, encoded: Values) -> Values | None:
+        """Say where a batch (sample, time, channel) has steps that are no padding at its ends: (sample, time) bool."""
+        if self.pad is None:
+            return None
+        empty = (encoded == self.to_network(np.full(self.shape, self.pad))).all(-1)
+        ends = [np.logical_and.accumulate(e, axis=1) for e in (empty, empty[:, ::-1])]
+        return np.asarray(~(ends[0] | ends[1][:, ::-1]))
 
     def to_network(self, display: Any) -> Values:
         return ((np.asarray(display, np.float64) - np.asarray(self.mean)) / np.asarray(self.std)).astype(np.float32)

@@ -210,6 +210,10 @@ class Text(InputSpec):
         known = [ids.get(t, self.unknown) for t in kept]
         return np.array([*fill, *known] if self.pad_side == "left" else [*known, *fill], np.int64)
 
+    def present(self, encoded: Array) -> Array | None:
+        """Say where a batch of ids (sample, token) holds no pad: (sample, token) bool."""
+        return np.asarray(encoded) != self.pad
+
     def _gather(self, shown: list[Any]) -> Any:
         return shown
 

@@ -26,8 +26,19 @@ def baselines(value: Any, spec: Any, x: Tensors, seed: int = 0) -> Tensors:
     """
     if isinstance(x, Mapping):
         by_name = value if isinstance(value, Mapping) and set(value) <= set(x) else dict.fromkeys(x, value)
-        return aligned({n: _baselines(by_name.get(n), spec[n], a, seed) for n, a in x.items()})
-    return _baselines(value, spec, x, seed)
+        return aligned({n: kept_pads(_baselines(by_name.get(n), spec[n], a, seed), spec[n], a) for n, a in x.items()})
+    return kept_pads(_baselines(value, spec, x, seed), spec, x)
+
+
+def kept_pads(found: Array, spec: InputSpec, x: Array) -> Array:
+    """Leave padding what it is in every baseline (sample, baseline, *shape): it is no part of the sample."""
+    present = spec.present(x)
+    return found if present is None else np.where(over(present, x)[:, None], found, x[:, None])
+
+
+def over(present: Array, values: Array) -> Array:
+    """Give what is said of places (sample, *places) the axes of values (sample, *places, ...)."""
+    return present.reshape(*present.shape, *(1,) * (values.ndim - present.ndim))
 
 
 def aligned(found: Mapping[str, Array]) -> dict[str, Array]:

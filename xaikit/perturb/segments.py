@@ -8,6 +8,7 @@ import numpy as np
 
 from xaikit.arrays import SPACE, Array, leaves
 from xaikit.errors import ParameterError, UnknownName
+from xaikit.perturb.baseline import over
 from xaikit.perturb.question import Question
 
 COUNT = 50
@@ -124,6 +125,14 @@ def _padded(values: Sequence[Array]) -> Array:
 
 
 def _labels(asked: Any, spec: Any, x: Array, display: Any, default: tuple[str, int, int]) -> list[Array]:
+    """Give the label maps of one input; padding belongs to no part."""
+    found, present = _over_all(asked, spec, x, display, default), spec.present(x)
+    if present is None or (spec.kind == "Text" and asked is None):
+        return found
+    return [renumbered(np.where(over(p, a), a, -1)) for p, a in zip(present, found, strict=True)]
+
+
+def _over_all(asked: Any, spec: Any, x: Array, display: Any, default: tuple[str, int, int]) -> list[Array]:
     image, count, seed = default
     if isinstance(asked, np.ndarray | list):
         return _own(asked, spec, x)
