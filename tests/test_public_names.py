@@ -39,6 +39,7 @@ PUBLIC = [
     "methods",
     "plot",
     "save",
+    "summary",
     "top_patches",
     "wrap",
     "zoo",

@@ -41,7 +41,7 @@ from xaikit.wrapping import load_model, wrap
 if TYPE_CHECKING:
     from xaikit import anomaly
     from xaikit.insight import activations, filters, top_patches
-    from xaikit.quality import compare, faithfulness
+    from xaikit.quality import compare, faithfulness, summary
     from xaikit.training_curves import curves
 
 __version__ = "0.1.0"
@@ -78,6 +78,7 @@ __all__ = [
     "methods",
     "plot",
     "save",
+    "summary",
     "top_patches",
     "wrap",
     "zoo",
@@ -89,6 +90,7 @@ LATER = {
     "curves": "xaikit.training_curves",
     "faithfulness": "xaikit.quality",
     "filters": "xaikit.insight",
+    "summary": "xaikit.quality",
     "top_patches": "xaikit.insight",
 }
 """Where the names are that nobody waits for who does not use them."""
