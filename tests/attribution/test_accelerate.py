@@ -70,7 +70,7 @@ def test_auto_takes_the_copy_that_pays_for_so_many_calls(samples, kind):
     model = Copied()
     found = lime(model, samples=samples)
     assert model.made == ([] if kind == "none" else [kind])
-    assert found.origin.notes.get("accelerated", {}).get("kind", "none") == kind
+    assert list(found.origin.notes.get("accelerated", {"none": None})) == [kind]
 
 
 @pytest.mark.usefixtures("onnx")
@@ -111,8 +111,8 @@ def test_a_copy_is_made_once_and_what_it_is_worth_is_recorded():
     notes = [lime(model, seed=s).origin.notes["accelerated"] for s in (0, 1)]
     assert model.made == ["onnxruntime"]
     assert notes[0] == notes[1]
-    assert notes[0]["seconds"] >= 0
-    assert notes[0]["difference"] == pytest.approx(1e-5, rel=0.1)
+    assert notes[0]["onnxruntime"]["seconds"] >= 0
+    assert notes[0]["onnxruntime"]["difference"] == pytest.approx(1e-5, rel=0.1)
 
 
 @pytest.mark.usefixtures("onnx")
@@ -128,8 +128,8 @@ def test_other_weights_get_a_copy_of_their_own():
 def test_auto_falls_back_to_the_next_copy_and_then_to_the_model_and_says_why():
     one, both = Copied(refuse=("onnxruntime",)), Copied(refuse=("onnxruntime", "channels-last"))
     found = lime(one)
-    assert found.origin.notes["accelerated"]["kind"] == "channels-last"
-    assert found.origin.notes["not_accelerated"] == ["onnxruntime: NotSupported: no onnxruntime here"]
+    assert list(found.origin.notes["accelerated"]) == ["channels-last"]
+    assert found.origin.notes["not_accelerated"] == ["onnxruntime: no onnxruntime here"]
     MEMORY.clear()
     found = lime(both)
     assert "accelerated" not in found.origin.notes
@@ -156,7 +156,7 @@ def test_a_copy_that_was_asked_for_and_cannot_be_had_is_an_error():
 
 def test_a_kind_that_was_asked_for_is_taken_however_few_calls_are_due():
     model = Copied()
-    assert lime(model, samples=3, accelerate="compile").origin.notes["accelerated"]["kind"] == "compile"
+    assert lime(model, samples=3, accelerate="compile").origin.notes["accelerated"].keys() == {"compile"}
 
 
 @pytest.mark.usefixtures("onnx")

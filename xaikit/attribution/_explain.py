@@ -66,7 +66,7 @@ def explain(
     `fast`); "compile" (torch.compile: minutes to prepare); "auto" takes ONNX Runtime for 100 or more calls for a
     sample, channels-last for 32 or more, and the model itself for fewer, on a GPU and where no copy can be had. A copy
     is prepared once for a wrapped model, compared with it on its first batch, and dropped if outputs differ by over
-    1e-4; `origin.notes["accelerated"]` has its kind, the seconds to prepare it and the largest difference,
+    1e-4; `origin.notes["accelerated"]` has by its kind the seconds to prepare it and the largest difference,
     `["not_accelerated"]` why a copy was passed over.
 
     `evidence="full"` checks the explanation beyond what costs nothing: deletion and insertion beside random maps, rank

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from xaikit.arrays import Tensors, leaves, length, rows
-from xaikit.errors import NotSupported, ParameterError
+from xaikit.errors import NotSupported, ParameterError, XaikitError
 from xaikit.inputs import ScoreKind
 from xaikit.model import Model, Network
 from xaikit.perturb.budget import unbounded
@@ -38,7 +38,7 @@ class Copy:
     @property
     def note(self) -> dict[str, Any]:
         """What an origin records."""
-        return {"kind": self.kind, "seconds": round(self.seconds, 3), "difference": max(self.differences.values())}
+        return {"seconds": round(self.seconds, 3), "difference": max(self.differences.values())}
 
 
 class Copies:
@@ -108,7 +108,7 @@ def answering(task: Question, kind: str, x: Tensors) -> Question:
         task.notes["not_accelerated"] = refused
     if copy is None:
         return task
-    task.notes["accelerated"] = copy.note
+    task.notes.setdefault("accelerated", {})[copy.kind] = copy.note
     return task.asking(copy.model)
 
 
@@ -124,7 +124,7 @@ def copy_for(model: Model, kind: str, x: Tensors, score: ScoreKind, explicit: bo
             return found, refused
         refused.append(f"{k}: {found}")
     if explicit:
-        raise NotSupported(f"no accelerated copy of {model.name}: {refused[0]}; use accelerate='auto' or 'none'")
+        raise NotSupported(f"no accelerated copy of {model.name} answers ({refused[0]}): leave accelerate out")
     return None, refused
 
 
@@ -141,7 +141,8 @@ def _made(model: Model, kind: str) -> Copy | str:
     try:
         made = model.fast(kind)
     except Exception as error:  # an exporter may fail in any way on a network it does not know; the reason is kept
-        return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+        first = next(iter(str(error).splitlines()), "")
+        return first if isinstance(error, XaikitError) else f"{type(error).__name__}: {first}"
     return Copy(kind, made, time.perf_counter() - start)
 
 
