@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 
 from xaikit.arrays import Array, Tensors, chunks, concatenate, each, leaves, length, rows
-from xaikit.errors import InputError, ModelError, NotSupported, UnknownName, XaikitError
+from xaikit.errors import InputError, ModelError, NotSupported, UnknownName
 from xaikit.graph import Layer
 from xaikit.inputs import Array as ArraySpec
 from xaikit.inputs import Classes, InputSpec, Masks, Raw, Reconstruction, ScoreKind, Text, Values
@@ -25,10 +25,6 @@ Rule = Literal["guided", "deconvnet"]
 
 BATCH_BYTES = 20 * 2**20
 """What the rows given to a plain function at once may hold, of which nothing is known but its input."""
-
-COPY_TOLERANCE = 1e-4
-"""How far the output of an accelerated copy may lie from the network's own: absolute, relative where it is above 1."""
-
 
 @dataclass(frozen=True, eq=False)
 class Run:
@@ -475,93 +471,6 @@ class Network(ABC):
         return replace(spec, form=form)
 
 
-class Accelerated(Network):
-    """A copy of a network that runs faster, and can do nothing else; it keeps the weights it was made with.
-
-    `twin` is a network that says what goes in and comes out, and holds no more than this copy needs; `compute` gives the
-    output of one chunk, in the network's own layout, in a form of the score. The copy never refers to the original.
-    """
-
-    def __init__(
-        self, original: Network, kind: str, compute: Callable[[Tensors, ScoreKind], Tensors], twin: Network | None = None
-    ) -> None:
-        super().__init__(
-            compute,
-            inputs=original.inputs,
-            outputs=original._asked_outputs,
-            name=original.name,
-            layout=original._asked_layout,
-            version=original.version,
-            weights_id=original.weights_id,
-        )
-        self.framework = original.framework  # type: ignore[misc]  # that of the network, whatever runs it now
-        self.kind = kind
-        self._twin = twin
-        self._device, self._rows = original.device, original.batch_size
-        self._described = original.layers
-        self._found_layout, self._outputs = original.layout, original.outputs
-        self._marked = original.fingerprint()
-
-    @property
-    def device(self) -> str:
-        return self._device
-
-    @property
-    def batch_size(self) -> int:
-        return self._rows
-
-    def _read_layers(self) -> Mapping[str, Layer]:
-        return self._described
-
-    def _outwards(self, y: Tensors, back: bool = False) -> Tensors:
-        return super()._outwards(y, back) if self._twin is None else self._twin._outwards(y, back)
-
-    def run(
-        self, x: Tensors, at: Sequence[str] = (), patch: Mapping[str, Array] = {}, *, score: ScoreKind = "output"
-    ) -> Run:
-        if at or patch:
-            raise self._refusal("reads and replaces no layers")
-        return super().run(x, score=score)
-
-    def _forward(self, x: Tensors, at: tuple[str, ...], patch: Mapping[str, Array], score: ScoreKind) -> Run:
-        return Run(self.net(x, score))
-
-    def _backward(self, *_: Any) -> Pull:
-        raise self._refusal("has no gradients")
-
-    def _refusal(self, what: str) -> NotSupported:
-        return NotSupported(f"an accelerated copy of {self.name} {what}: ask the model that it was made of")
-
-    def fingerprint(self) -> str:
-        """Give the fingerprint that the network had when this copy was made."""
-        return self._marked
-
-    def checked(self, original: Network) -> "Accelerated":
-        """Give this copy if it agrees with the original, on one sample and on more; raise NotSupported if not."""
-        x = _samples(original)
-        for score in ("output", "logit"):
-            try:
-                expected = original.run(x, score=score).output
-            except NotSupported:  # a logit that the original cannot give either
-                continue
-            for count in (1, length(x)):
-                self._compare(expected, rows(x, slice(0, count)), score)
-        return self
-
-    def _compare(self, expected: Tensors, x: Tensors, score: ScoreKind) -> None:
-        try:
-            given = dict(leaves(self.run(x, score=score).output))
-        except Exception as error:  # whatever the runtime raises for this network
-            reason = str(error).strip().splitlines() or [type(error).__name__]
-            raise NotSupported(f"the copy of {self.name} by {self.kind} cannot run: {reason[0][:200]}") from error
-        for name, right in leaves(rows(expected, slice(0, length(x)))):
-            if given[name].shape != right.shape:
-                raise NotSupported(f"the copy of {self.name} by {self.kind} gives {given[name].shape}, not {right.shape}")
-            off = float(np.max(np.abs(given[name] - right) / np.maximum(1, np.abs(right)), initial=0))
-            if not off <= COPY_TOLERANCE:
-                raise NotSupported(f"the copy of {self.name} by {self.kind} differs from it by {off:.1e}")
-
-
 class CallableModel(Network):
     """A plain function from a batch (sample, ...) to outputs (sample, ...), which can only run."""
 
@@ -675,20 +584,6 @@ def _zeros(spec: InputSpec) -> Array:
     if isinstance(spec, Text):  # of words: a network that masks pads cannot take a sentence of nothing else
         return np.full((1, *spec.shape), spec.unknown, np.int64)
     return np.zeros((1, *spec.shape), np.float32)
-
-
-def _samples(model: Network) -> Tensors:
-    """Give three samples to compare a copy on: drawn numbers where the network takes numbers, blank ones elsewhere."""
-    blank = rows(model._blank(), np.zeros(3, int))
-    draw = np.random.default_rng(0).standard_normal
-    drawn = each(lambda a: draw(a.shape).astype(a.dtype) if a.dtype.kind == "f" else a, blank)
-    if model.device != "cpu":  # an index out of range, drawn for an embedding, breaks an accelerator
-        return blank
-    try:
-        model.run(drawn)
-    except XaikitError:
-        return blank
-    return drawn
 
 
 def _are_probabilities(output: Array, form: str) -> bool:

@@ -12,12 +12,13 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from xaikit.accelerated import Accelerated
 from xaikit.arrays import Array, Tensors, each, leaves, rows
 from xaikit.errors import InputError, ModelError, NotSupported, UnknownName, XaikitError
 from xaikit.graph import Layer, flattened
 from xaikit.inputs import Array as ArraySpec
 from xaikit.inputs import Classes, Raw, ScoreKind
-from xaikit.model import Accelerated, Kernel, Layout, Network, Pull, Rule, Run, Seed, canonical_hash
+from xaikit.model import Kernel, Layout, Network, Pull, Rule, Run, Seed, canonical_hash
 from xaikit_torch._calls import Reached, module_paths
 from xaikit_torch._exported import Exported
 from xaikit_torch._graph import Axes

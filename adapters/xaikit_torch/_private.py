@@ -2,6 +2,8 @@
 
 import io
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -33,6 +35,17 @@ def is_exported_program(net: Any) -> bool:
 def version(tensor: torch.Tensor) -> int | None:
     """Give the counter of in-place changes; None for tensors made in inference mode, which have none."""
     return None if tensor.is_inference() else tensor._version
+
+
+@contextmanager
+def quiet_exporter() -> Iterator[None]:
+    """Keep the graph of a network that cannot be written as ONNX off stdout, where torch puts it asked or not."""
+    printed = torch._C._jit_onnx_log
+    torch._C._jit_onnx_log = lambda *_: None
+    try:
+        yield
+    finally:
+        torch._C._jit_onnx_log = printed
 
 
 def archive_members(content: bytes) -> dict[str, Any]:
