@@ -24,9 +24,17 @@ EXACT = {
     "exact-shapley",
     "permutation-shap",
     "partition-shap",
+    "gradient-shap",
 }
 """Methods that give weight · (input - baseline) for a linear score."""
-COMPLETE = {"integrated-gradients", "kernel-shap", "exact-shapley", "permutation-shap", "partition-shap"}
+COMPLETE = {
+    "integrated-gradients",
+    "kernel-shap",
+    "exact-shapley",
+    "permutation-shap",
+    "partition-shap",
+    "gradient-shap",
+}
 STOCHASTIC = [m for m in METHODS if methods[m].stochastic]
 FEW: dict[str, dict[str, Any]] = {
     "lime": {"samples": 200, "segments": "grid"},
@@ -34,6 +42,7 @@ FEW: dict[str, dict[str, Any]] = {
     "exact-shapley": {"segments": 6},
     "permutation-shap": {"samples": 34, "segments": 9},
     "partition-shap": {"samples": 60, "segments": 9},
+    "gradient-shap": {"samples": 100},
     "occlusion": {"window": 4},
     "smooth-grad": {"samples": 5},
     "rise": {"samples": 200},
