@@ -90,7 +90,10 @@ def over_inputs(cam: Array, task: Task, layer: Layer, sized: bool = True) -> Ten
 
 
 def choose_layer(model: Model, name: str | None) -> Layer:
-    """Give the layer of that name, or the last one whose channels form a map. Raises NotSupported if there is none."""
+    """Give the layer of that name, or the last one whose channels form a map and are not yet the output.
+
+    Raises NotSupported if there is none.
+    """
     if name is not None:
         if name not in model.layers:
             raise UnknownName(f"layer of {model.name}", name, model.layers)
@@ -100,13 +103,16 @@ def choose_layer(model: Model, name: str | None) -> Layer:
                 "needs channels over space or time"
             )
         return model.layers[name]
-    found = [layer for layer in model.layers.values() if _is_feature_map(layer)]
+    layers = list(model.layers.values())
+    found = [layer for layer in layers if _is_feature_map(layer)]
     if not found:
         raise NotSupported(
             f"{model.name} has no layer with channels over space or time, which Grad-CAM and its kin need; "
             "use integrated-gradients, occlusion, lime or kernel-shap"
         )
-    return found[-1]
+    # A network that answers place by place ends in maps of its answer, whose gradient is the target itself.
+    before = [layer for layer in found if layer.shape != layers[-1].shape]
+    return (before or found)[-1]
 
 
 def _has_map(layer: Layer) -> bool:
@@ -122,9 +128,15 @@ def _is_feature_map(layer: Layer) -> bool:
 
 def input_space(x: Array, spec: InputSpec, layer: Layer) -> tuple[int, ...] | None:
     """Give an input's size along a layer's spatial axes, if it has just these."""
+    found = input_axes(x, spec, layer)
+    return None if found is None else tuple(x.shape[i] for i in found)
+
+
+def input_axes(x: Array, spec: InputSpec, layer: Layer) -> tuple[int, ...] | None:
+    """Give the numbers of an input's axes (sample, ...) that are a layer's spatial ones, if it has just these."""
     axes = tuple(layer.axes[i] for i in layer.space)
-    named = {axis: n for axis, n in zip(spec.axes, x.shape[1:], strict=False) if axis in SPACE}
+    named = {axis: i for i, axis in enumerate(spec.axes[: x.ndim - 1], start=1) if axis in SPACE}
     if named:
         return tuple(named[a] for a in axes) if set(named) == set(axes) else None
     same = x.ndim == len(layer.axes) and np.issubdtype(x.dtype, np.floating)
-    return tuple(x.shape[i] for i in layer.space) if same else None
+    return layer.space if same else None

@@ -6,13 +6,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from xaikit.arrays import SPACE, Array
-from xaikit.attribution._cam import choose_layer
+from xaikit.arrays import Array, Tensors
+from xaikit.attribution._cam import choose_layer, input_axes
 from xaikit.attribution._method import Map, Method, Task, methods, parameter
 from xaikit.attribution._rectified import notes, remark
 from xaikit.attribution.grad_cam import GradCam
 from xaikit.errors import NotSupported
-from xaikit.inputs import Raw
+from xaikit.graph import Layer
+from xaikit.inputs import InputSpec, Raw
 from xaikit.model import Model
 
 
@@ -40,25 +41,25 @@ class GuidedGradCam(Method):
         return "; ".join(t for t in told if t)
 
     def __call__(self, task: Task) -> Map:
-        cam = GradCam(layer=self.layer)(task)
+        layer = choose_layer(task.model, self.layer)
+        cam = GradCam(layer=layer.name)(task)
         fine = task.pull(task.x, rule="guided").gradient
+        found: Tensors
         if isinstance(fine, Mapping):
             coarse = cam.values
-            found = {n: _product(fine[n], c, task.spec[n].axes) for n, c in coarse.items()}  # type: ignore[union-attr]
-            return Map(found, layer=cam.layer, quality=cam.quality, notes=notes(task.model))
-        values = _product(fine, np.asarray(cam.values), task.spec.axes)
-        return Map(values, layer=cam.layer, quality=cam.quality, notes=notes(task.model))
+            found = {n: _product(fine[n], c, task.spec[n], layer) for n, c in coarse.items()}  # type: ignore[union-attr]
+        else:
+            found = _product(fine, np.asarray(cam.values), task.spec, layer)
+        return Map(found, layer=cam.layer, quality=cam.quality, notes=notes(task.model))
 
 
-def _product(fine: Array, coarse: Array, axes: tuple[str, ...]) -> Array:
+def _product(fine: Array, coarse: Array, spec: InputSpec, layer: Layer) -> Array:
     """Multiply values (sample, *input) with a map (sample, *space) over the input's axes of space."""
-    space = [i for i, axis in enumerate(axes) if axis in SPACE] or list(range(coarse.ndim - 1))
-    sizes = [1] * (fine.ndim - 1)
-    if [fine.shape[i + 1] for i in space] != list(coarse.shape[1:]):
+    space = input_axes(fine, spec, layer)
+    if space is None:
         raise NotSupported(
-            f"the map of the layer has the places {coarse.shape[1:]}, the input {fine.shape[1:]}: Guided Grad-CAM "
-            "multiplies them place by place; use grad-cam or guided-backprop"
+            f"the input has axes {spec.axes or fine.shape[1:]}, layer {layer.name!r} {layer.axes}: Guided Grad-CAM "
+            "multiplies their maps place by place; use grad-cam or guided-backprop"
         )
-    for i in space:
-        sizes[i] = fine.shape[i + 1]
+    sizes = [n if i in space else 1 for i, n in enumerate(fine.shape[1:], start=1)]
     return fine * coarse.reshape(len(coarse), *sizes)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from xaikit.arrays import Array, leaves, upsample
-from xaikit.attribution._cam import choose_layer, input_space, laid_out
+from xaikit.attribution._cam import choose_layer, input_axes, laid_out
 from xaikit.attribution._method import Map, Method, Task, methods, parameter
 from xaikit.errors import NotSupported
 from xaikit.graph import Layer
@@ -58,7 +58,7 @@ class ScoreCam(Method):
 
         def masks(i: int, s: slice) -> Masks:
             shown = _shares(np.moveaxis(activation[i][..., order[i, s]], -1, 0))
-            return {n: upsample(shown, size) for n, size in places.items()}
+            return {n: _broad(upsample(shown, size), axes, ndim) for n, (size, axes, ndim) in places.items()}
 
         def take(i: int, s: slice, made: Masks, found: Array) -> None:
             scores[i, order[i, s]], known[i, order[i, s]] = found, True
@@ -70,17 +70,24 @@ class ScoreCam(Method):
         return replace(found, quality={**found.quality, "complete": complete})
 
 
-def _places(task: Task, layer: Layer) -> dict[str, tuple[int, ...]]:
-    """Give the size of every input that has the layer's places. Raises NotSupported if none has."""
+def _places(task: Task, layer: Layer) -> dict[str, tuple[tuple[int, ...], tuple[int, ...], int]]:
+    """Give size, axes and number of axes of every input that has the layer's places. Raises NotSupported."""
     specs = task.spec if isinstance(task.x, Mapping) else {"": task.spec}
-    sizes = {n: input_space(x, specs[n], layer) for n, x in leaves(task.x) if x.dtype.kind == "f"}
-    found = {n: size for n, size in sizes.items() if size is not None}
+    axes = {n: input_axes(x, specs[n], layer) for n, x in leaves(task.x) if x.dtype.kind == "f"}
+    inputs = dict(leaves(task.x))
+    found = {n: (tuple(inputs[n].shape[i] for i in a), a, inputs[n].ndim) for n, a in axes.items() if a is not None}
     if not found:
         raise NotSupported(
             f"no input of {task.model.name} has the places of layer {layer.name!r}, so a channel cannot show a part of "
             "it; use grad-cam, occlusion or kernel-shap"
         )
     return found
+
+
+def _broad(maps: Array, axes: tuple[int, ...], ndim: int) -> Array:
+    """Lay maps (map, *space) on the axes of an input (sample, ...), alike along the others."""
+    sizes = dict(zip(axes, maps.shape[1:], strict=True))
+    return maps.reshape(len(maps), *(sizes.get(i, 1) for i in range(1, ndim)))
 
 
 def _shares(maps: Array) -> Array:
