@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from xaikit.graph import Layer
 from xaikit.inputs import Array as ArraySpec
 from xaikit.inputs import Classes, Raw, ScoreKind
 from xaikit.model import Kernel, Layout, Network, Pull, Rule, Run, Seed
+from xaikit_keras._native import contributed
 from xaikit_keras._passes import Pass, Task
 from xaikit_keras._private import functional, intercepted, is_built, operations, untouched
 from xaikit_keras._reading import Final, Reading, Recorder, read
@@ -30,7 +32,7 @@ class KerasModel(Network):
     """
 
     framework: ClassVar[str] = "keras"
-    can = frozenset({"run", "pull", "patch", "rule:guided", "rule:deconvnet"})
+    can = frozenset({"run", "pull", "patch", "rule:guided", "rule:deconvnet", "native:deep-lift", "native:lrp"})
 
     def __init__(self, net: Any, *, values: Sequence[tuple[Any, Any]] = (), **described: Any) -> None:
         super().__init__(net, **described)
@@ -40,6 +42,7 @@ class KerasModel(Network):
         self._reading: Reading | None = None
         self._seen: Tensors | None = None
         self._fingerprint: tuple[tuple[bytes, ...], str] | None = None
+        self._untreated: dict[tuple[str, str], dict[str, str]] = {}
         self._rows_free = False
         self._rows_ahead = 0
 
@@ -212,6 +215,52 @@ class KerasModel(Network):
             ran = self._forward(x, (of,) if of else (), patch, kind)
             seed = seed(ran.activations[of] if of else ran.output)
         return Pull(*self._compute(task, traced, x, patch, seed))
+
+    def _native(
+        self, name: str, x: Tensors, seed: Tensors, baseline: Tensors | None, score: ScoreKind, parameters: Any
+    ) -> Tensors:
+        made, task, x, baseline = self._walk(name, x, baseline, score, parameters)
+        count = length(x)
+        total = made.count or count
+        start = None if baseline is None else made_rows(baseline, total)
+        arguments = made_rows(x, total), start, _seed(seed, count, total)
+        with self._refusing(x):
+            key = Key(task, shapes_of(x), made.count)
+            found = self.traced(key, lambda *given: contributed(made, task, *given), *arguments)
+        return as_arrays(found, count)  # type: ignore[no-any-return]
+
+    def _walk(
+        self, name: str, x: Tensors, baseline: Tensors | None, score: ScoreKind, parameters: Mapping[str, Any]
+    ) -> tuple[Pass, Task, Tensors, Tensors | None]:
+        """Prepare a walk back by the rules of DeepLIFT or LRP."""
+        self._check_differentiable(x)
+        reading = self._read()
+        if not reading.traced:
+            raise NotSupported(f"{name} needs the graph of a network, and {self.name} cannot be traced")
+        fixed = self._rows_of_trace(length(x))
+        task = Task(score=self._form(score), pulls=True, native=(name, *sorted(parameters.items())))
+        made = Pass(self.net, self.name, reading, fixed, self._finals(task.score), self._values)
+        start = None if baseline is None or name == "lrp" else prepared(baseline, self._declared)
+        return made, task, prepared(x, self._declared), start
+
+    def untreated(self, name: str, score: ScoreKind = "logit") -> Mapping[str, str]:
+        with self._lock:
+            if (name, score) not in self._untreated:
+                sample = self._sample()
+                made, task, x, start = self._walk(name, sample, sample, score, {})
+                stopped: dict[str, str] = {}
+
+                def spec(a: Array) -> Any:
+                    return tf.TensorSpec((made.count, *a.shape[1:]), a.dtype)
+
+                def walk(x: Any, start: Any) -> Any:
+                    return contributed(made, task, x, start, partial(each, tf.ones_like), stopped)
+
+                with self._refusing(sample):
+                    specs = [None if given is None else each(spec, given) for given in (x, start)]
+                    tf.function(walk, autograph=False).get_concrete_function(*specs)
+                self._untreated[name, score] = stopped
+            return self._untreated[name, score]
 
     def _compute(
         self, task: Task, traced: bool, x: Tensors, patch: Mapping[str, Array], seed: Seed | None = None

@@ -32,6 +32,7 @@ class Task:
     of: str | None = None
     wrt: str | None = None
     rule: str | None = None
+    native: tuple[Any, ...] = ()
 
     @property
     def read(self) -> tuple[str, ...]:
@@ -172,14 +173,14 @@ class Pass:
         if task.rule is not None:
             return self._pull_by_rule(task, x, patch, seed)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            inputs = _floating(x) if task.wrt is None else []
+            inputs = floating(x) if task.wrt is None else []
             for tensor in inputs:
                 tape.watch(tensor)
             output, taps = self._through(task, x, patch, tape.watch)
             value = taps.value(task.of) if task.of else output
         sources = taps.sources(task.wrt) if task.wrt else inputs
-        seeds = _parts(seed(value) if callable(seed) else seed)
-        found = tape.gradient(_parts(value), sources, seeds, tf.UnconnectedGradients.ZERO)
+        seeds = parts(seed(value) if callable(seed) else seed)
+        found = tape.gradient(parts(value), sources, seeds, tf.UnconnectedGradients.ZERO)
         return value, taps.value(task.wrt) if task.wrt else x, _assembled(task, x, found, taps)
 
     def _pull_by_rule(self, task: Task, x: Any, patch: Mapping[str, Any], seed: Any) -> tuple[Any, Any, Any]:
@@ -187,9 +188,9 @@ class Pass:
         with graph.gradient_override_map(dict.fromkeys(RELUS, RELU_RULES[str(task.rule)])):
             output, taps = self._through(task, x, patch)
         value = taps.value(task.of) if task.of else output
-        sources = taps.sources(task.wrt) if task.wrt else _floating(x)
-        _require_relus(_parts(value), sources, str(task.rule), self.name)
-        found = tf.gradients(_parts(value), sources, _parts(seed), unconnected_gradients="zero")
+        sources = taps.sources(task.wrt) if task.wrt else floating(x)
+        _require_relus(parts(value), sources, str(task.rule), self.name)
+        found = tf.gradients(parts(value), sources, parts(seed), unconnected_gradients="zero")
         return value, taps.value(task.wrt) if task.wrt else x, _assembled(task, x, found, taps)
 
     def _through(
@@ -233,11 +234,13 @@ def _before_final(tensor: Any) -> Any:
     return tf.reshape(last.op.inputs[0], tf.shape(tensor))
 
 
-def _floating(x: Any) -> list[Any]:
-    return [t for t in _parts(x) if t.dtype.is_floating]
+def floating(x: Any) -> list[Any]:
+    """List the tensors that have gradients."""
+    return [t for t in parts(x) if t.dtype.is_floating]
 
 
-def _parts(value: Any) -> list[Any]:
+def parts(value: Any) -> list[Any]:
+    """List the tensors of a value, by name or alone."""
     return list(value.values()) if isinstance(value, Mapping) else [value]
 
 

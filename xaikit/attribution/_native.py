@@ -10,6 +10,7 @@ from xaikit.attribution._method import Task
 from xaikit.errors import ModelError, NotSupported
 from xaikit.model import Model
 
+CELLS = ("rnn", "lstm", "gru", "bidirectional", "conv_lstm")
 ALTERNATIVES = "gradient-shap, integrated-gradients, permutation-shap or kernel-shap"
 
 
@@ -22,12 +23,14 @@ def untreated(model: Model, name: str) -> Mapping[str, str]:
 
 
 def require_rules(model: Model, name: str) -> None:
-    """Raise NotSupported, naming the layers, if the adapter has no rule for some of them."""
+    """Raise NotSupported, naming the layers and the reason, if the adapter has no rule for some of them."""
     found = untreated(model, name)
     if found:
         said = "; ".join(f"{layer!r}: {why}" for layer, why in list(found.items())[:3])
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-        raise NotSupported(f"{name} cannot treat all layers of {model.name} ({said}{more}); use {ALTERNATIVES}")
+        cells = any(model.layers[layer].kind in CELLS for layer in found if layer in model.layers)
+        reason = ": the gates of a recurrent cell multiply each other step by step, which no rule divides" * cells
+        raise NotSupported(f"{name} cannot treat all layers of {model.name} ({said}{more}){reason}; use {ALTERNATIVES}")
 
 
 def native(task: Task, name: str, x: Tensors, index: Array, **how: Any) -> Tensors:
