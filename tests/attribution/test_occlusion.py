@@ -148,3 +148,36 @@ def test_windows_that_do_not_fit_are_refused():
     model = wrap(lambda x: x.sum((1, 2)), inputs=Series(10))
     with pytest.raises(ParameterError, match="window 11"):
         explain(model, np.ones(10), "occlusion", window=11)
+
+
+@pytest.mark.parametrize("dimensions", [1, 2, 3])
+def test_windows_over_every_axis_channels_too_equal_captum(dimensions):
+    """In the network's own layout, without a spec: (channel, *space)."""
+    import torch
+    from captum.attr import Occlusion
+
+    conv = {1: torch.nn.Conv1d, 2: torch.nn.Conv2d, 3: torch.nn.Conv3d}[dimensions]
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(conv(2, 3, 2), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.LazyLinear(4)).eval()
+    x = np.random.default_rng(0).normal(size=(2, 2, *(7, 6, 5)[:dimensions])).astype(np.float32)
+    with torch.no_grad():
+        net(torch.tensor(x))
+        window = (1, *(4, 3, 2)[:dimensions])
+        stride = (1, *(max(1, n // 2) for n in window[1:]))
+        theirs = Occlusion(net).attribute(torch.tensor(x), window, stride, target=2, baselines=0.2)
+    ours = explain(wrap(net), x, "occlusion", target=2, window=window, stride=stride, baseline=0.2)
+    assert_allclose(ours.values, theirs.numpy(), atol=1e-5)
+
+
+def test_a_window_that_names_the_channels_slides_over_them():
+    """A linear score: each number's own part, channel by channel, which windows over all channels cannot tell."""
+    w = np.random.default_rng(0).normal(size=(6, 8, 3))
+    model = wrap(lambda x: (x * w).reshape(len(x), -1).sum(1), inputs=Image(6, 8, scale=1))
+    x = np.random.default_rng(1).random((1, 6, 8, 3))
+    found = explain(model, x, "occlusion", window=(1, 1, 1), baseline=0)
+    assert found.axes == ("sample", "height", "width", "channel")
+    assert_allclose(found.values, x * w, atol=1e-5)
+    series = wrap(lambda x: (x * w[0]).reshape(len(x), -1).sum(1), inputs=Series(8, 3))
+    found = explain(series, x[:, 0], "occlusion", window=(2, 1), stride=(2, 1), baseline=0)
+    assert found.axes == ("sample", "time", "channel")
+    assert_allclose(found.values, (x[:, 0] * w[0]).reshape(1, 4, 2, 3).sum(2).repeat(2, 1), atol=1e-5)
