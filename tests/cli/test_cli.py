@@ -71,6 +71,18 @@ def test_json_describes_what_was_written(run, model, photo, tmp_path):
     assert all(Path(t["png"]).exists() and t["status"] in ("ok", "warn", "fail") for t in told)
 
 
+def test_the_budget_reaches_the_method(run, model, photo, tmp_path):
+    asked = ("--max-calls", 40, "--max-batch", 8, "--time-limit", 600, "--tolerance", 0.5, "--accelerate", "none")
+    code, out, _ = run("explain", model, photo, "-m", "lime", "-p", "segments=9", "-o", tmp_path, *asked)
+    assert code == 0
+    origin = xk.load(Path(out.strip())).origin
+    assert origin.model_calls == 42  # besides the budget: the prediction, and the score of the sample itself
+    assert origin.notes["budget"] == {"max_calls": 40, "max_batch": 8, "time_limit": 600.0, "tolerance": 0.5}
+    code, _, err = run("explain", model, photo, "-m", "lime", "-o", tmp_path, "--accelerate", "gpu")
+    assert code == 2
+    assert "channels-last" in err
+
+
 def test_parameters_reach_the_method(run, model, photo, tmp_path):
     code, out, _ = run(
         "explain", model, photo, "-m", "integrated-gradients", "-p", "steps=7", "-p", "baseline=blur", "-o", tmp_path

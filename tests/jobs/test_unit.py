@@ -34,6 +34,8 @@ def test_defaults_written_out_change_nothing() -> None:
         {"parameters": {"samples": 51}},
         {"parameters": {"samples": 50, "score": "logit"}},
         {"parameters": {"samples": 50, "max_calls": 9}},
+        {"parameters": {"samples": 50, "tolerance": 0.1}},
+        {"parameters": {"samples": 50, "accelerate": "none"}},
         {"parameters": {"samples": 50, "segments": np.zeros((3, 4), int)}},
         {"target": 1},
         {"target": "1"},

@@ -26,14 +26,15 @@ def explain_files(
     output: Path,
     score: str | None,
     seed: int,
+    **budget: Any,
 ) -> list[dict[str, Any]]:
-    """Explain every input, write the results, and describe what was written."""
+    """Explain every input, write the results, and describe what was written; `budget` is as in `xk.explain`."""
     chosen = parse_parameters(method, parameters)
     samples = [(stem(name), read_samples(name, model.inputs)) for name in inputs]
     names = distinct([s for s, _ in samples])
     written = []
     for name, (_, sample) in zip(names, samples, strict=True):
-        result = explain(model, sample, method, target, seed=seed, score=score, **chosen)
+        result = explain(model, sample, method, target, seed=seed, score=score, **budget, **chosen)
         written.append(write(result, output / f"{name}.{method}"))
     return written
 

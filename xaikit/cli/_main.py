@@ -99,6 +99,21 @@ def emit(data: Any, json_: bool, table: Callable[[], Any]) -> None:
 @click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("explanations"))
 @click.option("--score", help="logit, probability or output; by the method by default.")
 @click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--max-calls", type=click.IntRange(0), help="Model calls for each input, of methods that perturb it.")
+@click.option("--max-batch", type=click.IntRange(1), help="Rows of one pass; by the size of the network by default.")
+@click.option("--time-limit", type=float, metavar="SECONDS", help="For each input: then what was found is written.")
+@click.option(
+    "--tolerance",
+    type=float,
+    help="Stop sampling at this standard error, relative to the largest value, as 0.02; by default all is drawn.",
+)
+@click.option(
+    "--accelerate",
+    default="auto",
+    show_default=True,
+    help="The copy of the network that methods without gradients run: none, channels-last, onnxruntime, compile, or "
+    "auto: ONNX Runtime for 100 or more calls, channels-last for 32 or more. A copy is checked, and recorded.",
+)
 @as_json
 def explain(model: str, framework: str | None, allow_code: bool, json_: bool, **asked: Any) -> None:
     """Explain the prediction for every INPUT.

@@ -78,7 +78,7 @@ class Unit:
     """One piece of work as plain data: a `task` on a `model`, known by its name in the pool, and one `input`.
 
     `input` is what a person has: an array in display units, a text, a `Path` of a file, a mapping, or a list of these.
-    `parameters` are the method's own; for the task "explain" also `score` and `max_calls`.
+    `parameters` are the method's own; for the task "explain" also `score`, the budget and `accelerate`.
     """
 
     model: str

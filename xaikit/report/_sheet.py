@@ -12,6 +12,7 @@ from xaikit.arrays import Array
 from xaikit.attribution import methods as known
 from xaikit.figures import badge_of, label_of, unit
 from xaikit.inputs import specs_to_dict, target_to_json
+from xaikit.jobs.kinds import BESIDES
 from xaikit.quality import agreements
 from xaikit.report._answers import Answer, answers
 from xaikit.report._collect import PREDICT, Explained, Explanations
@@ -161,7 +162,7 @@ def counts(s: Sheet, method: str) -> dict[str, int]:
 
 def _method(name: str, s: Sheet) -> dict[str, Any]:
     asked = dict(s.found.parameters.get(name, {}))
-    explainer = known[name].make({k: v for k, v in asked.items() if k not in ("score", "max_calls")})
+    explainer = known[name].make({k: v for k, v in asked.items() if k not in BESIDES})
     settled = {k: getattr(explainer, k) for k in known[name].parameters()}
     return {"name": name, "parameters": _finite(_json({**settled, **asked})), "units": counts(s, name)}
 
