@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import tensorflow as tf
 
+from xaikit.accelerated import Accelerated
 from xaikit.arrays import Array, Tensors, each, leaves, length
 from xaikit.errors import InputError, ModelError, NotSupported, UnknownName, XaikitError
 from xaikit.graph import Layer
@@ -392,6 +393,14 @@ class KerasModel(Network):
         for ours, theirs in zip(self.net.weights, made.weights, strict=True):
             theirs.assign(new.get(id(ours), ours))
         return KerasModel(made, name=self.name, **described)
+
+    def fast(self, kind: str = "auto") -> Accelerated:
+        from xaikit_keras._fast import fast
+
+        with self._lock:
+            return fast(self, kind)
+
+    fast.__doc__ = Network.fast.__doc__
 
     def fingerprint(self) -> str:
         """SHA-256 over names, shapes, types and bytes of all weights; numbers that Keras gave do not count."""

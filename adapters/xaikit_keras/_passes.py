@@ -214,7 +214,7 @@ class Pass:
     def _in_form(self, name: str | None, tensor: Any, task: Task) -> Any:
         end = self.reading.ends.get(name)
         if task.score == "logit" and end is not None and end.place is None and task.of is None:
-            tensor = _before_final(tensor)
+            tensor = before_final(tensor)
         tensor = as_columns(tensor, self.count, self.name)
         if task.score == "probability" and name in self.final:
             return tf.nn.softmax(tensor) if self.final[name] == "softmax" else tf.nn.sigmoid(tensor)
@@ -226,7 +226,7 @@ def passed_on(operation: Any, turn: int, call: Callable[..., Any], args: Any, kw
     return call(*args, **kwargs)
 
 
-def _before_final(tensor: Any) -> Any:
+def before_final(tensor: Any) -> Any:
     """Give what enters a softmax or sigmoid that no layer applies, in the shape of what comes out."""
     last = tensor
     while last.op.type not in ("Softmax", "Sigmoid"):
