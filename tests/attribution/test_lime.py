@@ -9,7 +9,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from xaikit.attribution import explain
 from xaikit.errors import Cancelled, ParameterError
 from xaikit.inputs import Array, Category, Classes, Image, Number, Series, Table, Text, softmax
+from xaikit.perturb.bins import quartile_bins
 from xaikit.perturb.memory import MEMORY
+from xaikit.perturb.solvers import surrogate
 from xaikit.wrapping import wrap
 
 RNG = np.random.default_rng(0)
@@ -187,3 +189,101 @@ def test_a_constant_model_has_a_map_of_zeros_with_a_warning():
 def test_wrong_parameters_are_refused(wrong, message):
     with pytest.raises(ParameterError, match=message):
         explain(classifier(Image(8, 8)), np.zeros((8, 8, 3)), "lime", **wrong)
+
+
+# --- words and columns beside the lime package ------------------------------------------------------------------------
+
+
+def test_words_equal_the_lime_package_that_removes_them():
+    """A bag of words: removing a word and padding it are the same, and lime's draws are made known to our fit."""
+    from lime.lime_text import LimeTextExplainer
+
+    words = ("", "[unknown]", "good", "bad", "a", "very", "film")
+    effect = np.array([0, 0, 1.0, -2.0, 0.1, 0.5, 0.3])
+
+    def probabilities(ids):
+        z = effect[ids].sum(1)
+        return np.stack([1 / (1 + np.exp(z)), 1 / (1 + np.exp(-z))], axis=1)
+
+    spec = Text(8, vocabulary=words, lower=True)
+    sentence, asked = "a very good film not bad", []
+
+    def predict(texts):
+        asked.extend(texts)
+        return probabilities(np.stack([spec.encode(t)[0] if t.strip() else np.zeros(8, int) for t in texts]))
+
+    explainer = LimeTextExplainer(feature_selection="none", bow=True, random_state=0)
+    theirs = explainer.explain_instance(sentence, predict, labels=[1], num_features=10, num_samples=200)
+    index = theirs.domain_mapper.indexed_string
+    order = [index.word(k) for k in range(index.num_words())]
+    shown = np.array([[w in t.split() for w in order] for t in asked])
+    fit = surrogate(shown, predict(list(asked))[:, 1], kernel_width=0.25)
+    assert_allclose(fit.values, [w for _, w in sorted(theirs.local_exp[1])], atol=1e-6)
+    assert_allclose([fit.intercept, fit.r2], [theirs.intercept[1], theirs.score], atol=1e-6)
+    ours = explain(wrap(probabilities, inputs=spec, outputs=Classes(2, "softmax")), sentence, "lime", target=1)
+    words_of = [w for w, *_ in spec.tokens(sentence)]
+    # other coalitions (lime draws how many words go first): the same sign and size
+    assert_allclose(ours.part_values[0], [fit.values[order.index(w)] for w in words_of], atol=0.05)
+
+
+def mixed_table():
+    rng = np.random.default_rng(3)
+    rows = [
+        {"age": float(a), "sex": str(s), "one": 7.0}
+        for a, s in zip(rng.gamma(3, 10, 300), rng.choice(list("mf"), 300), strict=True)
+    ]
+    return Table({"age": Number(30, 10), "sex": Category("mf"), "one": Number()}, background=rows), rows
+
+
+def test_bins_and_fit_equal_the_lime_packages_tabular_explainer():
+    from lime.lime_tabular import LimeTabularExplainer
+
+    data = np.random.default_rng(1).normal(size=(400, 5)) ** 3
+    spec = Table({f"c{i}": Number() for i in range(5)}, background=data)
+    asked = []
+
+    def predict(rows):
+        asked.append(rows)
+        p = 1 / (1 + np.exp(-np.tanh(rows) @ [1.0, -2, 3, 0, 0.5]))
+        return np.stack([1 - p, p], axis=1)
+
+    explainer = LimeTabularExplainer(data, feature_selection="none", random_state=0)
+    theirs = explainer.explain_instance(data[3], predict, num_features=5, num_samples=500)
+    bins = quartile_bins(spec)
+    shown = bins.places([spec.display(r) for r in asked[0]]) == bins.places([spec.display(data[3])])
+    fit = surrogate(shown, predict(asked[0])[:, 1], kernel_width=0.75, distance="euclidean")
+    assert_allclose(fit.values, [w for _, w in sorted(theirs.local_exp[1])], atol=1e-6)
+    assert_allclose([fit.intercept, fit.r2], [theirs.intercept[1], theirs.score], atol=1e-6)
+    model = wrap(predict, inputs=spec, outputs=Classes(2, "softmax"))
+    ours = explain(model, data[3], "lime", target=1, discretized=True, samples=5000, kernel_width=0.75)
+    assert ours.axes == ("sample", "column")
+    assert_allclose(ours.part_values[0], fit.values, atol=0.05)  # 500 and 5000 rows of different draws
+
+
+def test_rows_are_drawn_as_the_background_has_them():
+    spec, rows = mixed_table()
+    bins = quartile_bins(spec)
+    shown, x = bins.draw(rows[0], 20000, np.random.default_rng(0))
+    assert_array_equal(x[0], spec.to_network(rows[0]))
+    assert shown[0].all()
+    own = bins.places([rows[0]])[0]
+    assert_allclose(shown[1:].mean(0), [bins.share[k, b] for k, b in enumerate(own)], atol=0.02)
+    age, known = x[:, 0] * 10 + 30, np.array([r["age"] for r in rows])
+    assert known.min() <= age.min() <= age.max() <= known.max()
+    assert_allclose(np.percentile(age, [25, 50, 75]), np.percentile(known, [25, 50, 75]), rtol=0.03)
+    assert_allclose(x[:, 1:3].sum(1), 1)
+    assert_array_equal(x[:, 3], 7)  # a column without variance stays what it is
+    assert_array_equal(bins.places(spec.decode(x[1:])) == own, shown[1:])
+
+
+def test_the_discretized_form_is_for_tables_and_keeps_the_budget():
+    spec, rows = mixed_table()
+    model = wrap(lambda x: np.tanh(x[:, 0]) + x[:, 1], inputs=spec)
+    found = explain(model, rows[:2], "lime", discretized=True, max_calls=50, samples=100)
+    assert found.origin.model_calls == 2 * 50 + 2
+    assert_allclose(found.quality["complete"], 0.5)
+    assert_allclose(found.values[:, 2], 0, atol=1e-12)  # in its one bin in every row
+    with pytest.raises(ParameterError, match="is for a Table"):
+        explain(wrap(lambda x: x.sum(1), inputs=Array(3)), [1.0, 2, 3], "lime", discretized=True)
+    with pytest.raises(ParameterError, match="bins need typical rows"):
+        explain(wrap(lambda x: x.sum(1), inputs=Table({"a": Number()})), [1.0], "lime", discretized=True)

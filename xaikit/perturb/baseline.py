@@ -9,7 +9,7 @@ from xaikit.arrays import Array, Tensors
 from xaikit.errors import InputError, ParameterError, nearest
 from xaikit.inputs import Image, InputSpec, Text
 
-NAMED = ("mean", "blur", "zero", "noise")
+NAMED = ("mean", "blur", "zero", "encoded-zero", "noise")
 DRAWS = 5
 """How many baselines of noise are drawn unless another number is asked for."""
 
@@ -18,9 +18,9 @@ def baselines(value: Any, spec: Any, x: Tensors, seed: int = 0) -> Tensors:
     """Give the encoded baselines of every sample: (sample, baseline, *shape), or a mapping of such arrays.
 
     `value` is a number or an array in display units, a set of samples (a background), "mean" (each channel's mean over
-    the sample), "blur" (Gaussian, σ = a tenth of each axis), "zero", "noise" or ("noise", {"draws": 5}) (uniform over
-    the display range of an Image, over each channel's range in the sample elsewhere, from `seed`), a list with such
-    names (all of them), for Text also texts, an id or "unknown", or None: the sample's mean for Image, the pad id for
+    the sample), "blur" (Gaussian, σ = a tenth of each axis), "zero" (0 in display units), "encoded-zero" (0 as the
+    network sees it), "noise" or ("noise", {"draws": 5}) (uniform over the display range of an Image, over each
+    channel's range in the sample elsewhere, from `seed`), a list with such names (all of them), for Text also texts, an id or "unknown", or None: the sample's mean for Image, the pad id for
     Text, the spec's background rows for Table, and 0 for everything else. For several inputs `value` may be a mapping
     by input name; their baselines belong together row by row. Raises ParameterError or InputError.
     """
@@ -111,6 +111,8 @@ def _number(value: Any) -> float:
 def _of_sample(name: str, spec: InputSpec, x: Array) -> Array:
     if name == "zero":
         return _constant(0.0, spec, x)
+    if name == "encoded-zero":
+        return np.zeros_like(x)
     _refuse_ids(name, x)
     space = tuple(i + 1 for i, axis in enumerate(spec.axes) if axis in ("height", "width", "time"))
     space = space or tuple(range(1, x.ndim))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cache
 from math import factorial
+from typing import Literal
 
 import numpy as np
 
@@ -23,28 +24,37 @@ class Surrogate:
 
 
 def surrogate(
-    masks: Array, scores: Array, kernel_width: float, alpha: float = 1.0, scale: float | None = None
+    masks: Array,
+    scores: Array,
+    kernel_width: float,
+    alpha: float = 1.0,
+    scale: float | None = None,
+    distance: Literal["cosine", "euclidean"] = "cosine",
+    lasso: bool = False,
 ) -> Surrogate:
     """Fit scores (coalition,) on masks (coalition, part) by ridge regression, near coalitions first.
 
-    A coalition has the weight sqrt(exp(-d²/kernel_width²)), d its cosine distance from all parts. Equal to the lime
-    package's fit with all features. Source: Ribeiro, Singh and Guestrin, "Why Should I Trust You?" (2016), sections
-    3.3 and 3.4. Fewer than two coalitions give NaN. `scale` is the size of the scores, of which float32's rounding is a
-    share: by default their largest; of probabilities p that were taken from logits, p(1 - p) times the logits' own.
+    A coalition has the weight sqrt(exp(-d²/kernel_width²)), d its cosine distance from all parts, or the euclidean one
+    as a share of the largest. Equal to the lime package's fit with all features. Source: Ribeiro, Singh and Guestrin,
+    "Why Should I Trust You?" (2016), sections 3.3 and 3.4. Fewer than two coalitions give NaN. `scale` is the size of
+    the scores, of which float32's rounding is a share: by default their largest; of probabilities p that were taken
+    from logits, p(1 - p) times the logits' own.
     Errors hold whatever the variance of the residuals: White, "A heteroskedasticity-consistent covariance matrix
     estimator" (1980), theorem 1.
     """
     Z, y = masks.astype(np.float64), np.asarray(scores, np.float64)
     if len(y) < 2:
         return Surrogate(np.full(Z.shape[1], np.nan), np.nan, np.nan, np.nan, np.nan)
-    distance = 1 - np.sqrt(Z.mean(1))
-    weights = np.sqrt(np.exp(-(distance**2) / kernel_width**2))
+    apart = (1 - np.sqrt(Z.mean(1))) ** 2 if distance == "cosine" else 1 - Z.mean(1)
+    weights = np.sqrt(np.exp(-apart / kernel_width**2))
     middle, mean = np.average(Z, axis=0, weights=weights), float(np.average(y, weights=weights))
     Zc, yc = Z - middle, y - mean
     if np.ptp(y) == 0:
         return Surrogate(np.zeros(Z.shape[1]), mean, 1.0, mean, 0.0)
-    inverse = np.linalg.inv((Zc.T * weights) @ Zc + alpha * np.eye(Z.shape[1]))
-    values = inverse @ ((Zc.T * weights) @ yc)
+    root = np.sqrt(weights)
+    weighted = Zc * root[:, None]  # a product of a matrix with itself takes BLAS half the time
+    inverse = np.linalg.inv(weighted.T @ weighted + alpha * np.eye(Z.shape[1]))
+    values = _lasso(Zc, yc, weights, alpha) if lasso else inverse @ (weighted.T @ (root * yc))
     intercept = float(mean - middle @ values)
     residual = yc - Zc @ values
     return Surrogate(
@@ -52,18 +62,30 @@ def surrogate(
         intercept,
         _r2(yc, residual, weights, np.abs(y).max() if scale is None else scale),
         float(intercept + values.sum()),
-        _relative(inverse @ (Zc.T * (weights * residual)), spare=len(y) - Z.shape[1] - 1, values=values),
+        _relative(inverse, weighted * (root * residual)[:, None], spare=len(y) - Z.shape[1] - 1, values=values),
     )
 
 
-def _relative(influence: Array, spare: int, values: Array) -> float:
-    """Give the mean standard error of sums over independent terms (part, term), relative to the largest value.
+def _lasso(Z: Array, y: Array, weights: Array, alpha: float) -> Array:
+    """Give the coefficients b that make Σ w (y - Z b)² / (2 Σ w) + alpha |b|₁ least; Z and y are centred.
+
+    Source: Tibshirani, "Regression Shrinkage and Selection via the Lasso" (1996), section 1.
+    """
+    from sklearn.linear_model import Lasso
+
+    found = Lasso(alpha=alpha, fit_intercept=False, tol=1e-10, max_iter=100_000).fit(Z, y, sample_weight=weights)
+    return np.asarray(found.coef_)
+
+
+def _relative(inverse: Array, terms: Array, spare: int, values: Array) -> float:
+    """Give the mean standard error of inverse · sums of independent terms (term, part), relative to the largest value.
 
     Without spare terms beyond the coefficients fitted to them the residuals say nothing, and the error is NaN.
     """
     if spare < 1:
         return float("nan")
-    error = np.sqrt(np.square(influence).sum(1) * (influence.shape[1] / spare)).mean()
+    variance = np.einsum("ij,ij->i", inverse @ (terms.T @ terms), inverse)
+    error = np.sqrt(np.maximum(variance, 0) * (len(terms) / spare)).mean()
     largest = np.abs(values).max(initial=0)
     return float(error / largest) if largest else 0.0
 
