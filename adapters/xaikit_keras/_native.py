@@ -138,8 +138,11 @@ class Rescale(Walk):
         x, before = op.inputs[0], twin.inputs[0]
         rise = op.outputs[0] - twin.outputs[0]
         found = tf.zeros_like(x)
-        for value, part, own in ((x, tf.nn.relu(rise), 1.0), (before, -tf.nn.relu(-rise), 0.0)):
-            untied = _untied(value, dims, op)
+        for value, top, part, own in (
+            (x, op.outputs[0], tf.nn.relu(rise), 1.0),
+            (before, twin.outputs[0], -tf.nn.relu(-rise), 0.0),
+        ):
+            untied = _untied(value, top, dims, op)
             largest = again(op, [untied])
             how = {n: op.get_attr(n) for n in ("ksize", "strides", "padding", "data_format")}
             how |= {"orig_input": untied, "orig_output": largest}
@@ -250,9 +253,12 @@ def again(op: Any, inputs: Sequence[Any]) -> Any:
     return found[0] if isinstance(found, tuple | list) else found
 
 
-def _untied(x: Any, dims: int, op: Any) -> Any:
-    """Lower places by their order, by less than differences count, so that rounding does not choose among equals."""
-    step = tf.cast(TIE, x.dtype) * tf.reduce_max(tf.abs(x), range(1, x.shape.rank), keepdims=True)
+def _untied(x: Any, top: Any, dims: int, op: Any) -> Any:
+    """Lower places by their order, by less than differences count, so that rounding does not choose among equals.
+
+    `top` are the maxima.
+    """
+    step = tf.cast(TIE, x.dtype) * tf.reduce_max(tf.abs(top), range(1, x.shape.rank), keepdims=True)
     start = 2 if op.get_attr("data_format") in (b"NCHW", b"NCDHW") else 1
     for i in range(dims):
         shape = [1] * x.shape.rank

@@ -36,7 +36,6 @@ LINEAR = words(
 )
 FACTORS = words("multiply divide matmul")
 POOLS = words("max_pool global_max_pool")
-LARGEST = words("max")
 
 
 @dataclass
@@ -155,8 +154,8 @@ class Noted(Rules):
         if kind in FACTORS and len(factors := _factors(call)) == 2:
             # a copy, since one of them may be what is overwritten
             return self._noted(kind, tuple(t.clone() for t in factors), call.own())
-        if kind in POOLS or kind in LARGEST:
-            self._noted(kind, (call.source,), call.source)
+        if kind in POOLS:
+            return self._noted(kind, (call.source,), call.own())
         return None
 
     def _noted(self, kind: str, before: tuple[torch.Tensor, ...], after: torch.Tensor) -> torch.Tensor:
@@ -184,9 +183,6 @@ class Rescale(Rules):
             return self._product(kind, call, factors)
         if kind in POOLS:
             return self._pooled(kind, call)
-        if kind in LARGEST:
-            self._noted(kind, (call.source,))
-            return self.stop(kind, call) if call.varying else None
         if not call.varying or kind in MOVES or _is_linear(kind, call):
             return None
         return self.stop(kind, call)
@@ -207,11 +203,12 @@ class Rescale(Rules):
             return self.stop(kind, call, "has an argument that varies too")
         self.treated[self.place(kind)] = kind
         y = call.plain()
-        change, rise = call.source.detach() - before, y - after
-        multiplier = rise / change
+        change = call.source.detach() - before
         small = change.abs() < self.eps
+        multiplier = (y - after).div_(change)
         if bool(small.any()):
-            multiplier = torch.where(small, call.derivative(), multiplier)
+            derivative = (y > 0).to(y.dtype) if kind == "relu" else call.derivative()
+            multiplier = torch.where(small, derivative, multiplier)
         return call.returns(_Scaled.apply(call.source, [y], multiplier))
 
     def _product(self, kind: str, call: Applied, factors: list[torch.Tensor]) -> Any:
@@ -231,42 +228,43 @@ class Rescale(Rules):
         return call.returns(_Scaled.apply(parts, [y], y.new_ones(())))
 
     def _pooled(self, kind: str, call: Applied) -> Any:
-        (before,), _ = self._noted(kind, (call.source,))
+        (before,), after = self._noted(kind, (call.source,))
         if not call.source.requires_grad:
             return None
         self.treated[self.place(kind)] = kind
-        x, y = call.source, call.plain()
-        pool, dims = _pool(call)
-        with torch.no_grad():
-            rise = (y - pool(before)[0]).flatten(-dims)
-        change = (x.detach() - before).flatten(-dims)
-        flat, found = x.flatten(-dims), y.flatten(-dims)
-        for value, part, own in ((x.detach(), rise.clamp(min=0), 1.0), (before, rise.clamp(max=0), 0.0)):
-            places = pool(_untied(value, dims))[1].flatten(-dims)
+        x, y = call.source.detach(), call.plain()
+        rise, (pool, dims) = y - after, _pool(call)
+        change, picked = (x - before).flatten(-dims), []
+        for value, top, part, own in ((x, y, rise.clamp(min=0), 1.0), (before, after, rise.clamp(max=0), 0.0)):
+            places = pool(_untied(value, top, dims)).flatten(-dims)
             moved = change.gather(-1, places)
-            share = torch.where(moved.abs() < self.eps, own, (part / moved).clamp(0, 1))
-            found = found + _Scaled.apply(flat.gather(-1, places), [torch.zeros_like(found)], share)
-        return found.view_as(y)
+            ratio = part.flatten(-dims).div_(moved).clamp_(0, 1)
+            picked.append((places, torch.where(moved.abs() < self.eps, own, ratio)))
+        return _Picked.apply(call.source, [y], picked, dims)
 
 
-def _pool(call: Applied) -> tuple[Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]], int]:
-    """Give the maximum pooling that also tells where each maximum was found, and over how many axes it goes."""
+def _pool(call: Applied) -> tuple[Callable[[torch.Tensor], torch.Tensor], int]:
+    """Give the function that tells where each maximum of a pooling is found, and over how many axes it goes."""
     name = function_name(call.function)
     dims = next(n for n in (1, 2, 3) if f"{n}d" in name)
     adaptive = name.startswith("adaptive")
     known = ("output_size",) if adaptive else ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
     given = {**dict(zip(known, call.args[1:], strict=False)), **{k: v for k, v in call.kwargs.items() if k in known}}
     function = getattr(functional, f"{'adaptive_' * adaptive}max_pool{dims}d")
-    return lambda x: function(x, **given, return_indices=True), dims
+    return lambda x: function(x, **given, return_indices=True)[1], dims
 
 
-def _untied(x: torch.Tensor, dims: int) -> torch.Tensor:
-    """Lower places by their order, by less than differences count, so that rounding does not choose among equals."""
-    step = TIE * x.abs().amax(tuple(range(1, x.ndim)), keepdim=True)
-    for axis in range(-dims, 0):
-        order = torch.arange(x.shape[axis], dtype=x.dtype, device=x.device)
-        x = x - step * order.reshape(-1, *[1] * (-1 - axis)) * 4 ** (-1 - axis)
-    return x
+def _untied(x: torch.Tensor, top: torch.Tensor, dims: int) -> torch.Tensor:
+    """Lower places by their order, by less than differences count, so that rounding does not choose among equals.
+
+    `top` are the maxima.
+    """
+    step = TIE * top.abs().flatten(1).amax(1).reshape(-1, *[1] * (x.ndim - 1))
+    order = x.new_zeros(())
+    for axis in range(dims):
+        places = torch.arange(x.shape[axis - dims], dtype=x.dtype, device=x.device)
+        order = order.unsqueeze(-1) * 4 + places if axis else places
+    return torch.addcmul(x, step, order, value=-1)
 
 
 TIE = 2e-6
@@ -338,6 +336,23 @@ class _Scaled(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> Any:
         return grad * ctx.saved_tensors[0], None, None
+
+
+class _Picked(torch.autograd.Function):
+    """Maxima whose gradient goes to places among the flattened ones, each with its share."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, y: list[torch.Tensor], picked: Any, dims: int) -> torch.Tensor:
+        ctx.picked, ctx.shape, ctx.dims = picked, x.shape, dims
+        return y[0]
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> Any:
+        given, found = grad.flatten(-ctx.dims), grad.new_zeros(ctx.shape)
+        flat = found.view(*ctx.shape[: -ctx.dims], -1)
+        for places, share in ctx.picked:
+            flat.scatter_add_(-1, places, given * share)
+        return found, None, None, None
 
 
 class _Shares(torch.autograd.Function):
