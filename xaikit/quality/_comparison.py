@@ -43,9 +43,9 @@ def compare(
     `methods` are names, or pairs of a name and parameters. All methods that have the parameters get the same
     `baseline` and, where given, `segments`, unless a pair says otherwise; so each coalition of parts is paid for once,
     whichever methods ask for it. `target` and `score` are those of xk.explain (`score=None`: each method explains its
-    own). Faithfulness is measured on one score for all: `score`, or the probability where there are classes;
-    `evidence=False` leaves it out. A method that cannot serve the model, or whose parameters do not fit the sample, is
-    named in `failed` with the reason.
+    own). Faithfulness is measured on one score for all: `score`, or the probability where there are classes; it is
+    without the max-sensitivity, which explains again, and `evidence=False` leaves all of it out. A method that cannot
+    serve the model, or whose parameters do not fit the sample, is named in `failed` with the reason.
 
     Raises UnknownName and ParameterError for methods and parameters that are none, InputError, TargetError, and the
     first method's error if all failed.
@@ -64,7 +64,8 @@ def compare(
             try:
                 e = explain(model, x, name, target, seed=seed, score=score, progress=step(0), **parameters)
                 if evidence:
-                    curves[label] = faithfulness(model, e, seed, baseline=baseline, score=common, progress=step(1))
+                    how = {"baseline": baseline, "score": common, "perturbations": 0}
+                    curves[label] = faithfulness(model, e, seed, progress=step(1), **how)
                     e = _with_numbers(e, curves[label])
                 found[label] = e
             except (NotSupported, ParameterError) as error:

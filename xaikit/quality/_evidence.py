@@ -17,8 +17,8 @@ Explained = Attribution | Attributions
 @evidence("faithfulness")
 def against_random(model: Model, e: Explained, progress: Progress | bool | None) -> Evidence:
     """Measure deletion and insertion beside random maps."""
-    found = faithfulness(model, e, first(e).origin.seed, progress=progress)
-    return Evidence(found.quality, found.origin)
+    found = faithfulness(model, e, first(e).origin.seed, perturbations=0, progress=progress)
+    return Evidence({name: a for name, a in found.quality.items() if name != "max_sensitivity"}, found.origin)
 
 
 @evidence("stability")

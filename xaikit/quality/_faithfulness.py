@@ -167,7 +167,8 @@ def _places(e: Attribution, i: int, x: Array) -> Array:
 def _per_unit(e: Attribution | Attributions) -> bool:
     """Whether the values are a gradient at every number of the input: score per unit of input."""
     own = each_input(e).values()
-    return methods[first(e).origin.method].tokens == "norm" and all(np.shape(a.values) == np.shape(a.x) for a in own)
+    numbers = all(a.values.shape == a.x.shape and a.x.dtype.kind == "f" for a in own)
+    return methods[first(e).origin.method].tokens == "norm" and numbers
 
 
 def _of_the_score(e: Attribution | Attributions) -> bool:
