@@ -48,16 +48,24 @@ def test_samples_come_in_pairs_within_the_budget(parts, samples):
     assert_allclose(found.weights.sum(), 1 if samples > 3 else 0)
 
 
-def test_outer_sizes_are_enumerated_and_the_others_drawn_by_their_share():
-    found = shapley_kernel(50, 20_000, rng())
+def test_outer_sizes_are_enumerated_and_the_others_drawn_by_the_root_of_their_weight():
+    found = shapley_kernel(50, 40_000, rng())
     size = np.minimum(found.masks.sum(1), 50 - found.masks.sum(1))
     assert_array_equal(np.bincount(size)[:3], [2, 100, 2450])
     assert not found.drawn[size <= 2].any()
     assert found.drawn[size > 2].all()
     s = np.arange(3, 26)
-    share = np.where(s == 25, 1, 2) / (s * (50 - s))
-    expected = share / share.sum() * found.drawn.sum()
+    often = np.where(s == 25, 1, 2) / np.sqrt(s * (50 - s))
+    expected = often / often.sum() * found.drawn.sum()
     assert np.abs(np.bincount(size, minlength=26)[3:] - expected).max() <= 4
+
+
+def test_drawn_sizes_have_the_weight_of_the_shapley_kernel_too():
+    found = shapley_kernel(30, 1000, rng())
+    size = np.minimum(found.masks.sum(1), 30 - found.masks.sum(1))
+    s = np.arange(1, 16)
+    kernel = np.where(s == 15, 1, 2) / (s * (30 - s))
+    assert_allclose(np.bincount(size, weights=found.weights)[1:], kernel / kernel.sum(), rtol=1e-12)
 
 
 def test_a_part_of_what_is_drawn_is_a_fair_sample_of_the_sizes():

@@ -66,28 +66,31 @@ def shapley_kernel(parts: int, samples: int, rng: np.random.Generator) -> Weight
     """Give coalitions for a regression with the Shapley kernel, at most `samples` of them.
 
     A size s and its complement have the weight (parts - 1)/(s (parts - s)). Sizes are enumerated from the outermost
-    while the budget holds them; what is left of the budget is spread over the others in proportion to their weight, in
-    pairs of complements. Source: Lundberg and Lee, "A Unified Approach to Interpreting Model Predictions" (2017),
-    theorem 2; Covert and Lee, "Improving KernelSHAP" (2021), section 4.2, for the pairs.
+    while the budget holds them; what is left of the budget is spread over the others, in pairs of complements, in
+    proportion to the root of their weight: between the kernel itself, which leaves the middle sizes to few, and the
+    leverage scores, by which all sizes are alike. Source: Lundberg and Lee, "A Unified Approach to Interpreting Model
+    Predictions" (2017), theorem 2; Covert and Lee, "Improving KernelSHAP" (2021), section 4.2, for the pairs; Musco and
+    Witter, "Provably accurate Shapley value estimation via leverage score sampling" (2025), section 3.
     """
     sizes = np.arange(1, parts // 2 + 1)
     share = np.where(2 * sizes == parts, 1.0, 2.0) / (sizes * (parts - sizes))
     share = share / share.sum() if len(share) else share
+    often = share * np.sqrt(sizes * (parts - sizes))
     left = max(0, (samples - 2) // 2)
     pairs, weights, drawn = [np.ones((1, parts), bool)], [np.zeros(1)], [np.zeros(1, bool)]
     full = 0
     for s in range(1, parts // 2 + 1):
         total = _pairs(parts, s)
-        if left * share[full] / share[full:].sum() < total * (1 - 1e-9):
+        if left * often[full] / often[full:].sum() < total * (1 - 1e-9):
             break
         pairs.append(_all_of(parts, s))
         weights.append(np.full(total, share[full] / total))
         drawn.append(np.zeros(total, bool))
         left, full = left - total, full + 1
     if left and full < len(sizes):
-        some = _draw(parts, sizes[full:], share[full:], left, rng)
+        some, which = _draw(parts, sizes[full:], often[full:], left, rng)
         pairs.append(some)
-        weights.append(np.full(left, share[full:].sum() / left))
+        weights.append((share[full:] / np.maximum(np.bincount(which, minlength=len(sizes) - full), 1))[which])
         drawn.append(np.ones(left, bool))
     half = np.concatenate(pairs)
     masks = np.stack([half, ~half], axis=1).reshape(2 * len(half), parts)
@@ -119,18 +122,21 @@ def _all_of(parts: int, size: int) -> Array:
     return masks
 
 
-def _draw(parts: int, sizes: Array, share: Array, count: int, rng: np.random.Generator) -> Array:
-    """Draw `count` coalitions, the sizes by systematic sampling (each as often as its share says, to within one)."""
+def _draw(parts: int, sizes: Array, often: Array, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Draw `count` coalitions and tell the place of each one's size among `sizes`.
+
+    The sizes come by systematic sampling: each in proportion to how `often` it is wanted, to within one.
+    """
     place = (np.arange(count) + rng.random()) / count
-    chosen = np.searchsorted(np.cumsum(share) / share.sum(), place, side="right").clip(max=len(sizes) - 1)
+    chosen = np.searchsorted(np.cumsum(often) / often.sum(), place, side="right").clip(max=len(sizes) - 1)
     found = [
         _draw_of(parts, int(s), int(n), rng)
         for s, n in zip(sizes, np.bincount(chosen, minlength=len(sizes)), strict=True)
         if n
     ]
-    masks = np.concatenate(found)
     # In random order, so that an evaluation that is cut short has a fair share of every size.
-    return masks[rng.permutation(len(masks))]
+    order = rng.permutation(count)
+    return np.concatenate(found)[order], chosen[order]
 
 
 def _draw_of(parts: int, size: int, count: int, rng: np.random.Generator) -> Array:

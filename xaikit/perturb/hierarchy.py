@@ -173,8 +173,8 @@ class Owen:
 
     def ask(self, most: int) -> Array:
         """Give up to `most` coalitions, two for each question: its context with the left, and with the right child."""
-        # Half of what is open at a time: few enough that what is at stake decides, and soon enough for full batches.
-        count = min(most // 2, -(-len(self._open) // 2))
+        # A quarter of what is open at a time: few enough that what is at stake decides, and soon enough for a batch.
+        count = min(most // 2, -(-len(self._open) // 4))
         self._asked = [heappop(self._open)[2] for _ in range(count)]
         masks = [self._shown(q, child) for q in self._asked for child in self.tree.children[q.node]]
         return np.array(masks, bool).reshape(-1, len(self.varying))

@@ -171,6 +171,8 @@ def shapley_regression(masks: Array, scores: Array, weights: Array, drawn: Array
 MOST_PAIRS = 2000
 """So many pairs are solved with their covariance; of more, whose matrix would take long, the plain regression is near
 enough."""
+REFINED_PAIRS = 500
+"""So many are solved twice, where it is quick and the first values are rough: the second time by the first values."""
 ORDERS = 1.0
 """How far the prior of `shapley_kriging` reaches: the sum of the parts' shares in it."""
 NUGGET = 0.01
@@ -193,15 +195,18 @@ def shapley_kriging(masks: Array, scores: Array) -> tuple[Array, Array]:
     n = signs.shape[1]
     if not np.isfinite(odd).all():
         return np.full(n, np.nan), np.full(n, np.nan)
-    share = np.full(n, 1 / n)
-    for _ in range(2):  # the shares follow from the values, and the values change little after
-        size = np.abs(_predicted(signs, odd, ORDERS * share)[0])
-        if not size.any():
-            break
-        share = np.maximum(size / size.sum(), 0.1 / n)
-        share /= share.sum()
+    share = _shares(np.linalg.lstsq(signs, odd, rcond=1e-10)[0])
+    if len(odd) <= REFINED_PAIRS:
+        share = _shares(_predicted(signs, odd, ORDERS * share)[0])
     phi, error = _predicted(signs, odd, ORDERS * share)
     return phi + (2 * odd[0] - phi.sum()) / n, error  # the sum is there already, but for rounding
+
+
+def _shares(values: Array) -> Array:
+    """Turn values into shares of the prior: by their size, and none of them nothing."""
+    size, n = np.abs(values), len(values)
+    share = np.maximum(size / max(size.sum(), 1e-300), 0.1 / n)
+    return np.asarray(share / share.sum())
 
 
 def _predicted(signs: Array, odd: Array, strength: Array) -> tuple[Array, Array]:
@@ -215,12 +220,14 @@ def _predicted(signs: Array, odd: Array, strength: Array) -> tuple[Array, Array]
 
     strength = np.minimum(strength, 0.9)
     pairs, n = signs.shape
-    wave = np.sinh((signs * np.arctanh(strength)) @ signs.T) * np.sqrt(1 - strength**2).prod()
-    covariance = wave - (signs * strength) @ signs.T
+    covariance = (signs * np.arctanh(strength)) @ signs.T
+    np.sinh(covariance, out=covariance)
+    covariance *= np.sqrt(1 - strength**2).prod()
+    covariance -= (signs * strength) @ signs.T
     nugget = np.full(pairs, NUGGET * covariance[0, 0])
     nugget[0] = 0  # all against none is met exactly
     covariance[np.diag_indices(pairs)] += nugget + 1e-12
-    factor = cholesky(covariance, lower=True, overwrite_a=True, check_finite=False)
+    factor = cholesky(covariance.T, lower=True, overwrite_a=True, check_finite=False)  # .T: LAPACK's order of columns
     towards = 2 * sum(w * _others(u * strength, signs) for u, w in _nodes()) * strength * signs
     white = solve_triangular(factor, np.column_stack([signs, odd, towards]), lower=True, check_finite=False)
     design, seen, known = white[:, :n], white[:, n], white[:, n + 1 :]
