@@ -117,7 +117,8 @@ def copy_for(model: Model, kind: str, x: Tensors, score: ScoreKind, explicit: bo
 
     Raises NotSupported where the caller asked for the kind and it cannot be had.
     """
-    model, refused = unbounded(model), []
+    model = unbounded(model)
+    refused: list[str] = []
     for k in _order(kind, explicit):
         found = COPIES.of(model, k, x, score)
         if isinstance(found, Copy):

@@ -63,7 +63,7 @@ class Fading:
         shares = [s.stop for s in growing(allowed, need)]
         try:
             for s in chunks(allowed, self.size):
-                for i in np.flatnonzero(~enough):
+                for i in np.flatnonzero(~enough).tolist():
                     self.task.check_time()
                     made = masks(i, s)
                     take(i, s, made, self._scores(i, s, made, kind))
