@@ -83,14 +83,15 @@ class Accelerated(Network):
 
     def checked(self, original: Network) -> "Accelerated":
         """Give this copy if it agrees with the original, on one sample and on more; raise NotSupported if not."""
-        x = _samples(original)
+        drawn = _samples(original)
         for score in ("output", "logit"):
-            try:
-                expected = original.run(x, score=score).output
-            except NotSupported:  # a logit that the original cannot give either
-                continue
-            for count in (1, length(x)):
-                self._compare(expected, rows(x, slice(0, count)), score)
+            for count in (1, length(drawn)):
+                x = rows(drawn, slice(0, count))
+                try:
+                    expected = original.run(x, score=score).output
+                except NotSupported:  # a logit that the original cannot give either
+                    continue
+                self._compare(expected, x, score)
         return self
 
     def _compare(self, expected: Tensors, x: Tensors, score: ScoreKind) -> None:
@@ -98,7 +99,7 @@ class Accelerated(Network):
             given = dict(leaves(self.run(x, score=score).output))
         except Exception as error:  # whatever the runtime raises for this network
             raise NotSupported(f"the copy of {self.name} by {self.kind} cannot run: {reason(error)}") from error
-        for name, right in leaves(rows(expected, slice(0, length(x)))):
+        for name, right in leaves(expected):
             if given[name].shape != right.shape:
                 raise NotSupported(
                     f"the copy of {self.name} by {self.kind} gives {given[name].shape}, not {right.shape}"

@@ -4,6 +4,7 @@ A copy is made of a trace of the network, which is left as it was found, and is 
 """
 
 import logging
+import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -87,7 +88,7 @@ def in_onnxruntime(model: KerasModel) -> Accelerated:
             written = written_as_onnx(traced, inputs, outputs)
     except Exception as error:  # an operation that ONNX does not have, and much else
         raise NotSupported(f"{model.name} cannot be written as ONNX: {reason(error)}") from error
-    threads = tf.config.threading.get_intra_op_parallelism_threads()
+    threads = tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count() or 1  # 0 is TensorFlow's default
     ready = session(model, written, threads)
     wanted = {i.name for i in ready.get_inputs()}
 

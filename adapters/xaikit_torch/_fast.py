@@ -98,32 +98,32 @@ def in_channels_last(model: TorchModel) -> Accelerated:
     net = _copied(model)
     folded = fold(net, len(_input_names(model)))
     convolutions = [m for m in net.modules() if isinstance(m, FORMATTED)]
-    elsewhere = [m for m in convolutions if not _is_formatted(m.weight)]
+    elsewhere = convolutions if _reads_rows(convolutions) else []
     if not elsewhere and not folded:
         raise NotSupported(
             f"{model.name} has no convolution in another layout than channels last, and no batch norm right behind a "
             "convolution: nothing to gain; use accelerate='onnxruntime' or 'none'"
         )
-    reordered, plain = _reordered(model, net), model.twin(net)
+    _reformat(elsewhere)
     try:
-        if convolutions:
-            for m in elsewhere:
-                _reformat(m)
-            return _by_network(model, "channels-last", reordered)
+        return _by_network(model, "channels-last", _reordered(model, net) if convolutions else model.twin(net))
     except NotSupported as error:  # most often view() of a picture, which this layout does not allow
-        if not folded:
+        if not folded or not elsewhere:
             raise NotSupported(f"{error}; where it calls view(), reshape() would do") from error
-    return _by_network(model, "channels-last", plain)
+    _reformat(elsewhere, torch.contiguous_format)
+    return _by_network(model, "channels-last", model.twin(net))
 
 
-def _is_formatted(weight: torch.Tensor) -> bool:
-    return weight.ndim in FORMATS and weight.is_contiguous(memory_format=FORMATS[weight.ndim])
+def _reads_rows(convolutions: list[nn.Module]) -> bool:
+    """Say whether some convolution works with channels first; sizes of one can leave that open in each of them."""
+    weights = [p for m in convolutions for p in m.parameters() if p.ndim in FORMATS]
+    last = [p.is_contiguous(memory_format=FORMATS[p.ndim]) for p in weights]
+    return not all(last) or (bool(last) and all(p.is_contiguous() for p in weights))
 
 
-def _reformat(convolution: nn.Module) -> None:
-    for parameter in convolution.parameters():
-        if parameter.ndim in FORMATS:
-            parameter.data = parameter.data.contiguous(memory_format=FORMATS[parameter.ndim])
+def _reformat(convolutions: list[nn.Module], into: torch.memory_format | None = None) -> None:
+    for parameter in (p for m in convolutions for p in m.parameters() if p.ndim in FORMATS):
+        parameter.data = parameter.data.contiguous(memory_format=into or FORMATS[parameter.ndim])
 
 
 def _reordered(model: TorchModel, net: nn.Module) -> TorchModel:
@@ -188,10 +188,9 @@ def _graph(net: nn.Module, inputs: int) -> fx.Graph | None:
     """Give the calls of a network in order; None where they depend on numbers, or on arguments that may be left out."""
     if next(net.children(), None) is None:
         return fx.Graph()
-    if any(p.default is not p.empty for p in inspect.signature(net.forward).parameters.values()):
-        return None
     try:
-        return _Tracer(inputs).trace(net)
+        optional = any(p.default is not p.empty for p in inspect.signature(net.forward).parameters.values())
+        return None if optional else _Tracer(inputs).trace(net)
     except Exception:  # what a network does with what stands for a tensor may raise anything
         return None
 
