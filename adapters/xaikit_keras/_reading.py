@@ -297,7 +297,7 @@ def _layer(call: Call, values: dict[str, Value], counted: set[int]) -> Layer:
         geometry_of(operation, kind, sources, values[call.name]),
         sum(_size(w) for w in own),
         sum(_size(w) for w in own if id(w) in trainable),
-        {"class": type(operation).__name__, **_activation(operation)},
+        {"class": type(operation).__name__, **_activation(operation), **_stateful(operation)},
     )
 
 
@@ -305,6 +305,11 @@ def _activation(operation: Any) -> dict[str, str]:
     """Name the function that a layer applies to what it computes, where that changes anything."""
     name = getattr(getattr(operation, "activation", None), "__name__", "linear")
     return {} if name == "linear" else {"activation": str(name)}
+
+
+def _stateful(operation: Any) -> dict[str, bool]:
+    """Say of a recurrent layer that keeps its state from batch to batch."""
+    return {"stateful": True} if getattr(operation, "stateful", False) else {}
 
 
 def _last_operation(tensor: Any) -> str:

@@ -94,6 +94,11 @@ class TorchModel(Network):
         return next((t.dtype for _, t in _state(self.net) if t.is_floating_point()), torch.float32)
 
     @property
+    def precision(self) -> str:
+        """The type of number that the network computes in."""
+        return str(self._dtype).removeprefix("torch.")
+
+    @property
     def batch_size(self) -> int:
         if self._batch is None:
             most = self.net.most if isinstance(self.net, Exported) else None
@@ -263,7 +268,8 @@ class TorchModel(Network):
 
         with torch.inference_mode(False), borrowed(program, device, backward=True), frozen(program):
             start = None if baseline is None else self._tensors(baseline)
-            rules = rules_of(name, start and partial(run, start), parameters, stopped)
+            first = None if start is None else partial(run, start)
+            rules = rules_of(name, first, parameters, stopped)
             given = self._tensors(x)
             self._require(given)
             with nullcontext() if stopped is None else placed(program, rules):

@@ -10,27 +10,52 @@ from xaikit.attribution._method import Task
 from xaikit.errors import ModelError, NotSupported
 from xaikit.model import Model
 
+RULES = {"deep-shap": "deep-lift"}
 CELLS = ("rnn", "lstm", "gru", "bidirectional", "conv_lstm")
 ALTERNATIVES = "gradient-shap, integrated-gradients, permutation-shap or kernel-shap"
 
 
-def untreated(model: Model, name: str) -> Mapping[str, str]:
-    """Name the layers without a rule; {} for a model that cannot be asked before it was run or takes ids."""
-    try:
-        return model.untreated(name)
-    except ModelError:
-        return {}
-
-
 def require_rules(model: Model, name: str) -> None:
-    """Raise NotSupported, naming the layers and the reason, if the adapter has no rule for some of them."""
-    found = untreated(model, name)
+    """Raise NotSupported, naming the layers and the reason, if the adapter has no rule for some of them.
+
+    A model that cannot be asked before it was run is not refused here, but when it is explained.
+    """
+    try:
+        if _takes_ids(model):
+            raise _refusal(model, name, {n: "recurrent" for n, layer in model.layers.items() if layer.kind in CELLS})
+        found = model.untreated(RULES.get(name, name))
+    except ModelError:
+        return
     if found:
-        said = "; ".join(f"{layer!r}: {why}" for layer, why in list(found.items())[:3])
-        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-        cells = any(model.layers[layer].kind in CELLS for layer in found if layer in model.layers)
-        reason = ": the gates of a recurrent cell multiply each other step by step, which no rule divides" * cells
-        raise NotSupported(f"{name} cannot treat all layers of {model.name} ({said}{more}){reason}; use {ALTERNATIVES}")
+        raise _refusal(model, name, found)
+
+
+def _refusal(model: Model, name: str, found: Mapping[str, str]) -> NotSupported:
+    if not found:
+        return NotSupported(
+            f"{name} follows numbers, and {model.name} takes token ids; "
+            "use gradient-shap or integrated-gradients, which follow the embeddings"
+        )
+    said = "; ".join(f"{layer!r}: {why}" for layer, why in list(found.items())[:3])
+    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+    cells = any(model.layers[layer].kind in CELLS for layer in found if layer in model.layers)
+    reason = ": the gates of a recurrent cell multiply each other step by step, which no rule divides" * cells
+    return NotSupported(f"{name} cannot treat all layers of {model.name} ({said}{more}){reason}; use {ALTERNATIVES}")
+
+
+def _takes_ids(model: Model) -> bool:
+    specs = model.inputs.values() if isinstance(model.inputs, Mapping) else [model.inputs]
+    return any(spec.kind == "Text" for spec in specs)
+
+
+def maxima(model: Model) -> str:
+    """Say what DeepLIFT does about maxima, and where; "" where there are none or the layers are not known yet."""
+    try:
+        found = [n for n, layer in model.layers.items() if layer.kind in ("max_pool", "global_max_pool")]
+    except ModelError:
+        return ""
+    named = ", ".join(map(repr, found))
+    return f"gives the rise of a maximum to its place now, the fall to its place in the baseline: {named}" * bool(found)
 
 
 def native(task: Task, name: str, x: Tensors, index: Array, **how: Any) -> Tensors:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from xaikit.attribution._method import Map, Method, Task, methods, parameter, require
-from xaikit.attribution._native import against, require_rules
+from xaikit.attribution._native import against, maxima, require_rules
 from xaikit.attribution.integrated_gradients import completeness
 from xaikit.model import Model
 
@@ -35,9 +35,9 @@ class DeepLift(Method):
 
     @classmethod
     def examine(cls, model: Model) -> str:
-        said = super().examine(model)
+        super().examine(model)
         require_rules(model, "deep-lift")
-        return said
+        return maxima(model)
 
     def __call__(self, task: Task) -> Map:
         starts = task.baselines(self.baseline)

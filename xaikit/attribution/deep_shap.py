@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from xaikit.attribution._method import Map, Method, Task, methods, parameter
-from xaikit.attribution._native import against, require_rules
+from xaikit.attribution._native import against, maxima, require_rules
 from xaikit.attribution.integrated_gradients import completeness
 from xaikit.model import Model
 
@@ -27,9 +27,9 @@ class DeepShap(Method):
 
     @classmethod
     def examine(cls, model: Model) -> str:
-        said = super().examine(model)
-        require_rules(model, "deep-lift")
-        return said
+        super().examine(model)
+        require_rules(model, "deep-shap")
+        return maxima(model)
 
     def __call__(self, task: Task) -> Map:
         starts = task.baselines(self.background)

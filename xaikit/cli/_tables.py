@@ -10,7 +10,7 @@ from xaikit.attribution import methods
 from xaikit.figures import about_lines, file_lines, measures, recipe_lines, training_lines
 from xaikit.inputs import specs_to_dict
 from xaikit.model import Model
-from xaikit.quality import examine
+from xaikit.quality import circumstances, examine
 
 SHOWN = 20
 """How many entries of a list, such as the names of classes, are printed; JSON has all."""
@@ -59,7 +59,10 @@ def doctor_page(model: Model) -> dict[str, Any]:
         "outputs": _short(specs_to_dict(model.outputs)),
         "layers": len(model.layers),
         "parameters": sum(layer.parameters for layer in _once(model)),
-        "methods": [{"name": v.method, "serves": v.serves, "remark": v.remark} for v in examine(model)],
+        "circumstances": [{"remark": v.remark, "layers": list(v.layers)} for v in circumstances(model)],
+        "methods": [
+            {"name": v.method, "serves": v.serves, "remark": v.remark, "layers": list(v.layers)} for v in examine(model)
+        ],
     }
 
 
@@ -99,14 +102,36 @@ def layers_table(rows: list[dict[str, Any]]) -> Any:
 
 
 def doctor_text(page: dict[str, Any]) -> Any:
-    """Draw the examination of a model."""
+    """Draw the examination of a model: the methods that serve first, and what is said of several of them once."""
     from rich.console import Group
 
-    facts = [[k, _escaped(_words(page[k]))] for k in page if k not in ("methods", "name")]
-    verdicts = [[m["name"], "yes" if m["serves"] else "no", _escaped(m["remark"])] for m in page["methods"]]
-    return Group(
-        f"[bold]{page['name']}[/bold]", _table(("", ""), facts), _table(("method", "serves", "remark"), verdicts)
-    )
+    facts = [[k, _escaped(_words(page[k]))] for k in page if k not in ("methods", "name", "circumstances")]
+    parts: list[Any] = [f"[bold]{_escaped(page['name'])}[/bold]", _table(("", ""), facts)]
+    if page["circumstances"]:
+        parts += ["For every method:", *(f"  {_escaped(c['remark'])}" for c in page["circumstances"]), ""]
+    groups: dict[tuple[bool, str, tuple[str, ...]], list[str]] = {}
+    for m in page["methods"]:
+        groups.setdefault((m["serves"], _said(m), tuple(m["layers"])), []).append(m["name"])
+    for serves, title in ((True, "These methods can explain it:"), (False, "These cannot:")):
+        lines = [
+            ["\n".join(names), _escaped(remark), _escaped(_layers_text(layers))]
+            for (able, remark, layers), names in groups.items()
+            if able is serves
+        ]
+        parts += [title, _table(("method", "here it ..." if serves else "why", "layers"), lines)] if lines else []
+    return Group(*parts)
+
+
+def _said(method: Mapping[str, Any]) -> str:
+    """Give a remark without the method's name and the list of others, which stand in the table."""
+    remark = str(method["remark"])
+    if method["serves"]:
+        return remark
+    return remark.removeprefix(f"{method['name']} ").partition("; use ")[0]
+
+
+def _layers_text(layers: tuple[str, ...]) -> str:
+    return "\n".join(layers[:4]) + (f"\nand {len(layers) - 4} more" if len(layers) > 4 else "")
 
 
 def zoo_table(rows: list[dict[str, Any]]) -> Any:

@@ -8,11 +8,12 @@ from xaikit.quality._parity import parity
 from xaikit.quality._randomisation import randomisation
 from xaikit.quality._stability import stability
 from xaikit.quality._summary import summary
-from xaikit.quality.doctor import Verdict, examine
+from xaikit.quality.doctor import Verdict, circumstances, examine
 
 __all__ = [
     "Verdict",
     "agreements",
+    "circumstances",
     "comparable",
     "compare",
     "examine",
