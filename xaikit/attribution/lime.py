@@ -9,7 +9,7 @@ import numpy as np
 from xaikit.arrays import Array, chunks
 from xaikit.attribution._method import Map, Method, Task, methods, parameter, require
 from xaikit.inputs import Table
-from xaikit.perturb.bins import quartile_bins
+from xaikit.perturb.bins import Bins, quartile_bins
 from xaikit.perturb.coalitions import coin_flips
 from xaikit.perturb.evaluate import Answers, ask
 from xaikit.perturb.maskers import maskers
@@ -67,7 +67,12 @@ class Lime(Method):
     def __call__(self, task: Task) -> Map:
         parts = cut(task, self.segments)
         if self.discretized:
-            return self._mapped(task, parts, [self._by_bins(task, i) for i in range(len(task))], self._share(task))
+            require(isinstance(task.spec, Table), "discretized=True is for a Table: its numbers are cut into quartiles")
+            rows = None if self.baseline is None or isinstance(self.baseline, str) else self.baseline
+            bins = quartile_bins(task.spec, rows)
+            return self._mapped(
+                task, parts, [self._by_bins(task, i, bins) for i in range(len(task))], self._share(task)
+            )
         masks = [coin_flips(self.samples, p.count, task.seed) for p in parts]
 
         def fit(i: int, a: Answers) -> Surrogate:
@@ -85,11 +90,9 @@ class Lime(Method):
         answers = ask(task, hiding, masks, error=lambda i, a: fit(i, a).error)
         return self._mapped(task, parts, [fit(i, a) for i, a in enumerate(answers)], [a.complete for a in answers])
 
-    def _by_bins(self, task: Task, i: int) -> Surrogate:
-        require(isinstance(task.spec, Table), "discretized=True is for a Table: its numbers are cut into quartiles")
-        rows = None if self.baseline is None or isinstance(self.baseline, str) else self.baseline
+    def _by_bins(self, task: Task, i: int, bins: Bins) -> Surrogate:
         asked = round(self.samples * self._share(task)[i])
-        shown, x = quartile_bins(task.spec, rows).draw(task.display[i], asked, task.rng())
+        shown, x = bins.draw(task.display[i], asked, task.rng())
         scores = np.concatenate([task.value(x[s], np.full(len(x[s]), i)) for s in chunks(asked, 4096)])
         task.progress(i + 1, len(task))
         return surrogate(shown, scores, self.kernel_width, scale=_scale(task, scores), distance="euclidean")

@@ -255,8 +255,8 @@ def _others(strength: Array, signs: Array) -> Array:
 
 @cache
 def _nodes() -> tuple[tuple[float, float], ...]:
-    """Nodes and weights of a Gauss quadrature on [0, 1], exact for interactions of up to sixteen parts."""
-    at, weights = np.polynomial.legendre.leggauss(8)
+    """Nodes and weights of a Gauss quadrature on [0, 1], exact for interactions of up to ten parts."""
+    at, weights = np.polynomial.legendre.leggauss(5)
     return tuple(zip(((at + 1) / 2).tolist(), (weights / 2).tolist(), strict=True))
 
 
