@@ -202,3 +202,16 @@ def test_an_unknown_kind_and_a_method_of_gradients_are_refused():
     model = xk.wrap(torch.nn.Linear(12, 2), inputs=xk.Array(12))
     with pytest.raises(ParameterError, match="saliency needs gradients"):
         xk.explain(model, X, "saliency", target=0, accelerate="onnxruntime")
+
+
+@pytest.mark.parametrize("method", ["partition-shap", "kernel-shap", "permutation-shap", "occlusion", "exact-shapley"])
+@pytest.mark.usefixtures("onnx")
+def test_all_that_is_asked_of_a_sample_is_answered_by_one_copy(method):
+    model = Copied()
+    how = {"occlusion": {"window": 1}}.get(method, {})
+    spec = xk.Array((120,)) if method == "occlusion" else model.inputs
+    model._inputs = spec
+    x = np.random.default_rng(0).normal(size=(1, *spec.shape)).astype(np.float32)
+    found = xk.explain(model, x, method, target=0, **how)
+    assert found.origin.notes["accelerated"].keys() == {"onnxruntime"}
+    assert model.asked["none"] < 30

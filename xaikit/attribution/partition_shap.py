@@ -54,7 +54,7 @@ class PartitionShap(Method):
         hiding = maskers(task, parts, self.baseline)
         trees = [self._tree(task, p, m) for p, m in zip(parts, hiding, strict=True)]
         ends = [np.stack([np.ones(p.count, bool), np.zeros(p.count, bool)]) for p in parts]
-        answers = ask(task, hiding, ends)
+        answers = ask(task, hiding, ends, due=self.samples)
         games = [Owen(t, m.varying, a.values) for t, m, a in zip(trees, hiding, answers, strict=True)]
         asked, known = _play(task, hiding, games, self.samples)
         values = [
@@ -95,7 +95,7 @@ def _play(task: Task, hiding: list[Masker], games: list[Owen], samples: int) -> 
             raise
 
     following = replace(task, progress=progress)
-    evaluators = [Evaluator(following, i, masker) for i, masker in enumerate(hiding)]
+    evaluators = [Evaluator(following, i, masker, due=samples * masker.baselines) for i, masker in enumerate(hiding)]
     for e in evaluators:
         e.left -= 1 + e.masker.baselines
     while not stopped:

@@ -80,17 +80,19 @@ def ask(
     masks: Sequence[Coalitions],
     need: int = 2,
     error: Callable[[int, Answers], float] | None = None,
+    due: int | None = None,
 ) -> list[Answers]:
     """Evaluate the coalitions of every sample, in batches over all of them.
 
     The first `need` coalitions are what a solver cannot do without: if no sample has them, raises Cancelled when the
     caller stopped, else ParameterError for a budget that is too small. `error(sample, answers)` is the standard error,
     relative to the largest value, of what a solver makes of some of the answers: where the task has a `tolerance`,
-    coalitions are evaluated in growing shares until it is reached, sample by sample.
+    coalitions are evaluated in growing shares until it is reached, sample by sample. `due` is how many coalitions of a
+    sample will be asked about in all, where these are but the first.
     """
     fingerprint = _fingerprint(task.model)
     evaluators = [
-        Evaluator(task, i, m, fingerprint, len(asked) * m.baselines)
+        Evaluator(task, i, m, fingerprint, (due or len(asked)) * m.baselines)
         for i, (m, asked) in enumerate(zip(maskers, masks, strict=True))
     ]
     if error is None or task.tolerance is None:
