@@ -1,9 +1,10 @@
 """Hierarchies: which parts belong together, from all of them down to the single ones."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import Any
+from math import isnan
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -163,9 +164,11 @@ class Owen:
     def __init__(self, tree: Hierarchy, varying: Array, ends: Array) -> None:
         """`ends` are the scores with all parts shown and with none."""
         self.tree, self.varying = tree, varying
-        self.number = np.concatenate([[0], np.cumsum(varying[tree.order])])
+        number = np.concatenate([[0], np.cumsum(varying[tree.order])])
+        self._sizes: list[int] = (number[tree.bounds[:, 1]] - number[tree.bounds[:, 0]]).tolist()
+        self._children: list[list[int]] = tree.children.tolist()
         self.credit = np.zeros(len(tree.bounds))
-        self.reached, self.left = 0.0, 0.0
+        self.reached = 0.0
         self._open: list[tuple[float, int, _Question]] = []
         self._asked: list[_Question] = []
         self._count = 0
@@ -176,7 +179,7 @@ class Owen:
         # A quarter of what is open at a time: few enough that what is at stake decides, and soon enough for a batch.
         count = min(most // 2, -(-len(self._open) // 4))
         self._asked = [heappop(self._open)[2] for _ in range(count)]
-        masks = [self._shown(q, child) for q in self._asked for child in self.tree.children[q.node]]
+        masks = [self._shown(q, child) for q in self._asked for child in self._children[q.node]]
         return np.array(masks, bool).reshape(-1, len(self.varying))
 
     def learn(self, scores: Array, known: Array) -> None:
@@ -186,7 +189,7 @@ class Owen:
             if not both:
                 self._add(q)
                 continue
-            (a, b), half = self.tree.children[q.node].tolist(), q.weight / 2
+            (a, b), half = self._children[q.node], q.weight / 2
             self._add(_Question(a, q.context, q.without, left, half))
             self._add(_Question(b, q.context, q.without, right, half))
             self._add(_Question(a, self._shown(q, b), right, q.with_, half))
@@ -223,24 +226,19 @@ class Owen:
 
     def _add(self, q: "_Question") -> None:
         """Open a question at the first node below that has several parts to split; a single part takes its credit."""
-        node, count = q.node, self._varying(q.node)
-        while count > 1 and max(at_most := [self._varying(c) for c in self.tree.children[node]]) == count:
-            node = int(self.tree.children[node][int(np.argmax(at_most))])
-        q = replace(q, node=node)
-        if count > 1:
-            heappush(self._open, (-abs(np.nan_to_num(q.stake)), self._count, q))
+        node, size = q.node, self._sizes[q.node]
+        while size > 1 and size in (sizes := [self._sizes[child] for child in self._children[node]]):
+            node = self._children[node][sizes.index(size)]
+        if size > 1:
+            at_stake = 0.0 if isnan(q.stake) else abs(q.stake)
+            heappush(self._open, (-at_stake, self._count, q._replace(node=node)))
             self._count += 1
-        elif count == 1:
+        elif size == 1:
             self.credit[node] += q.stake
             self.reached += abs(q.stake)
 
-    def _varying(self, node: int) -> int:
-        start, stop = self.tree.bounds[node]
-        return int(self.number[stop] - self.number[start])
 
-
-@dataclass(frozen=True, eq=False)
-class _Question:
+class _Question(NamedTuple):
     """What `node` adds to the parts of `context` (part,) bool, and its weight in the values."""
 
     node: int
