@@ -1,9 +1,11 @@
 """Why this prediction: one file per method, and `explain` that runs them by name."""
 
+from xaikit.attribution._dialects import DIALECTS
 from xaikit.attribution._explain import explain, origin_of, prepare, require_wrapped
 from xaikit.attribution._method import Map, Method, Parameter, Task, methods, parameter, require
 
 __all__ = [
+    "DIALECTS",
     "Map",
     "Method",
     "Parameter",

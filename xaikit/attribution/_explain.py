@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from xaikit.arrays import Array, Tensors, each, leaves, length, rows
+from xaikit.arrays import SPACE, Array, Tensors, each, leaves, length, rows
+from xaikit.attribution._dialects import preset, spoken
 from xaikit.attribution._embedded import carry_out
 from xaikit.attribution._evidence import require_level, with_evidence
 from xaikit.attribution._method import Map, Method, Task, methods, probabilities
@@ -51,6 +52,8 @@ def explain(
     per sample; None is the predicted class or the only output. `score` is "logit", "probability" or "output"
     (None: what the method explains by default). `parameters` are the method's own
     (`xk.methods[name].parameters()`). A model with several inputs gives Attributions, one Attribution per input.
+    `dialect="captum"`, one more parameter of many methods, takes that library's defaults (`xaikit methods --dialects`
+    lists them); parameters that are given go before them.
 
     `progress` is a function of (done, total), True, False, or None for a bar with the time left when the work is long;
     raise xaikit.errors.Cancelled in it to stop, and methods that perturb give what they have.
@@ -88,9 +91,10 @@ def explain(
     asked, model = model, budget.bound(model, start)
     encoded, display = prepare(model, x)
     prediction = model.run(encoded).output
-    scores = resolve(target, model.outputs, prediction, score_kind(model, cls, score))
+    scores = resolve(target, model.outputs, prediction, score_kind(model, cls, score or own_score(method, explainer)))
     with bar(progress, method) as shown:
-        by_logits = scores.kind == "probability" and has_logits(model, encoded, prediction)
+        logits = logits_of(model, encoded, prediction) if scores.kind == "probability" else None
+        by_logits = logits is not None
         task = Task(
             model,
             encoded,
@@ -107,16 +111,44 @@ def explain(
             accelerate=accelerate,
             notes={"budget": budget.note} if budget.note else {},
         )
+        if logits is not None and length(encoded) == 1:
+            task.remember(encoded, probabilities(logits, model.outputs))
         found = answer(task, method, explainer, start)
     return with_evidence(asked, found, progress) if evidence == "full" else found
 
 
 def answer(task: Task, method: str, explainer: Method, start: float) -> Attribution | Attributions:
     """Carry out a method on a task; `start` is when the work began, by time.perf_counter."""
-    found = carry_out(explainer, task)
+    found = in_dialect(carry_out(explainer, task), task, method, explainer)
     found = replace(found, quality={**found.quality, "score": _score(task)})
     task.calls["model_calls"] += length(task.x)
     return _results(task, found, method, explainer, time.perf_counter() - start)
+
+
+def own_score(method: str, explainer: Method) -> str | None:
+    """Give the form of the output that the method's dialect explains, if it speaks one."""
+    return None if explainer.dialect is None else preset(method, explainer.dialect).score
+
+
+def in_dialect(found: Map, task: Task, method: str, explainer: Method) -> Map:
+    """Take the last steps of the method's dialect; what was said of the sum of the values holds no longer then."""
+    dialect = None if explainer.dialect is None else preset(method, explainer.dialect)
+    if dialect is None or not dialect.steps:
+        return found
+    drawn = {n: spoken(dialect, values, *_frame(task, found, n)) for n, values in leaves(found.values)}
+    several = isinstance(found.values, Mapping)
+    values: Any = {n: v for n, (v, _) in drawn.items()} if several else drawn[""][0]
+    axes: Any = {n: a for n, (_, a) in drawn.items()} if several else drawn[""][1]
+    quality = {n: a for n, a in found.quality.items() if not n.startswith("completeness")}
+    return replace(found, values=values, axes=axes, parts=None, part_values=None, quality=quality)
+
+
+def _frame(task: Task, found: Map, name: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Give the axes of a map, and the size of its input along those of space or time."""
+    spec, x = task.spec[name] if name else task.spec, dict(leaves(task.x))[name]
+    axes = (found.axes[name] if isinstance(found.axes, Mapping) else found.axes) or spec.axes
+    sizes = dict(zip(spec.axes, x.shape[1:], strict=False))
+    return tuple(axes), tuple(sizes[a] for a in axes if a in SPACE and a in sizes)
 
 
 def require_model(model: Any, cls: type[Method]) -> None:
@@ -167,7 +199,12 @@ def score_kind(model: Model, cls: type[Method], asked: str | None) -> Any:
 
 
 def has_logits(model: Model, x: Tensors, prediction: Tensors) -> bool:
-    """Whether the model's logits give its probabilities, tried on the first sample.
+    """Whether the model's logits give its probabilities, tried on the first sample."""
+    return logits_of(model, x, prediction) is not None
+
+
+def logits_of(model: Model, x: Tensors, prediction: Tensors) -> Tensors | None:
+    """Give the logits of the first sample, or None if they do not give its probabilities.
 
     They do not where the softmax is the network's own arithmetic, which no adapter recognises.
     """
@@ -175,11 +212,12 @@ def has_logits(model: Model, x: Tensors, prediction: Tensors) -> bool:
     try:
         logits = model.run(rows(x, first), score="logit").output
     except NotSupported:
-        return False
+        return None
     said = dict(leaves(rows(prediction, first)))
     specs = {n: model.outputs[n] if isinstance(model.outputs, Mapping) else model.outputs for n in said}
     found = [(specs[n], z, said[n]) for n, z in leaves(logits) if isinstance(specs[n], Classes)]
-    return all(np.allclose(s.of_logits(z), s.of_logits(p) if s.form == "logits" else p, atol=1e-4) for s, z, p in found)
+    fits = all(np.allclose(s.of_logits(z), s.of_logits(p) if s.form == "logits" else p, atol=1e-4) for s, z, p in found)
+    return logits if fits else None
 
 
 def _results(task: Task, found: Map, method: str, explainer: Method, seconds: float) -> Attribution | Attributions:
@@ -257,6 +295,8 @@ def _remarks(task: Task) -> dict[str, Any]:
 def _origin(task: Task, found: Map, method: str, explainer: Method, seconds: float) -> Origin:
     model = task.model
     used = {n: getattr(explainer, n) for n in explainer.parameters()}
+    if explainer.dialect is not None:
+        used["dialect"] = explainer.dialect
     if found.layer is not None and "layer" in used:
         used["layer"] = found.layer
     return origin_of(

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, TypeVar, cast, get_args
 import numpy as np
 
 from xaikit.arrays import Array, Tensors, each, leaves, length, rows
+from xaikit.attribution._dialects import preset
 from xaikit.errors import NotSupported, ParameterError, TimeUp, nearest
 from xaikit.inputs import Classes, ScoreKind, Scores
 from xaikit.model import Model, Pull, Rule, Run
@@ -39,7 +40,8 @@ class Task:
     Model calls are counted: one for each sample of a forward pass or of a pull. With `by_logits` probabilities are
     taken from the logits in float64: near 0 and 1 a float32 probability is too coarse for the difference of two.
     The budget (`max_calls`, `deadline`, `tolerance`) and `accelerate` are as in the engine's Question:
-    `ask` and `until` heed them. `notes` go into the origin.
+    `ask` and `until` heed them. `notes` go into the origin. `said` is what a model has said of `x` on the way, by the
+    form of its output, with that model and `x`.
     """
 
     model: Model
@@ -57,6 +59,7 @@ class Task:
     tolerance: float | None = None
     accelerate: str = "none"
     notes: dict[str, Any] = field(default_factory=dict)
+    said: dict[ScoreKind, tuple[Model, Tensors, Tensors]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return length(self.x)
@@ -69,9 +72,16 @@ class Task:
         """Run the model in the form of the scores, and count."""
         self._count(x)
         run = self.model.run(x, score=self.form, **how)
-        if not self.by_logits:
-            return run
-        return dataclasses.replace(run, output=probabilities(run.output, self.model.outputs))
+        if self.by_logits:
+            run = dataclasses.replace(run, output=probabilities(run.output, self.model.outputs))
+        if not how.get("patch"):
+            self.remember(x, run.output)
+        return run
+
+    def remember(self, x: Tensors, output: Tensors) -> None:
+        """Keep what the model says of the samples themselves, in the form of the scores."""
+        if x is self.x:
+            self.said[self.scores.kind] = (self.model, x, output)
 
     @property
     def form(self) -> ScoreKind:
@@ -89,7 +99,9 @@ class Task:
 
     def value(self, x: Tensors, index: Array | None = None) -> Array:
         """Give the explained scalar of every row: (row,); `index` says to which sample a row belongs."""
-        return self.scores.value(self.run(x).output, x, index)
+        said = self.said.get(self.scores.kind)
+        known = said is not None and index is None and said[0] is self.model and said[1] is x
+        return self.scores.value(said[2] if said and known else self.run(x).output, x, index)
 
     def pull(self, x: Tensors, index: Array | None = None, *, wrt: str | None = None, rule: Rule | None = None) -> Pull:
         """Pull the explained scalar back to the input, or to the layer `wrt`, row by row; `rule` is for its ReLUs.
@@ -102,7 +114,9 @@ class Task:
         self._count(x)
         if self.scores.linear:
             like = rows(self.prediction, np.zeros(length(x), int))
-            return self.model.pull(x, self.scores.seed(like, x, index), wrt=wrt, rule=rule, score=self.scores.kind)
+            pulled = self.model.pull(x, self.scores.seed(like, x, index), wrt=wrt, rule=rule, score=self.scores.kind)
+            self.remember(x, pulled.value)
+            return pulled
         output = self.run(x).output
         pulled = self.model.pull(x, self.scores.seed(output, x, index), wrt=wrt, rule=rule, score=self.scores.kind)
         direct = self.scores.direct(output, x, index)
@@ -135,8 +149,12 @@ class Map:
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
 class Method(ABC):
     """A way to explain a score. A method is a frozen dataclass whose fields are its parameters.
+
+    `dialect` names a library whose defaults it has instead of its own; it is a parameter of all methods, and described
+    by none.
 
     `needs` names what the model must be able to do; `score` is the form of the output that is explained where the
     model gives class scores: "logit" or "probability". `tokens` is set by methods that follow the gradient to the
@@ -149,6 +167,8 @@ class Method(ABC):
     stochastic: ClassVar[bool] = False
     tokens: ClassVar[Literal["sum", "norm"] | None] = None
 
+    dialect: str | None = None
+
     @abstractmethod
     def __call__(self, task: Task) -> Map:
         """Explain the task's scores."""
@@ -157,7 +177,11 @@ class Method(ABC):
     def parameters(cls) -> dict[str, Parameter]:
         """Describe the parameters by name, in order: what a form or a command line needs."""
         fields = dataclasses.fields(cast(Any, cls))
-        return {f.name: Parameter(f.name, _type_text(f.type), f.default, f.metadata.get("help", "")) for f in fields}
+        return {
+            f.name: Parameter(f.name, _type_text(f.type), f.default, f.metadata.get("help", ""))
+            for f in fields
+            if f.name != "dialect"
+        }
 
     @classmethod
     def examine(cls, model: Model) -> str:
@@ -173,9 +197,16 @@ class Method(ABC):
 
     @classmethod
     def make(cls, parameters: Mapping[str, Any]) -> "Method":
-        """Build the method from keyword parameters. Raises ParameterError: the nearest name, or the type asked for."""
+        """Build the method from keyword parameters. Raises ParameterError: the nearest name, or the type asked for.
+
+        The parameters of a `dialect` are taken where none are given.
+        """
         known, types = cls.parameters(), {f.name: f.type for f in dataclasses.fields(cast(Any, cls))}
+        if parameters.get("dialect") is not None:
+            parameters = {**preset(_title(cls), parameters["dialect"]).parameters, **parameters}
         for name, value in parameters.items():
+            if name == "dialect":
+                continue
             if name not in known:
                 raise ParameterError(f"{_title(cls)} has no parameter {name!r}{nearest(name, known)}")
             if not _fits(value, types[name]):

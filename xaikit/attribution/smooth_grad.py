@@ -10,7 +10,8 @@ from xaikit.arrays import Array, Tensors, concatenate, leaves, rows
 from xaikit.attribution._method import Map, Method, Task, methods, parameter, require, sample_by_sample
 from xaikit.perturb.budget import Reached, until
 
-FORMS = ("mean", "squared", "variance")
+FORMS = ("mean", "squared", "variance", "absolute")
+UNITS = ("range", "input")
 
 
 @methods("smooth-grad")
@@ -20,7 +21,8 @@ class SmoothGrad(Method):
 
     Of ∇f(x + ε), ε ~ N(0, σ²), where σ is `noise` times the range (max - min) of each sample: the mean, without noise
     saliency; with `form="squared"` the mean of the squares (SquareGrad), with "variance" the variance over the copies
-    (VarGrad), which have no sign. Values have the shape of the encoded input. `quality["standard_error"]` is the mean
+    (VarGrad), with "absolute" the mean size, which have no sign. With `unit="input"` σ is `noise` itself, in the
+    numbers that the network takes. Values have the shape of the encoded input. `quality["standard_error"]` is the mean
     over the map of its standard error, relative to the map's largest value, "complete" the share of the copies that
     were needed and made. Copies are made a batch at a time. Source: Smilkov et al., "SmoothGrad: removing noise by
     adding noise" (2017), section 3; Hooker et al., "A Benchmark for Interpretability Methods in Deep Neural Networks"
@@ -35,12 +37,16 @@ class SmoothGrad(Method):
 
     samples: int = parameter(50, "noisy copies of each input")
     noise: float = parameter(0.15, "standard deviation of the noise as a share of each sample's range")
-    form: str = parameter("mean", "'mean' of the gradients, mean of the 'squared' ones, or their 'variance'")
+    unit: str = parameter(
+        "range", "what noise is a share of: each sample's 'range', or 'input' for 1 as the network sees it"
+    )
+    form: str = parameter("mean", "'mean' of the gradients, of the 'squared' or 'absolute' ones, or their 'variance'")
 
     def __post_init__(self) -> None:
         require(self.form in FORMS, f"form is one of {', '.join(FORMS)}, not {self.form!r}")
         least = 2 if self.form == "variance" else 1
         require(self.samples >= least, f"samples must be at least {least}, not {self.samples}")
+        require(self.unit in UNITS, f"unit is one of {', '.join(UNITS)}, not {self.unit!r}")
         require(self.noise >= 0, f"noise must not be negative, not {self.noise}")
 
     def __call__(self, task: Task) -> Map:
@@ -51,13 +57,16 @@ class SmoothGrad(Method):
         }
         return Map(concatenate([value for value, _, _ in found]), quality=quality)
 
+    def _sigma(self, x: Array) -> float:
+        return self.noise * (1.0 if self.unit == "input" else float(x.max() - x.min()))
+
     def _one(self, task: Task, i: int) -> tuple[Tensors, float, Reached]:
         x = dict(leaves(rows(task.x, slice(i, i + 1))))
         streams = dict(zip(x, _streams(task, len(x)), strict=True))
         moments: dict[str, _Moments] = {}
 
         def more(s: slice) -> None:
-            noisy = {n: _noisy(a, s.stop - s.start, self.noise, streams[n]) for n, a in x.items()}
+            noisy = {n: _noisy(a, s.stop - s.start, self._sigma(a), streams[n]) for n, a in x.items()}
             batch: Tensors = noisy if isinstance(task.x, Mapping) else noisy[""]
             for name, g in leaves(task.pull(batch, np.full(s.stop - s.start, i)).gradient):
                 moments.setdefault(name, _Moments(self.form, g[0])).add(g)
@@ -76,10 +85,9 @@ def _streams(task: Task, count: int) -> list[np.random.Generator]:
     return [task.rng()] if count == 1 else task.rng().spawn(count)
 
 
-def _noisy(x: Array, count: int, noise: float, rng: np.random.Generator) -> Array:
+def _noisy(x: Array, count: int, sigma: float, rng: np.random.Generator) -> Array:
     if x.dtype.kind in "iu":
         return np.repeat(x, count, axis=0)
-    sigma = noise * float(x.max() - x.min())
     return (x + sigma * rng.standard_normal((count, *x.shape[1:]))).astype(x.dtype)
 
 
@@ -93,7 +101,7 @@ class _Moments:
 
     def _of(self, gradient: Array) -> Array:
         g = np.asarray(gradient, np.float64)
-        return g**2 if self.form == "squared" else g
+        return g**2 if self.form == "squared" else np.abs(g) if self.form == "absolute" else g
 
     def add(self, gradients: Array) -> None:
         """Take some gradients (copy, *shape)."""

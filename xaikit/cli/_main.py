@@ -25,6 +25,7 @@ def cli(ctx: click.Context, debug: bool) -> None:
     xaikit demo                                        the whole thing on one photo
     xaikit methods                                     what can be asked
     xaikit explain cats_vs_dogs photo.jpg -m lime      why this prediction
+    xaikit compare mnist_cnn 7.png -m lime,grad-cam    which explanation holds
     xaikit report mnist_cnn digits/ -m lime,grad-cam   many inputs, one page
     xaikit audit --help                                prove it later
 
@@ -114,6 +115,13 @@ def emit(data: Any, json_: bool, table: Callable[[], Any]) -> None:
     help="The copy of the network that methods without gradients run: none, channels-last, onnxruntime, compile, or "
     "auto: ONNX Runtime for 100 or more calls, channels-last for 32 or more. A copy is checked, and recorded.",
 )
+@click.option(
+    "--evidence",
+    type=click.Choice(["free", "full"]),
+    default="free",
+    show_default=True,
+    help="full: also deletion and insertion beside random maps, other seeds, and random weights.",
+)
 @as_json
 def explain(model: str, framework: str | None, allow_code: bool, json_: bool, **asked: Any) -> None:
     """Explain the prediction for every INPUT.
@@ -133,15 +141,20 @@ def explain(model: str, framework: str | None, allow_code: bool, json_: bool, **
 
 @cli.command()
 @click.argument("name", required=False)
+@click.option("--dialects", is_flag=True, help="List the defaults of other libraries that methods can take instead.")
 @as_json
-def methods(name: str | None, json_: bool) -> None:
+def methods(name: str | None, dialects: bool, json_: bool) -> None:
     """List the methods, or describe one.
 
-    With a name: its definition, source and parameters.
+    With a name: its definition, source and parameters. With --dialects: what captum, lime, shap and others calculate
+    under the same name, as presets: xaikit explain ... -p dialect=captum, or xk.explain(..., dialect="captum").
     """
     from xaikit.cli import _tables
 
-    if name is None:
+    if dialects:
+        found = _tables.dialect_rows(name)
+        emit(found, json_, lambda: _tables.dialects_table(found))
+    elif name is None:
         rows = _tables.method_rows()
         emit(rows, json_, lambda: _tables.methods_table(rows))
     else:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from xaikit import zoo
-from xaikit.attribution import methods
+from xaikit.attribution import DIALECTS, methods
 from xaikit.figures import about_lines, file_lines, measures, recipe_lines, training_lines
 from xaikit.inputs import specs_to_dict
 from xaikit.model import Model
@@ -30,6 +30,23 @@ def method_page(name: str) -> dict[str, Any]:
         {"name": p.name, "type": p.type, "default": p.default, "help": p.help} for p in cls.parameters().values()
     ]
     return {"name": name, "description": inspect.getdoc(cls), "score": cls.score, "parameters": parameters}
+
+
+def dialect_rows(name: str | None = None) -> list[dict[str, Any]]:
+    """Give the dialects of a method, or all: parameters, the form that is explained, last steps and remark."""
+    asked = DIALECTS if name is None else {name: DIALECTS.get(name, {})} if methods[name] else {}
+    return [
+        {
+            "method": method,
+            "dialect": library,
+            "explains": dialect.score or methods[method].score,
+            "parameters": dict(dialect.parameters),
+            "steps": [step.__name__.replace("_", " ") for step in dialect.steps],
+            "remark": dialect.remark,
+        }
+        for method, known in asked.items()
+        for library, dialect in known.items()
+    ]
 
 
 def layer_rows(model: Model) -> list[dict[str, Any]]:
@@ -81,6 +98,15 @@ def methods_table(rows: list[dict[str, Any]]) -> Any:
     """Draw the list of methods."""
     lines = [[r["name"], "gradients" if "pull" in r["needs"] else "any model", r["gives"]] for r in rows]
     return _table(("method", "works on", "gives"), lines)
+
+
+def dialects_table(rows: list[dict[str, Any]]) -> Any:
+    """Draw the list of dialects."""
+    lines = [
+        [r["method"], r["dialect"], ", ".join(f"{k}={v!r}" for k, v in r["parameters"].items()), ", ".join(r["steps"])]
+        for r in rows
+    ]
+    return _table(("method", "dialect", "parameters", "then"), lines)
 
 
 def method_text(page: dict[str, Any]) -> Any:
