@@ -16,7 +16,7 @@ def to_tensor(a: Array, device: torch.device, dtype: torch.dtype) -> torch.Tenso
     a = np.asarray(a)
     if a.dtype.kind == "u" and a.dtype.itemsize > 1:
         a = a.astype(np.int64)
-    t = torch.tensor(np.ascontiguousarray(a).reshape(a.shape), device=device)
+    t = torch.from_numpy(np.array(a, order="C")).to(device)  # one copy, and none that the network could write into
     return t.to(dtype) if t.is_floating_point() else t
 
 
