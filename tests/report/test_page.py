@@ -224,3 +224,15 @@ def test_every_ink_of_the_page_is_readable(tmp_path: Path) -> None:
             for paper in ("paper", "card"):
                 low, high = sorted((luminance(colours[ink]), luminance(colours[paper])))
                 assert (high + 0.05) / (low + 0.05) >= 4.5, (ink, paper)
+
+
+def test_evidence_that_was_asked_for_has_columns_and_other_pages_have_none(tmp_path: Path) -> None:
+    plain = Read(write_page(tmp_path / "plain.html", results(), title="t").read_text())
+    assert "Beyond random maps" not in plain.text
+    judged = {"advantage": [3.25], "rank_agreement": [0.81]}
+    found = {"torch": {"integrated-gradients": s.image(quality=judged), "lime": s.segmented()}}
+    page = Read(write_page(tmp_path / "full.html", found, title="t").read_text())
+    assert "Beyond random maps" in page.text
+    assert "3.2 sd" in page.text
+    assert "0.81" in page.text
+    assert "Left with random weights" not in page.text

@@ -2,7 +2,7 @@
 
 import os
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -46,11 +46,26 @@ MOST_BYTES = 1_900_000
 """Above this size of the page its maps are drawn with a palette of 256 colours."""
 AGREEMENT_OF_PARTS, AGREEMENT_OF_GRADIENTS = 1e-4, 1e-5
 """Up to which two frameworks are said to give one answer: values of parts, and outputs and gradients."""
-QUALITY = (
+Measure = tuple[str, str, Callable[[float], str]]
+QUALITY: tuple[Measure, ...] = (
     ("completeness_gap_relative", "Completeness gap", percent),
     ("surrogate_r2", "Surrogate R²", number),
     ("standard_error", "Standard error", percent),
 )
+EVIDENCE: tuple[Measure, ...] = (
+    ("advantage", "Beyond random maps", lambda value: f"{number(value, 2)} sd"),
+    ("rank_agreement", "Agreement over seeds", lambda value: number(value, 2)),
+    ("randomised_similarity", "Left with random weights", lambda value: number(value, 2)),
+)
+"""What is measured only on request; it has a column where any result has it."""
+LOWEST = ("surrogate_r2", "advantage", "rank_agreement")
+"""Measures of which the lowest is the worst."""
+
+
+def evidence_columns(qualities: Iterable[Iterable[str]]) -> tuple[Measure, ...]:
+    """Choose the columns for results that have these numbers."""
+    there = {name for names in qualities for name in names}
+    return (*QUALITY, *(m for m in EVIDENCE if m[0] in there))
 
 
 def write_page(
@@ -98,14 +113,15 @@ def _context(
 ) -> dict[str, Any]:
     """What the page shows of the results."""
     figure = panels(results)
+    columns = evidence_columns(r.quality for group in results.values() for r in group.values())
     drawn = [_drawn(panel, colours) for panel in figure.panels if panel.badge is not None]
     return {
         "answers": _answers(results),
         "verdict": _verdict(results, agreement),
         "photo": _photo(results, photo),
-        "methods": _methods(results, figure, drawn, agreement),
+        "methods": _methods(results, figure, drawn, agreement, columns),
         "frameworks": [spoken(f) for f in results],
-        "quality": [name for _, name, _ in QUALITY],
+        "quality": [name for _, name, _ in columns],
         "versions": _versions(results),
         "legend": _legend(figure.legend),
         "notes": figure.notes,
@@ -245,9 +261,15 @@ class Method:
         return len({cell.badge for cell in self.cells}) == 1
 
 
-def _methods(results: Results, figure: Figure, drawn: list[Picture], agreement: Mapping[str, float]) -> list[Method]:
+def _methods(
+    results: Results,
+    figure: Figure,
+    drawn: list[Picture],
+    agreement: Mapping[str, float],
+    columns: Sequence[Measure],
+) -> list[Method]:
     shown = iter(zip([p for p in figure.panels if p.badge is not None], drawn, strict=True))
-    cells = {(f, m): _cell(f, r, *next(shown)) for f, group in results.items() for m, r in group.items()}
+    cells = {(f, m): _cell(f, r, *next(shown), columns) for f, group in results.items() for m, r in group.items()}
     methods = next(iter(results.values()))
     return [_method(m, {f: group[m] for f, group in results.items()}, cells, agreement) for m in methods]
 
@@ -275,8 +297,8 @@ def _method(
     )
 
 
-def _cell(framework: str, result: Attribution, panel: Panel, shown: Picture) -> Cell:
-    quality = tuple(write(float(result.quality[key][0])) if key in result.quality else "–" for key, _, write in QUALITY)
+def _cell(framework: str, result: Attribution, panel: Panel, shown: Picture, columns: Sequence[Measure]) -> Cell:
+    quality = tuple(write(float(result.quality[key][0])) if key in result.quality else "–" for key, _, write in columns)
     return Cell(
         framework=spoken(framework),
         picture=shown,

@@ -38,7 +38,7 @@ from xaikit.report._answers import Answer, given, restored
 from xaikit.report._collect import PREDICT, Explanations
 from xaikit.report._folder import written
 from xaikit.report._names import distinct, safe
-from xaikit.report._page import QUALITY, rendered
+from xaikit.report._page import LOWEST, Measure, evidence_columns, rendered
 from xaikit.report._sheet import Entry, Sample, Sheet, counts, described, sheet
 from xaikit.results import Attribution
 
@@ -114,6 +114,7 @@ def _fitting(
 
 def _context(s: Sheet, data: Mapping[str, Any], places: Mapping[tuple[str, str], str], album: Album) -> dict[str, Any]:
     found, origin = s.found, s.found.origin
+    columns = evidence_columns(e.quality for e in s.entries)
     return {
         "title": _title(s),
         "lead": _lead(s),
@@ -128,8 +129,8 @@ def _context(s: Sheet, data: Mapping[str, Any], places: Mapping[tuple[str, str],
         "methods": [spoken(m) for m in found.methods],
         "rows": [_row(sample, s) for sample in s.samples],
         "card": _card(s),
-        "quality_names": [name for _, name, _ in QUALITY],
-        "quality": [_quality(m, s) for m in found.methods],
+        "quality_names": [name for _, name, _ in columns],
+        "quality": [_quality(m, s, columns) for m in found.methods],
         "agreement": _agreement(s),
         "failed": [
             (f.input, "reading it" if f.method == PREDICT else spoken(f.method), f.error) for f in found.failures
@@ -219,15 +220,15 @@ def _several(spec: Mapping[str, Any]) -> Mapping[str, Any]:
     return spec if "kind" in spec else {"kind": "several", "specs": spec}
 
 
-def _quality(method: str, s: Sheet) -> dict[str, Any]:
+def _quality(method: str, s: Sheet, columns: Sequence[Measure]) -> dict[str, Any]:
     """A method's verdicts, its worst evidence and its cost over all samples."""
     entries = [e for e in s.entries if e.method == method]
     units = [r for each in s.found.inputs for m, r in each.results.items() if m == method]
     origins = [r.origin for unit_ in units for r in ([unit_] if isinstance(unit_, Attribution) else unit_.values())]
     worst = []
-    for key, _, write in QUALITY:
+    for key, _, write in columns:
         values = [e.quality[key] for e in entries if key in e.quality]
-        worst.append(write(min(values) if key == "surrogate_r2" else max(values)) if values else "–")
+        worst.append(write((min if key in LOWEST else max)(values)) if values else "–")
     return {
         "name": spoken(method),
         "counts": [(level, n) for level, n in counts(s, method).items() if n],
@@ -365,9 +366,12 @@ def _facts(e: Entry) -> Iterator[tuple[str, str]]:
         share = origin.score == "probability"
         said = probability(quality["score"]) if share else number(quality["score"], 4)
         yield origin.score.capitalize() if isinstance(r.output_spec, Classes) else "Score", said
-    for key, name, write in QUALITY:
+    for key, name, write in evidence_columns([quality]):
         if key in quality:
             yield name, write(quality[key])
+    if "deletion" in quality:
+        areas = f"{number(quality['deletion'])} and {number(quality['insertion'])}"
+        yield "Deletion and insertion", f"{areas}; random maps {number(quality['random_deletion'])}"
     yield "Model calls", f"{origin.model_calls:,}"
     yield "Time", seconds(origin.seconds) + (f" for {e.together} samples" if e.together > 1 else "")
 

@@ -1,0 +1,132 @@
+"""`xaikit compare`: several methods on every input, side by side, and how far they agree."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from xaikit.cli._main import as_json, emit, model_options, open_model
+
+SOME_FAILED = 3
+
+
+@click.command()
+@model_options
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option("-m", "--methods", required=True, metavar="NAME,...", help="Names from `xaikit methods`, by commas.")
+@click.option("-t", "--target", help="Class name or index; the predicted class by default.")
+@click.option(
+    "-p", "--parameter", "parameters", multiple=True, metavar="METHOD.NAME=VALUE", help="A parameter of a method."
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("comparisons"))
+@click.option("--score", help="logit, probability or output; by each method by default.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@as_json
+def compare(model: str, framework: str | None, allow_code: bool, json_: bool, **asked: Any) -> int:
+    """Explain every INPUT by several methods, and measure them.
+
+    INPUT is as for `xaikit explain`. Each gives NAME.comparison.npz and .json (all maps, the agreement of every pair of
+    methods, deletion and insertion beside random maps) and NAME.comparison.png. A table of the measures, with the path
+    of the .json above it, goes to stdout; --json gives them as JSON. A method that cannot explain an input is told on
+    stderr, the others go on, and the exit code is 3.
+
+    \b
+    xaikit compare mnist_cnn digit.png -m lime,kernel-shap,integrated-gradients -o out
+    xaikit compare cats_vs_dogs cat.jpg -m grad-cam,lime -p lime.samples=500 -t cat
+    """
+    written = compare_files(open_model(model, framework, allow_code), **asked)
+    if json_:
+        click.echo(json.dumps(written, indent=2, ensure_ascii=False))
+    for told in written:
+        if not json_:
+            click.echo(told["json"])
+            emit(told, False, lambda told=told: measures_table(told))  # type: ignore[misc]
+        for method, why in told["failed"].items():
+            click.echo(
+                f"xaikit: {method} of {Path(told['json']).name.removesuffix('.comparison.json')}: {why}", err=True
+            )
+    return SOME_FAILED if any(told["failed"] for told in written) else 0
+
+
+def compare_files(
+    model: Any,
+    inputs: tuple[str, ...],
+    methods: str,
+    target: str | None,
+    parameters: tuple[str, ...],
+    output: Path,
+    score: str | None,
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Compare the methods on every input, write the results, and describe them."""
+    from xaikit.cli._explain import keep
+    from xaikit.cli._report import parsed
+    from xaikit.data.files import read_samples
+    from xaikit.quality import compare as compared
+    from xaikit.report import distinct, stem
+
+    names = [m.strip() for m in methods.split(",") if m.strip()]
+    given = parsed(parameters, names)
+    asked = [(name, given.get(name, {})) for name in names]
+    samples = [(stem(name), read_samples(name, model.inputs)) for name in inputs]
+    written = []
+    for name, (_, sample) in zip(distinct([s for s, _ in samples]), samples, strict=True):
+        found = compared(model, sample, asked, target, score=score, seed=seed)
+        written.append({**keep(found, output / f"{name}.comparison"), **described(found)})
+    return written
+
+
+def described(found: Any) -> dict[str, Any]:
+    """Give the measures of a comparison as JSON types, the mean over samples."""
+    rows = []
+    for name in found.methods:
+        e, f = found[name], found.faithfulness[name]
+        one = e if hasattr(e, "status") else next(iter(e.values()))
+        rows.append(
+            {
+                "method": name,
+                "status": str(one.status),
+                "reasons": list(one.status.reasons),
+                "deletion": float(f.deletion.mean()),
+                "insertion": float(f.insertion.mean()),
+                "random": float(f.random_deletion.mean()),
+                "advantage": _number(float(np.mean(f.advantage))),
+                "better_than_random": int(f.better.sum()),
+                "samples": len(f),
+                "model_calls": one.origin.model_calls,
+                "seconds": round(one.origin.seconds, 3),
+            }
+        )
+    agreement = [[_number(float(v)) for v in row] for row in found.agreement]
+    return {
+        "target": list(one.target_labels),
+        "score": found.origin.score,
+        "methods": rows,
+        "agreement": agreement,
+        "failed": dict(found.failed),
+    }
+
+
+def _number(value: float) -> float | None:
+    """JSON has no NaN."""
+    return value if np.isfinite(value) else None
+
+
+def measures_table(told: Mapping[str, Any]) -> Any:
+    """Lay the measures out: a row per method, its agreement with every other at the right."""
+    from rich.table import Table
+
+    table = Table(title=f"{', '.join(told['target'])}: the {told['score']} while parts are hidden or shown")
+    for column in ("", "Method", "Status", "Deletion", "Insertion", "Random", "Beyond random", "Calls"):
+        table.add_column(column, justify="left" if column in ("Method", "Status") else "right")
+    for k in range(len(told["methods"])):
+        table.add_column(f"≈ {k + 1}", justify="right")
+    for k, (row, agreed) in enumerate(zip(told["methods"], told["agreement"], strict=True)):
+        measures = [f"{row[key]:.3g}" for key in ("deletion", "insertion", "random")]
+        measures.append("–" if row["advantage"] is None else f"{row['advantage']:.1f} sd")
+        pairs = ["–" if v is None else f"{v:.2f}" for v in agreed]
+        table.add_row(f"{k + 1}", row["method"], row["status"], *measures, f"{row['model_calls']:,}", *pairs)
+    return table
