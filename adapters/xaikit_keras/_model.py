@@ -22,7 +22,7 @@ from xaikit_keras._private import functional, intercepted, is_built, operations,
 from xaikit_keras._reading import Final, Reading, Recorder, read
 from xaikit_keras._tensors import Declared, built_inputs, call_net, declared_inputs, prepared
 from xaikit_keras._traced import Key, Traced, as_arrays, as_tensors, made_rows, power_above, shapes_of
-from xaikit_keras._weights import clone, fingerprint, kernel_of, marks, named_weights
+from xaikit_keras._weights import Marks, clone, fingerprint, kernel_of, named_weights
 
 
 class KerasModel(Network):
@@ -42,6 +42,7 @@ class KerasModel(Network):
         self.traced = Traced()
         self._reading: Reading | None = None
         self._seen: Tensors | None = None
+        self._marks = Marks()
         self._fingerprint: tuple[tuple[bytes, ...], str] | None = None
         self._untreated: dict[tuple[str, str], dict[str, str]] = {}
         self._rows_free = False
@@ -406,7 +407,7 @@ class KerasModel(Network):
         """SHA-256 over names, shapes, types and bytes of all weights; numbers that Keras gave do not count."""
         if not self.net.weights:
             self._read()
-        now = marks(self.net)
+        now = self._marks(self.net)
         if self._fingerprint is None or self._fingerprint[0] != now:
             self._fingerprint = (now, fingerprint(self.net, self._replaced))
         return self._fingerprint[1]

@@ -73,7 +73,7 @@ def test_default_windows():
         (9, None, "larger than the height of 8"),
         (3, 4, "stride 4"),
         (0, None, "at least 1"),
-        ((2, 2, 3), None, "tuple of 2"),
+        ((2, 2, 3, 1), None, "tuple of 2"),
         (2.5, 1, "number of steps"),
     ],
 )
