@@ -30,6 +30,7 @@ PUBLIC = [
     "anomaly",
     "app",
     "compare",
+    "concepts",
     "curves",
     "explain",
     "faithfulness",

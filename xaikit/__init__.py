@@ -40,7 +40,7 @@ from xaikit.wrapping import load_model, wrap
 
 if TYPE_CHECKING:
     from xaikit import anomaly
-    from xaikit.insight import activations, filters, top_patches
+    from xaikit.insight import activations, concepts, filters, top_patches
     from xaikit.quality import compare, faithfulness, summary
     from xaikit.training_curves import curves
 
@@ -69,6 +69,7 @@ __all__ = [
     "anomaly",
     "app",
     "compare",
+    "concepts",
     "curves",
     "explain",
     "faithfulness",
@@ -87,6 +88,7 @@ __all__ = [
 LATER = {
     "activations": "xaikit.insight",
     "compare": "xaikit.quality",
+    "concepts": "xaikit.insight",
     "curves": "xaikit.training_curves",
     "faithfulness": "xaikit.quality",
     "filters": "xaikit.insight",

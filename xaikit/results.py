@@ -946,7 +946,7 @@ class Concepts:
     For every concept `scores` (concept,) is the share of the samples whose score rises when the layer moves towards it,
     the mean over the runs: each tells the concept from another set of random samples. `runs` (concept, run) are the
     single shares, `accuracies` (concept, run) how well the two sets were told apart where the separating plane was not
-    fitted. `random_runs` (run,) are the shares for random sets in the place of a concept, `random_accuracies` (run,)
+    fitted. `random_runs` (random run,) are the shares for random sets in the place of a concept, `random_accuracies`
     theirs. `p_values` (concept,) are of the two-sided t-test that both have one mean, multiplied by the number of
     concepts (Bonferroni). `sensitivities` (concept, sample) is the mean over the runs of d score along the unit vector,
     `vectors` (concept, *layer) the mean of those unit vectors.

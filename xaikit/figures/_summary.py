@@ -188,7 +188,7 @@ def _concepts(result: Concepts, *, shared: bool = False) -> Figure:
         unit="share of samples",
         ends=("", ""),
         signed=False,
-        title=f"{result.target_labels[0]} in {result.layer}",
+        title=f"{result.target_labels[0]} in layer {result.layer}",
         subtitle="share of samples whose score rises towards the concept ± one standard deviation of the runs",
         facts=tuple(_fact(result, k) for k in range(len(result))),
         badge=Badge(str(result.status), "; ".join(result.status.reasons) or "the concepts are told apart"),
@@ -209,4 +209,4 @@ def _concepts(result: Concepts, *, shared: bool = False) -> Figure:
 def _fact(result: Concepts, k: int) -> str:
     p = result.p_values[k]
     said = "p < 0.001" if p < 0.001 else f"p = {number(float(p), 2)}"
-    return f"{result.concepts[k]}: {said}, told from random samples in {percent(float(result.accuracies[k].mean()))}"
+    return f"{result.concepts[k]}: {said}, classifier right in {percent(float(result.accuracies[k].mean()))}"

@@ -1,7 +1,8 @@
-"""Inside a network: the filters of its layers, what they give for samples, and what excites them most."""
+"""Inside a network: its filters, what its layers give, what excites them most, and the concepts that they know."""
 
 from xaikit.insight._activations import activations
+from xaikit.insight._concepts import concepts
 from xaikit.insight._filters import filters
 from xaikit.insight._patches import top_patches
 
-__all__ = ["activations", "filters", "top_patches"]
+__all__ = ["activations", "concepts", "filters", "top_patches"]
