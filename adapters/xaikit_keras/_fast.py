@@ -57,13 +57,13 @@ def folded(model: KerasModel) -> Accelerated:
             f"{model.name} has no batch norm right behind a convolution, and its graph is channels last already: "
             "nothing to gain; use accelerate='onnxruntime' or 'none'"
         )
-    traced, forms = _traced(model)
+    traced, names, forms = _traced(model)
     constant = frozen(traced)
 
     def run(parts: list[Array]) -> Sequence[Array]:
         return [t.numpy() for t in constant(*map(tf.convert_to_tensor, parts))]
 
-    return _copy(model, "folded", forms, run)
+    return _copy(model, "folded", names, forms, run)
 
 
 def compiled(model: KerasModel) -> Accelerated:
@@ -81,8 +81,8 @@ def in_onnxruntime(model: KerasModel) -> Accelerated:
     _require(model)
     if model.device != "cpu":
         raise NotSupported(f"{model.name} is on {model.device}, and ONNX Runtime is used on the CPU alone")
-    traced, forms = _traced(model)
-    inputs, outputs = [t.name for t in traced.inputs if t.dtype != tf.resource], [t.name for t in traced.outputs]
+    traced, names, forms = _traced(model)
+    inputs, outputs = [t.name for t in traced.inputs[: len(names)]], [t.name for t in traced.outputs]
     try:
         with _quietly():
             written = written_as_onnx(traced, inputs, outputs)
@@ -94,9 +94,9 @@ def in_onnxruntime(model: KerasModel) -> Accelerated:
 
     def run(parts: list[Array]) -> Sequence[Array]:
         given = zip(inputs, parts, strict=True)
-        return ready.run(outputs, {n: np.ascontiguousarray(a) for n, a in given if n in wanted})  # type: ignore[no-any-return]
+        return ready.run(outputs, {n: np.ascontiguousarray(a) for n, a in given if n in wanted})
 
-    return _copy(model, "onnxruntime", forms, run)
+    return _copy(model, "onnxruntime", names, forms, run)
 
 
 def _require(model: KerasModel) -> None:
@@ -114,15 +114,19 @@ def _require(model: KerasModel) -> None:
         )
 
 
-def _traced(model: KerasModel) -> tuple[Any, list[Form]]:
-    """Trace all forms of all outputs at once; give the traced function of the inputs in order, and what it gives."""
+def _traced(model: KerasModel) -> tuple[Any, list[str], list[Form]]:
+    """Trace all forms of all outputs at once; give the traced function, its inputs by name, and what it gives."""
     sample = prepared(model._sample(), model._declared)
     names, forms = [n for n, _ in leaves(sample)], list[Form]()
-    made = Pass(model.net, model.name, model._read(), model._fixed_rows, {}, model._values)
+    values = [(variable, np.array(value)) for variable, value in model._values]
     finals, changed = model._finals("probability"), model._form("logit") == "logit"
 
     def function(*parts: Any) -> list[Any]:
         x = dict(zip(names, parts, strict=True)) if isinstance(sample, Mapping) else parts[0]
+        own = [
+            (variable, tf.constant(value)) for variable, value in values
+        ]  # of this graph, not handed in from outside
+        made = Pass(model.net, model.name, model._read(), model._fixed_rows, {}, own)
         outputs = _by_name(made.compute(Task(), x, [], None)[0])
         found: dict[Form, Any] = {("output", n): t for n, t in outputs.items()}
         if changed:
@@ -135,7 +139,7 @@ def _traced(model: KerasModel) -> tuple[Any, list[Form]]:
         return [tf.identity(t) for t in found.values()]
 
     specs = [tf.TensorSpec((model._fixed_rows, *a.shape[1:]), a.dtype) for _, a in leaves(sample)]
-    return tf.function(function, autograph=False).get_concrete_function(*specs), forms
+    return tf.function(function, autograph=False).get_concrete_function(*specs), names, forms
 
 
 def _logits(made: Pass, x: Any, outputs: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -147,16 +151,16 @@ def _logits(made: Pass, x: Any, outputs: Mapping[str, Any]) -> Mapping[str, Any]
         return _by_name(made.compute(Task(score="logit"), x, [], None)[0])
 
 
-def _copy(model: KerasModel, kind: str, forms: Sequence[Form], run: Many) -> Accelerated:
+def _copy(model: KerasModel, kind: str, names: Sequence[str], forms: Sequence[Form], run: Many) -> Accelerated:
     declared, fixed = model._declared, model._fixed_rows
 
     def compute(x: Tensors, score: ScoreKind) -> Tensors:
         count = length(x)
-        given = made_rows(prepared(x, declared), fixed or count)
-        values = dict(zip(forms, run([a for _, a in leaves(given)]), strict=True))
-        names = [n for form, n in forms if form == "output"]
-        chosen = {n: values.get((score, n), values["output", n])[:count] for n in names}
-        return chosen[""] if names == [""] else chosen
+        given = dict(leaves(made_rows(prepared(x, declared), fixed or count)))
+        values = dict(zip(forms, run([given[n] for n in names]), strict=True))
+        outputs = [n for form, n in forms if form == "output"]
+        chosen = {n: values.get((score, n), values["output", n])[:count] for n in outputs}
+        return chosen[""] if outputs == [""] else chosen
 
     return Accelerated(model, kind, compute).checked(model)
 

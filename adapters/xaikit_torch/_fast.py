@@ -9,7 +9,7 @@ import io
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -114,14 +114,14 @@ def in_channels_last(model: TorchModel) -> Accelerated:
     return _by_network(model, "channels-last", model.twin(net))
 
 
-def _reads_rows(convolutions: list[nn.Module]) -> bool:
+def _reads_rows(convolutions: Sequence[nn.Module]) -> bool:
     """Say whether some convolution works with channels first; sizes of one can leave that open in each of them."""
     weights = [p for m in convolutions for p in m.parameters() if p.ndim in FORMATS]
     last = [p.is_contiguous(memory_format=FORMATS[p.ndim]) for p in weights]
     return not all(last) or (bool(last) and all(p.is_contiguous() for p in weights))
 
 
-def _reformat(convolutions: list[nn.Module], into: torch.memory_format | None = None) -> None:
+def _reformat(convolutions: Sequence[nn.Module], into: torch.memory_format | None = None) -> None:
     for parameter in (p for m in convolutions for p in m.parameters() if p.ndim in FORMATS):
         parameter.data = parameter.data.contiguous(memory_format=into or FORMATS[parameter.ndim])
 
@@ -158,8 +158,9 @@ def fold(net: nn.Module, inputs: int = 1) -> int:
     places = Counter(id(m) for _, m in net.named_modules(remove_duplicate=False))
     pairs = [(c, n) for c, n in _pairs(net, "", inputs) if _foldable(net, c, n, places)]
     for convolution, norm in pairs:
-        conv = net.get_submodule(convolution)
-        fused = fuse_conv_bn_eval(conv, net.get_submodule(norm), isinstance(conv, nn.modules.conv._ConvTransposeNd))
+        conv: Any = net.get_submodule(convolution)
+        bn: Any = net.get_submodule(norm)
+        fused = fuse_conv_bn_eval(conv, bn, "Transpose" in type(conv).__name__)
         _put(net, convolution, fused.requires_grad_(False))
         _put(net, norm, nn.Identity())
     return len(pairs)
@@ -202,7 +203,7 @@ class _Tracer(fx.Tracer):
         super().__init__()
         self.inputs = inputs
 
-    def iter(self, obj: fx.Proxy) -> Iterator[fx.Proxy]:
+    def iter(self, obj: Any) -> Iterator[Any]:
         """Give what stands for each of the inputs."""
         if self.inputs and obj.node.op == "placeholder" and str(obj.node.target).startswith("*"):
             return iter([obj[i] for i in range(self.inputs)])
@@ -233,7 +234,10 @@ def compiled(model: TorchModel) -> Accelerated:
     """Give a copy compiled for any number of rows. A logit behind a final softmax is computed without compilation."""
     net = _copied(model)
     fold(net, len(_input_names(model)))
-    twin, call = model.twin(net), torch.compile(net, dynamic=True)
+    twin = model.twin(net)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the compiler uses parts of torch that torch deprecates
+        call = torch.compile(net, dynamic=True)
 
     def run(tensors: Mapping[str, torch.Tensor], watch: Watch) -> Any:
         if watch.names:
@@ -284,7 +288,7 @@ class Several(nn.Module):
         super().__init__()
         self.net, self.twin = twin._called, twin
         self.named: list[str] = []
-        self.reshaped = False
+        self.reshaped = self.traced = False
 
     def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Run the network on its inputs in their order."""
@@ -293,7 +297,7 @@ class Several(nn.Module):
         watch = Entering(skip=set(ends.values()))
         outputs = named_outputs(self.twin._call(given, watch))
         logits = {n: watch.kept[end] for n, end in ends.items()}
-        if not torch.jit.is_tracing():  # where sizes would be tensors
+        if not self.traced:  # a trace makes tensors of sizes
             self.reshaped = any(t.shape != outputs[n].shape for n, t in logits.items())
         if self.reshaped:
             whole = named_outputs(self.twin._call(given, Watch(skip=set(ends.values()))))
@@ -320,6 +324,7 @@ def _written(model: TorchModel, several: Several) -> bytes:
     """Write a network as ONNX, for any number of samples."""
     blank = model._inwards(rows(model._blank(), np.zeros(EXAMPLES, int)))
     tensors, file = several.twin._tensors(blank), io.BytesIO()
+    target: Any = file  # the exporter takes a file, though its types know a path alone
     with (
         torch.inference_mode(False),
         torch.no_grad(),
@@ -330,6 +335,7 @@ def _written(model: TorchModel, several: Several) -> bytes:
         warnings.simplefilter("ignore")  # advice to use another exporter, and on sizes, which the check covers
         with Deciding():
             several(*tensors.values())
+        several.traced = True
         axes = {f"in/{n}": {model._sample_axis(n): "rows"} for n in tensors}
         places = {f"out/{n}": o.own.index("sample") for n, o in model._traced.outputs.items() if "sample" in o.own}
         axes |= {n: {places.get(n.replace("logit/", "out/"), 0): "rows"} for n in several.named}
@@ -337,7 +343,7 @@ def _written(model: TorchModel, several: Several) -> bytes:
             torch.onnx.export(
                 several,
                 tuple(tensors.values()),
-                file,
+                target,
                 input_names=[f"in/{n}" for n in tensors],
                 output_names=several.named,
                 dynamic_axes=axes,
