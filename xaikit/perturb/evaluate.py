@@ -1,5 +1,6 @@
 """Evaluation: what the model says of coalitions, in streamed batches, with memory, budget and progress."""
 
+import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from xaikit.perturb.budget import growing, unbounded
 from xaikit.perturb.copies import answering, choice
 from xaikit.perturb.maskers import Fill, Masker
 from xaikit.perturb.memory import MEMORY, packed, serial
+from xaikit.perturb.pace import Pace
 from xaikit.perturb.question import Question
 
 BUFFER_BYTES = 2**25
@@ -203,6 +205,7 @@ class _Stream:
         self.task, self.total, self.due, self.done = task, total, due, 0
         row = sum(a[0].nbytes for _, a in leaves(task.x))
         self.size = max(1, min(task.model.batch_size, BUFFER_BYTES // max(1, row)))
+        self.pace = Pace(unbounded(task.model), "none", self.size, due)
         self.buffer: dict[str, Array] = {n: np.empty((self.size, *a.shape[1:]), a.dtype) for n, a in leaves(task.x)}
         self.filled = 0
         self.owners: list[tuple[_Request, Array]] = []
@@ -232,12 +235,12 @@ class _Stream:
         local = np.repeat(np.arange(len(coalitions)), count)
         at = 0
         while at < len(local):
-            take = slice(at, min(at + self.size - self.filled, len(local)))
+            take = slice(at, min(at + self.pace.rows - self.filled, len(local)))
             end = self.filled + take.stop - take.start
             fill(shown[local[take]], which[take], {n: b[self.filled : end] for n, b in self.buffer.items()})
             self.owners.append((request, coalitions[local[take]]))
             self.filled, at = end, take.stop
-            if self.filled == self.size:
+            if self.filled == self.pace.rows:
                 self.flush()
 
     def flush(self) -> None:
@@ -246,7 +249,9 @@ class _Stream:
             self.task.check_time()
             x = self._batch()
             index = np.repeat([r.evaluator.sample for r, _ in self.owners], [len(c) for _, c in self.owners])
-            scores, output = self.task.scores, self._answering(x).run(x).output
+            asked, start = self._answering(x), time.perf_counter()
+            scores, output = self.task.scores, asked.run(x).output
+            self.pace.took(self.filled, time.perf_counter() - start)
             alone = index[0] == index[-1]
             values = scores[index[0]].value(output, x) if alone else scores.value(output, x, index)
             ends = np.cumsum([len(c) for _, c in self.owners])[:-1]
@@ -260,6 +265,7 @@ class _Stream:
         if kind != self.kind:
             self.flush()
             self.kind, self.asked = kind, None
+            self.pace = Pace(unbounded(self.task.model), kind, self.size, self.due)
 
     def _answering(self, x: Tensors) -> Question:
         """Give the task that asks the copy, or the model where there is none; it is prepared on the first batch."""

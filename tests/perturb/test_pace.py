@@ -1,0 +1,73 @@
+"""Pace: half the batch is tried in a long run, and the faster size stays."""
+
+import time
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from tests.perturb.questions import question
+from xaikit.inputs import Array
+from xaikit.model import CallableModel
+from xaikit.perturb.evaluate import ask
+from xaikit.perturb.maskers import maskers
+from xaikit.perturb.memory import MEMORY
+from xaikit.perturb.pace import LONG, TRIALS, Pace
+from xaikit.perturb.segments import cut
+
+
+def paced(
+    size: int, due: int, per_row: dict[int, float], model: object = None, kind: str = "none"
+) -> tuple[list, Pace]:
+    """Run through a pace where a row takes so long in batches of a size."""
+    pace = Pace(model or CallableModel(lambda x: x), kind, size, due)
+    sizes = []
+    while sum(sizes) < due:
+        sizes.append(pace.rows)
+        pace.took(sizes[-1], per_row[sizes[-1]] * sizes[-1])
+    return sizes, pace
+
+
+@pytest.mark.parametrize(("half", "kept"), [(0.5, 32), (0.95, 64), (1.5, 64)])
+def test_the_faster_size_stays_unless_the_gain_is_small(half, kept):
+    sizes, pace = paced(64, 64 * 100, {64: 1.0, 32: half})
+    assert sizes[: 2 * TRIALS] == [64, 32] * TRIALS
+    assert set(sizes[2 * TRIALS :]) == {kept}
+    assert pace.rows == kept
+
+
+def test_a_short_run_tries_nothing():
+    assert set(paced(64, 64 * (LONG - 1), {64: 1.0})[0]) == {64}
+    assert set(paced(1, 100, {1: 1.0})[0]) == {1}
+
+
+def test_what_was_found_is_kept_for_the_model_and_the_kind():
+    model = CallableModel(lambda x: x)
+    paced(64, 64 * LONG, {64: 1.0, 32: 0.5}, model)
+    assert set(paced(64, 64, {32: 1.0}, model)[0]) == {32}
+    assert paced(64, 64 * LONG, {64: 1.0, 32: 2.0}, model, "onnxruntime")[1].rows == 64
+
+
+def test_a_time_that_is_no_trial_changes_nothing():
+    pace = Pace(CallableModel(lambda x: x), "none", 64, 6400)
+    pace.took(10, 1e-9)
+    assert pace.rows == 64
+
+
+def test_a_long_evaluation_goes_at_the_better_pace_and_gives_the_same(monkeypatch):
+    monkeypatch.setattr(CallableModel, "batch_size", 8)
+    batches = []
+
+    def cramped(x):
+        batches.append(len(x))
+        time.sleep(0.004 if len(x) > 4 else 0.0001)
+        return np.tanh(x.sum(1, keepdims=True))
+
+    masks = np.unique(np.random.default_rng(0).random((600, 12)) < 0.5, axis=0)
+    task = question(np.random.default_rng(1).normal(size=(1, 12)), Array(12), cramped)
+    batches.clear()
+    MEMORY.clear()
+    found = ask(task, maskers(task, cut(task)), [masks])[0].values
+    assert batches[:6] == [8, 4] * 3
+    assert set(batches[6:-1]) == {4}
+    assert_allclose(found, np.tanh((masks * task.x[0]).sum(1)), rtol=1e-5, atol=1e-6)
