@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import xaikit as xk
 import xaikit_keras
 from tests.keras.nets import L, filled, sentences, text
+from xaikit.arrays import agreement
 from xaikit.errors import NotSupported
 
 RECURRENT = {
@@ -235,3 +237,109 @@ def test_an_lstm_is_traced_at_once():
         model.run(ids[:count])
         model.pull(ids[:count], np.ones((count, 1), "float32"), wrt="embedding")
     assert model.traced.made == 2
+
+
+# --- attributions over steps and tokens -------------------------------------------------------------------------------
+
+GRADIENT = ("saliency", "gradient-x-input", "integrated-gradients")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recurrent", [lambda: L.LSTM(4), lambda: L.Bidirectional(L.GRU(4)), lambda: L.SimpleRNN(4)])
+def test_tokens_are_explained_at_their_embeddings(recurrent):
+    """The mask is that of the sample all along the way, which starts at a sentence of pads."""
+    spec = xk.Text(7, pad_side="right")
+    model = xk.wrap(text(recurrent()), inputs=spec, outputs=xk.Classes(["bad", "good"]))
+    e = xk.explain(model, sentences(), "integrated-gradients", target="good")
+    assert e.axes == ("sample", "token")
+    assert (e.quality["completeness_gap_relative"] < 1e-3).all()
+    for method in GRADIENT:
+        batch = xk.explain(model, sentences(), method, target="good").values
+        np.testing.assert_array_equal(batch != 0, sentences() != 0)
+        alone = [xk.explain(model, ids, method, target="good").values for ids in sentences()]
+        assert agreement(batch, np.concatenate(alone)).max() <= 1e-5
+
+
+def test_the_embeddings_gradient_is_the_tapes():
+    net = text()
+    model = xk.wrap(net, inputs=xk.Text(7, pad_side="right"), outputs=xk.Classes(["bad", "good"]))
+    table = net.get_layer("embedding").get_weights()[0]
+    ids = sentences()[:1]  # without pads, so that a mask makes no difference
+    value = tf.Variable(table[ids])
+    with tf.GradientTape() as tape:
+        p = net.get_layer("head")(net.get_layer("lstm")(value))
+        logit = tf.math.log(p / (1 - p))
+    gradient = tape.gradient(logit, value).numpy()
+    e = {m: xk.explain(model, ids, m, target="good").values for m in GRADIENT}
+    np.testing.assert_allclose(e["saliency"], np.linalg.norm(gradient, axis=-1), rtol=1e-4)
+    np.testing.assert_allclose(e["gradient-x-input"], (gradient * table[ids]).sum(-1), rtol=1e-4, atol=1e-7)
+
+
+def test_ids_of_a_float_type_are_explained_at_their_embeddings_too():
+    net = filled(keras.Sequential([L.Input((4,)), L.Embedding(9, 3, name="embedding"), L.Flatten(), L.Dense(1)]))
+    model = xk.wrap(net, inputs=xk.Array((4,)), outputs=xk.Values(["y"]))
+    e = xk.explain(model, np.array([1, 2, 3, 8]), "integrated-gradients", baseline="zero", steps=3)
+    assert e.values.shape == (1, 4)
+    assert e.origin.notes["embedding"] == ["embedding"]
+    bias = float(net.layers[-1].get_weights()[1][0])
+    np.testing.assert_allclose(e.values.sum(), float(e.prediction[0, 0]) - bias, rtol=1e-4)
+
+
+def test_a_text_and_a_row_in_one_network():
+    words, row = L.Input((5,), dtype="int32", name="words"), L.Input((3,), name="row")
+    read = L.LSTM(4)(L.Embedding(20, 5, mask_zero=True, name="embedding")(words))
+    net = filled(keras.Model([words, row], L.Dense(1)(L.Concatenate()([read, L.Dense(4, "tanh")(row)]))))
+    model = xk.wrap(net, inputs={"words": xk.Text(5), "row": xk.Array((3,))}, outputs=xk.Values(["y"]))
+    x = {"words": np.array([[0, 0, 3, 4, 5], [1, 2, 3, 4, 5]]), "row": np.ones((2, 3), "float32")}
+    e = xk.explain(model, x, "integrated-gradients")
+    assert e["words"].values.shape == (2, 5)
+    assert e["row"].values.shape == (2, 3)
+    assert (e["row"].quality["completeness_gap_relative"] < 1e-3).all()
+    np.testing.assert_array_equal(e["words"].values[0, :2], 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [*GRADIENT, "lime", "occlusion", "exact-shapley"])
+def test_masked_steps_of_a_series_are_no_part(method):
+    net = filled(keras.Sequential([L.Input((6, 2)), L.Masking(name="mask"), L.GRU(3), L.Dense(1)]))
+    x = np.random.default_rng(0).normal(size=(2, 6, 2)).astype("float32")
+    x[1, 4:] = 0
+    model = xk.wrap(net, inputs=xk.Series(6, 2, pad=0.0), outputs=xk.Values(["y"]))
+    e = xk.explain(model, x, method, **({"samples": 40} if method == "lime" else {}))
+    np.testing.assert_array_equal(e.values[1, 4:], 0)
+    assert np.all(e.values[0] != 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [*GRADIENT, "lime"])
+def test_a_stateful_network_is_explained_from_zero_and_keeps_its_state(method):
+    """The size of a batch is fixed at two, so one sample is filled up."""
+    net = filled(keras.Sequential([L.Input(batch_shape=(2, 5, 3)), L.LSTM(4, stateful=True, name="lstm"), L.Dense(1)]))
+    x = np.random.default_rng(0).normal(size=(3, 5, 3)).astype("float32")
+    net(x[:2])
+    states = [s.numpy() for s in net.get_layer("lstm").states]
+    model = xk.wrap(net, inputs=xk.Series(5, 3), outputs=xk.Values(["y"]))
+    how = {"samples": 30} if method == "lime" else {}
+    batch = xk.explain(model, x, method, **how).values
+    alone = np.concatenate([xk.explain(model, row, method, **how).values for row in x])
+    assert agreement(batch, alone).max() <= 1e-5
+    for before, after in zip(states, net.get_layer("lstm").states, strict=True):
+        np.testing.assert_array_equal(before, after)
+    assert np.any(states[0])
+
+
+def test_a_stateful_network_keeps_its_state_when_it_raises():
+    net = keras.Sequential([L.Input(batch_shape=(2, 5, 3)), L.LSTM(4, stateful=True, name="lstm"), L.Dense(1)])
+    net(np.ones((2, 5, 3), "float32"))
+    states = [s.numpy() for s in net.get_layer("lstm").states]
+    model = xaikit_keras.wrap(net)
+    with pytest.raises(xk.XaikitError):
+        model.pull(np.ones((2, 5, 3), "float32"), np.full((2, 1), np.nan, "float32"), wrt="no such layer")
+
+    def seed(value):
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        model.pull(np.ones((2, 5, 3), "float32"), seed)
+    for before, after in zip(states, net.get_layer("lstm").states, strict=True):
+        np.testing.assert_array_equal(before, after)
