@@ -169,8 +169,14 @@ def test_layers_are_listed_in_call_order(run, model):
 def test_the_doctor_says_who_can_serve(run, model, tmp_path):
     told = json.loads(run("doctor", model, "--json")[1])
     assert (told["framework"], told["parameters"], told["outputs"]["form"]) == ("keras", 402, "softmax")
-    assert all(m["serves"] for m in told["methods"])
-    assert "grad-cam" in run("doctor", model)[1]
+    found = {m["name"]: m for m in told["methods"]}
+    assert list(found) == list(xk.methods)
+    assert found["deep-lift"]["serves"]
+    assert found["saliency"]["layers"] == [json.loads(run("layers", model, "--json")[1])[-1]["name"]]
+    assert "explains the logit before the softmax" in found["saliency"]["remark"]
+    shown = run("doctor", model)[1]
+    assert all(name in shown for name in found)
+    assert "These methods can explain it:" in shown
 
 
 def test_the_doctor_refuses_for_a_reason(run, tmp_path):

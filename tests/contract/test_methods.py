@@ -25,6 +25,9 @@ EXACT = {
     "permutation-shap",
     "partition-shap",
     "gradient-shap",
+    "deep-lift",
+    "deep-shap",
+    "lrp",
 }
 """Methods that give weight · (input - baseline) for a linear score."""
 COMPLETE = {
@@ -34,6 +37,8 @@ COMPLETE = {
     "permutation-shap",
     "partition-shap",
     "gradient-shap",
+    "deep-lift",
+    "deep-shap",
 }
 STOCHASTIC = [m for m in METHODS if methods[m].stochastic]
 FEW: dict[str, dict[str, Any]] = {

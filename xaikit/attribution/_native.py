@@ -66,6 +66,7 @@ def native(task: Task, name: str, x: Tensors, index: Array, **how: Any) -> Tenso
     for _, a in leaves(x):
         if np.issubdtype(a.dtype, np.integer):
             raise NotSupported(f"{name} follows numbers, and {task.model.name} takes integers; use {ALTERNATIVES}")
+    require_rules(task.model, name)  # by now the layers are known, also of a network that says nothing of its input
     task._count(x)
     start = how.get("baseline")
     if task.scores.linear:
