@@ -171,29 +171,36 @@ class Owen:
         self.reached = 0.0
         self._open: list[tuple[float, int, _Question]] = []
         self._asked: list[_Question] = []
+        self._masks = np.zeros((0, 2, len(varying)), bool)
         self._count = 0
-        self._add(_Question(0, np.zeros(len(varying), bool), float(ends[1]), float(ends[0]), 1.0))
+        self._add(0, np.zeros(len(varying), bool), float(ends[1]), float(ends[0]), 1.0)
 
     def ask(self, most: int) -> Array:
         """Give up to `most` coalitions, two for each question: its context with the left, and with the right child."""
-        # A quarter of what is open at a time: few enough that what is at stake decides, and soon enough for a batch.
-        count = min(most // 2, -(-len(self._open) // 4))
+        # Few enough at a time that what is at stake decides, and soon enough for a full batch.
+        share = 4 if len(self._open) < 16 else 2
+        count = min(most // 2, -(-len(self._open) // share))
         self._asked = [heappop(self._open)[2] for _ in range(count)]
-        masks = [self._shown(q, child) for q in self._asked for child in self._children[q.node]]
-        return np.array(masks, bool).reshape(-1, len(self.varying))
+        self._masks = np.array([q.context for q in self._asked], bool).reshape(count, 1, len(self.varying)).repeat(2, 1)
+        for q, both in zip(self._asked, self._masks, strict=True):
+            for child, mask in zip(self._children[q.node], both, strict=True):
+                mask[self.tree.parts(child)] = True
+        return self._masks.reshape(2 * count, len(self.varying))
 
     def learn(self, scores: Array, known: Array) -> None:
         """Take the scores of the coalitions asked for; a question whose two answers are not known stays open."""
-        answered = np.asarray(known.reshape(-1, 2).all(1)).tolist()
-        for q, (left, right), both in zip(self._asked, scores.reshape(-1, 2).tolist(), answered, strict=True):
-            if not both:
-                self._add(q)
+        answers = zip(scores.reshape(-1, 2).tolist(), known.reshape(-1, 2).tolist(), strict=True)
+        for q, (with_left, with_right), ((left, right), answered) in zip(
+            self._asked, self._masks, answers, strict=True
+        ):
+            if not all(answered):
+                self._add(*q)
                 continue
             (a, b), half = self._children[q.node], q.weight / 2
-            self._add(_Question(a, q.context, q.without, left, half))
-            self._add(_Question(b, q.context, q.without, right, half))
-            self._add(_Question(a, self._shown(q, b), right, q.with_, half))
-            self._add(_Question(b, self._shown(q, a), left, q.with_, half))
+            self._add(a, q.context, q.without, left, half)
+            self._add(b, q.context, q.without, right, half)
+            self._add(a, with_right, right, q.with_, half)
+            self._add(b, with_left, left, q.with_, half)
         self._asked = []
 
     def values(self) -> Array:
@@ -219,23 +226,18 @@ class Owen:
         waiting = sum(abs(q.stake) for _, _, q in self._open)
         return self.reached / (self.reached + waiting) if waiting else 1.0
 
-    def _shown(self, q: "_Question", child: int) -> Array:
-        shown = q.context.copy()
-        shown[self.tree.parts(child)] = True
-        return shown
-
-    def _add(self, q: "_Question") -> None:
+    def _add(self, node: int, context: Array, without: float, with_: float, weight: float) -> None:
         """Open a question at the first node below that has several parts to split; a single part takes its credit."""
-        node, size = q.node, self._sizes[q.node]
+        size, stake = self._sizes[node], (with_ - without) * weight
         while size > 1 and size in (sizes := [self._sizes[child] for child in self._children[node]]):
             node = self._children[node][sizes.index(size)]
         if size > 1:
-            at_stake = 0.0 if isnan(q.stake) else abs(q.stake)
-            heappush(self._open, (-at_stake, self._count, q._replace(node=node)))
             self._count += 1
+            at_stake = 0.0 if isnan(stake) else abs(stake)
+            heappush(self._open, (-at_stake, self._count, _Question(node, context, without, with_, weight)))
         elif size == 1:
-            self.credit[node] += q.stake
-            self.reached += abs(q.stake)
+            self.credit[node] += stake
+            self.reached += abs(stake)
 
 
 class _Question(NamedTuple):

@@ -171,7 +171,7 @@ def shapley_regression(masks: Array, scores: Array, weights: Array, drawn: Array
 MOST_PAIRS = 2000
 """So many pairs are solved with their covariance; of more, whose matrix would take long, the plain regression is near
 enough."""
-REFINED_PAIRS = 500
+REFINED_PAIRS = 200
 """So many are solved twice, where it is quick and the first values are rough: the second time by the first values."""
 ORDERS = 1.0
 """How far the prior of `shapley_kriging` reaches: the sum of the parts' shares in it."""
