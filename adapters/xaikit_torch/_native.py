@@ -117,7 +117,7 @@ class Applied:
         return self.source.copy_(value) if self.in_place else value
 
 
-IN_PLACE = words("__iadd__ __isub__ __imul__ __itruediv__")
+IN_PLACE = words("__iadd__ __isub__ __imul__ __itruediv__ __setitem__")
 
 
 class Watching(TorchFunctionMode):
@@ -143,23 +143,26 @@ class Watching(TorchFunctionMode):
 
 @dataclass
 class Noted(Rules):
-    """The pass of the baseline: notes what goes into and comes out of every function that will be rescaled."""
+    """The pass of the baseline: notes what goes into and comes out of every function that will be rescaled.
 
+    `copies`: of the values; a network that overwrites some needs it. `overwrites` tells whether it has done so.
+    """
+
+    copies: bool = False
+    overwrites: bool = False
     notes: deque[tuple[str, tuple[torch.Tensor, ...], torch.Tensor]] = field(default_factory=deque)
 
     def treat(self, kind: str, call: Applied) -> Any:
-        if kind in ELEMENTWISE:
-            before = call.source.clone() if call.in_place else call.source
-            return self._noted(kind, (before,), call.own())
-        if kind in FACTORS and len(factors := _factors(call)) == 2:
-            # a copy, since one of them may be what is overwritten
-            return self._noted(kind, tuple(t.clone() for t in factors), call.own())
-        if kind in POOLS:
-            return self._noted(kind, (call.source,), call.own())
-        return None
+        self.overwrites = self.overwrites or call.in_place
+        if kind in ELEMENTWISE or kind in POOLS:
+            return self._noted(kind, [call.source], call)
+        factors = _factors(call) if kind in FACTORS else []
+        return self._noted(kind, factors, call) if len(factors) == 2 else None
 
-    def _noted(self, kind: str, before: tuple[torch.Tensor, ...], after: torch.Tensor) -> torch.Tensor:
-        self.notes.append((kind, before, after.clone()))
+    def _noted(self, kind: str, sources: list[torch.Tensor], call: Applied) -> torch.Tensor:
+        before = tuple(t.clone() if self.copies else t for t in sources)
+        after: torch.Tensor = call.own()
+        self.notes.append((kind, before, after.clone() if self.copies else after))
         return after
 
 
@@ -204,11 +207,14 @@ class Rescale(Rules):
         self.treated[self.place(kind)] = kind
         y = call.plain()
         change = call.source.detach() - before
-        small = change.abs() < self.eps
-        multiplier = (y - after).div_(change)
-        if bool(small.any()):
-            derivative = (y > 0).to(y.dtype) if kind == "relu" else call.derivative()
-            multiplier = torch.where(small, derivative, multiplier)
+        if kind == "relu" and self.eps < 1e-6:  # whose ratio is the derivative however small the change: there is only 0/0 to replace
+            multiplier = (y - after).div_(change)
+            small = multiplier.isnan() if bool(multiplier.sum().isnan()) else None
+        else:
+            small = change.abs() < self.eps
+            multiplier = (y - after).div_(change)
+        if small is not None and bool(small.any()):
+            multiplier[small] = ((y > 0).to(y.dtype) if kind == "relu" else call.derivative())[small]
         return call.returns(_Scaled.apply(call.source, [y], multiplier))
 
     def _product(self, kind: str, call: Applied, factors: list[torch.Tensor]) -> Any:
@@ -477,9 +483,16 @@ def rules_of(
     """Give the rules of a method; for DeepLIFT the network is first run on the baseline."""
     if name == "lrp":
         return Relevance(stopped=stopped, **parameters)
-    noted = Noted()
-    with torch.no_grad(), Watching(noted):
-        if baseline is None:
-            raise NotSupported("DeepLIFT needs a baseline")
-        baseline()
+    if baseline is None:
+        raise NotSupported("deep-lift compares with a baseline: give baseline=")
+    noted = _on_baseline(baseline, copies=False)
+    if noted.overwrites:
+        noted = _on_baseline(baseline, copies=True)
     return Rescale(stopped=stopped, notes=noted.notes, **parameters)
+
+
+def _on_baseline(baseline: Callable[[], Any], copies: bool) -> Noted:
+    noted = Noted(copies=copies)
+    with torch.no_grad(), Watching(noted):
+        baseline()
+    return noted
