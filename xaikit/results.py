@@ -816,8 +816,8 @@ def judge(quality: Mapping[str, Array], values: Array) -> Status:
     r2 = _worst(quality, "surrogate_r2", np.min)
     if r2 is not None and not r2 >= R2_WARN:
         (fails if not r2 >= R2_FAIL else warns).append(f"the surrogate explains R² = {r2:.2f} of the model's changes")
-    advantage = np.asarray(quality.get("advantage", np.zeros(0)))
-    short = advantage < _needed(quality.get("ranked_parts", np.zeros(len(advantage))))
+    advantage, parts = _beside_parts(quality, "advantage", otherwise=0)
+    short = advantage < _needed(parts)
     if short.any():
         fails.append(
             "no better than random maps: hiding and showing parts in its order changes the score "
@@ -826,17 +826,30 @@ def judge(quality: Mapping[str, Array], values: Array) -> Status:
     agreement = _worst(quality, "rank_agreement", _least)
     if agreement is not None and agreement < AGREEMENT_WARN:
         warns.append(f"other seeds give another order: rank agreement {agreement:.2f}")
-    randomised = _worst(quality, "randomised_similarity", _most)
-    if randomised is not None and randomised > RANDOMISED_WARN:
-        warns.append(f"the map hardly depends on the weights: rank correlation {randomised:.2f} with random ones")
+    left, parts = _beside_parts(quality, "randomised_similarity", otherwise=MANY)
+    kept = left > _by_chance(parts)
+    if kept.any():
+        warns.append(f"the map hardly depends on the weights: rank correlation {left[kept].max():.2f} with random ones")
     complete = _worst(quality, "complete", np.min)
     if complete is not None and complete < 1:
         warns.append(f"stopped early: {complete:.0%} of the model calls were made")
     return Status("fail" if fails else "warn" if warns else "ok", (*fails, *warns))
 
 
+def _beside_parts(quality: Mapping[str, Array], key: str, otherwise: int) -> tuple[Array, Array]:
+    """Give numbers of samples, none where they were not measured, and how many parts each sample has."""
+    numbers = np.asarray(quality.get(key, np.zeros(0)))
+    parts = np.asarray(quality.get("ranked_parts", np.full(len(numbers), otherwise)))
+    return numbers, parts[: len(numbers)]
+
+
 def _needed(parts: Array) -> Array:
     return np.where(np.asarray(parts) >= MANY, ADVANTAGE_FAIL_MANY, ADVANTAGE_FAIL)
+
+
+def _by_chance(parts: Array) -> Array:
+    """The rank correlation above which maps are alike: 0.7, or what one in a hundred random maps of few parts has."""
+    return np.maximum(RANDOMISED_WARN, 2.33 / np.sqrt(np.maximum(np.asarray(parts) - 1, 1)))
 
 
 def _gaps(quality: Mapping[str, Array]) -> Array:
@@ -862,10 +875,6 @@ def _silent(quality: Mapping[str, Array]) -> str:
 def _least(values: Array) -> float:
     """The smallest number; NaN, for what could not be measured, where there is none."""
     return float(np.min(values[np.isfinite(values)], initial=np.inf)) if np.isfinite(values).any() else float("nan")
-
-
-def _most(values: Array) -> float:
-    return -_least(-np.asarray(values))
 
 
 def _worst(quality: Mapping[str, Array], key: str, choose: Any) -> float | None:

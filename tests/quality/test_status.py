@@ -38,6 +38,7 @@ def told(**quality: float) -> Any:
         ({"rank_agreement": 0.5}, "warn", "rank agreement 0.50"),
         ({"rank_agreement": np.nan}, "ok", ""),
         ({"randomised_similarity": 0.9}, "warn", "hardly depends on the weights"),
+        ({"randomised_similarity": 0.9, "ranked_parts": 6}, "ok", ""),
         ({"complete": 0.5}, "warn", "stopped early"),
     ],
 )

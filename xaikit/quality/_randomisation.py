@@ -11,7 +11,7 @@ from xaikit.attribution._method import require
 from xaikit.errors import NotSupported
 from xaikit.model import Model
 from xaikit.progress import Progress, bar
-from xaikit.quality._agreement import each_input, structural_similarity
+from xaikit.quality._agreement import each_input, paired, structural_similarity
 from xaikit.quality._asking import again, first, question
 from xaikit.quality._stability import between
 from xaikit.results import Attribution, Attributions, Randomisation, judge
@@ -55,6 +55,7 @@ def randomisation(
             rank.append(between(e, found))
             absolute.append(between(e, found, absolute=True))
             ssim.append(_ssim(e, found))
+            both = list(each_input(e).values()), list(each_input(found).values())
             shown(len(rank), len(places))
     made_from = origin_of(
         model,
@@ -66,7 +67,8 @@ def randomisation(
         score=one.origin.score,
         seed=seed,
     )
-    status = judge({"randomised_similarity": rank[-1]}, np.zeros((0, 1)))
+    counts = np.array([len(paired(*both, i)[0]) for i in range(len(one))])
+    status = judge({"randomised_similarity": rank[-1], "ranked_parts": counts}, np.zeros((0, 1)))
     return Randomisation(
         tuple(layers[d] for d in sorted(places)),
         np.stack(rank),
