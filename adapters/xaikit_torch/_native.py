@@ -270,7 +270,7 @@ def _untied(x: torch.Tensor, top: torch.Tensor, dims: int) -> torch.Tensor:
     for axis in range(dims):
         places = torch.arange(x.shape[axis - dims], dtype=x.dtype, device=x.device)
         order = order.unsqueeze(-1) * 4 + places if axis else places
-    return torch.addcmul(x, step, order, value=-1)
+    return x - step * order
 
 
 TIE = 2e-6
