@@ -9,6 +9,7 @@ import pytest
 
 from xaikit import audit, zoo
 from xaikit.inputs import Classes
+from xaikit.perturb.memory import MEMORY
 
 METHODS = ["saliency", "integrated-gradients", "lime", "kernel-shap", "occlusion", "smooth-grad", "grad-cam"]
 
@@ -150,3 +151,24 @@ def test_a_question_that_cannot_be_asked_any_more_is_impossible(db: Path, model:
     found = audit.replay(replace(read, origin=replace(read.origin, method="salience")), model)
     assert found.verdict == "impossible"
     assert "did you mean 'saliency'" in found.reason
+
+
+def test_the_budget_and_the_copy_on_record_are_asked_for_again(model: Any, picture: Any, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'new.db'}"
+    bounded = {"max_calls": 60, "tolerance": 0.5, "time_limit": 500.0}
+    for how in (bounded, {"accelerate": "none"}):
+        made = audit.record(model, picture(0), "lime", db=url, **how)
+        found = audit.replay(made, model)
+        assert (found.verdict, dict(found.changes)) == ("equal", {}), found
+
+
+def test_another_copy_is_a_change_that_widens_the_tolerance(
+    model: Any, picture: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = audit.record(model, picture(0), "lime", db=f"sqlite:///{tmp_path / 'new.db'}")
+    answered = next(iter(made.origin.notes["accelerated"]))
+    MEMORY.clear()
+    monkeypatch.setattr("xaikit.perturb.copies._has_copies", lambda model: False)
+    found = audit.replay(made, model)
+    assert found.changes["answered by"] == (answered, "the model")
+    assert (found.verdict, found.tolerance) == ("equal", 1e-4)

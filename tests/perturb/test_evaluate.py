@@ -290,3 +290,13 @@ def test_keys_are_equal_for_equal_rows_only(parts):
     assert keys[:50] == keys[50:]
     assert len(set(keys)) == len(np.unique(masks, axis=0))
     assert max(map(len, keys)) <= 16
+
+
+def test_a_budget_reaches_as_far_when_the_answers_are_remembered():
+    f = Counting()
+    task, hiding = prepared(f, max_calls=3)
+    first = Evaluator(task, 0, hiding[0]).evaluate(ALL)
+    again = Evaluator(task, 0, hiding[0])
+    assert_array_equal(again.evaluate(ALL).values, first.values)
+    assert_array_equal(again.evaluate(ALL[:3]).known, True)  # had already, so it costs nothing
+    assert f.rows == 3

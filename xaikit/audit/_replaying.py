@@ -13,7 +13,7 @@ from xaikit.audit._record import AuditRecord
 from xaikit.errors import Cancelled, NotSupported, XaikitError
 from xaikit.model import Model
 from xaikit.progress import Progress
-from xaikit.results import Attribution, Attributions
+from xaikit.results import Attribution, Attributions, Origin
 
 SAME, OTHER = 1e-6, 1e-4
 """Agreement within which a replay is equal: in the same environment, and in another framework, version or machine."""
@@ -70,6 +70,7 @@ def replay(
             seed=origin.seed,
             score=origin.score,
             progress=progress,
+            **_bounds(origin),
             **origin.parameters,
         )
     except Cancelled:
@@ -77,6 +78,16 @@ def replay(
     except XaikitError as error:
         return Replay(record.id, "impossible", str(error), model.framework)
     return _compared(record, again, model.framework, tolerance)
+
+
+def _bounds(origin: Origin) -> dict[str, Any]:
+    """Give the budget on record, without its time limit, and whether an accelerated copy of the model may answer."""
+    budget = {name: value for name, value in origin.notes.get("budget", {}).items() if name != "time_limit"}
+    return {**budget, "accelerate": "auto" if "accelerated" in origin.notes else "none"}
+
+
+def _answered_by(origin: Origin) -> str:
+    return ", ".join(sorted(origin.notes.get("accelerated", {}))) or "the model"
 
 
 def _other_model(record: AuditRecord, model: Model, same: bool) -> str | None:
@@ -121,11 +132,11 @@ def _compared(
 
 
 def _changes(record: AuditRecord, now: Attribution) -> dict[str, tuple[str, str]]:
-    """Compare the environments: framework, device, system and the versions of what is installed."""
+    """Compare the environments: framework, device, system, the versions installed, and which copy answered."""
     then = {**record.origin.versions, "device": record.origin.device, "system": record.system}
-    then["framework"] = record.origin.framework
+    then |= {"framework": record.origin.framework, "answered by": _answered_by(record.origin)}
     found = {**now.origin.versions, "device": now.origin.device, "system": platform.platform()}
-    found["framework"] = now.origin.framework
+    found |= {"framework": now.origin.framework, "answered by": _answered_by(now.origin)}
     names = sorted({*then, *found})
     pairs = {n: (then.get(n, "none"), found.get(n, "none")) for n in names}
     return {n: pair for n, pair in pairs.items() if pair[0] != pair[1]}

@@ -58,6 +58,12 @@ class Copies:
             known[kind] = found
             return found
 
+    def kept(self, model: Model, kind: str) -> Copy | str | None:
+        """Give the copy of a kind that was made and compared, why there is none, or None where none was tried."""
+        with self._lock:
+            found = self._known(model).get(kind)
+            return None if isinstance(found, Copy) and not found.differences else found
+
     def _known(self, model: Model) -> dict[str, Copy | str]:
         now = model.fingerprint()
         if model not in self._kept or self._kept[model][0] != now:
@@ -110,6 +116,17 @@ def answering(task: Question, kind: str, x: Tensors) -> Question:
         return task
     task.notes.setdefault("accelerated", {})[copy.kind] = copy.note
     return task.asking(copy.model)
+
+
+def note_kept(task: Question, kind: str) -> None:
+    """Note the copy that has given what is remembered of a question, so that a repetition says the same of itself."""
+    if kind == "none" or kind in task.notes.get("accelerated", {}):
+        return
+    model = unbounded(task.model)
+    tried = [COPIES.kept(model, k) for k in _order(kind, task.accelerate == kind)] if _has_copies(model) else []
+    found = next((c for c in tried if isinstance(c, Copy)), None)
+    if found is not None:
+        task.notes.setdefault("accelerated", {})[found.kind] = found.note
 
 
 def copy_for(model: Model, kind: str, x: Tensors, score: ScoreKind, explicit: bool) -> tuple[Copy | None, list[str]]:

@@ -14,7 +14,7 @@ from xaikit.errors import Cancelled, NotSupported, ParameterError
 from xaikit.inputs import LinearScore, Score
 from xaikit.model import Model
 from xaikit.perturb.budget import growing, unbounded
-from xaikit.perturb.copies import answering, choice
+from xaikit.perturb.copies import answering, choice, note_kept
 from xaikit.perturb.maskers import Fill, Masker
 from xaikit.perturb.memory import MEMORY, packed, serial
 from xaikit.perturb.pace import Pace
@@ -62,10 +62,24 @@ class Evaluator:
     ) -> None:
         self.task, self.sample, self.masker = task, sample, masker
         self.left = np.inf if task.max_calls is None else task.max_calls
+        self.had: set[bytes] = set()
         self.kind = choice(task.model, task.accelerate, int(min(due, self.left)))
         model = fingerprint or _fingerprint(task.model) or _said(task, sample)
         said = () if self.kind == "none" else (self.kind,)
         self.context: Hashable = (masker.identity, model, _score_key(task.scores.kind, task.scores[sample]), *said)
+
+    def afford(self, keys: Sequence[bytes], needed: Array) -> Array:
+        """Say which coalitions the budget allows, and take their calls off it: (coalition,) bool.
+
+        What is remembered is counted too, or a repetition would get further; what this evaluator has had is not.
+        """
+        if self.left == np.inf:
+            return np.ones(len(keys), bool)
+        due = np.where([key in self.had for key in keys], 0, needed)
+        within = np.cumsum(due) <= self.left
+        self.left -= due[within].sum()
+        self.had.update(key for key, allowed in zip(keys, within, strict=True) if allowed)
+        return np.asarray(within)
 
     def evaluate(self, masks: Coalitions) -> Answers:
         """Give the explained scalar of each coalition; the mean over the baselines where there are several.
@@ -166,14 +180,14 @@ class _Request:
         self.keys += keys
         self.same[s] = [self.seen.setdefault(key, j) for j, key in enumerate(keys, s.start)]
         fresh = np.flatnonzero(self.same[s] == np.arange(s.start, s.stop))
+        # Where everything is shown all baselines give the same row.
+        needed = np.where(shown[fresh].all(1), 1, e.masker.baselines)
+        within = e.afford([keys[j] for j in fresh], needed)
+        fresh, needed = fresh[within], needed[within]
         remembered = np.array(MEMORY.recall(e.context, [keys[j] for j in fresh]), np.float64)  # None becomes NaN
         known = ~np.isnan(remembered)
         self.sums[s.start + fresh[known]], self.missing[s.start + fresh[known]] = remembered[known], 0
-        fresh = fresh[~known]
-        # Where everything is shown all baselines give the same row.
-        needed = np.where(shown[fresh].all(1), 1, e.masker.baselines)
-        fresh, needed = (a[np.cumsum(needed) <= e.left] for a in (fresh, needed))
-        e.left -= needed.sum()
+        fresh, needed = fresh[~known], needed[~known]
         self.rows[s.start + fresh] = self.missing[s.start + fresh] = needed
         return s.start + fresh, shown[fresh]
 
@@ -215,6 +229,7 @@ class _Stream:
     def evaluate(self, requests: Sequence[_Request], slices: Sequence[slice]) -> None:
         """Evaluate a slice of each request's coalitions. Raises Cancelled, and TimeUp after the deadline."""
         for request, s in zip(requests, slices, strict=True):
+            note_kept(self.task, request.evaluator.kind)
             fill = request.evaluator.masker.filler()
             for part in chunks(s.stop - s.start, max(64, MASK_BYTES // max(1, request.parts))):
                 self.add(request, fill, slice(s.start + part.start, s.start + part.stop))
