@@ -17,7 +17,7 @@ from xaikit.attribution._embedded import carry_out
 from xaikit.attribution._evidence import require_level, with_evidence
 from xaikit.attribution._method import Map, Method, Task, methods, probabilities
 from xaikit.errors import InputError, NotSupported, ParameterError, UsageError
-from xaikit.inputs import Classes, Table, Text, resolve
+from xaikit.inputs import Classes, Masks, Table, Text, resolve
 from xaikit.model import Model
 from xaikit.perturb.budget import Budget
 from xaikit.perturb.copies import check_kind
@@ -269,7 +269,7 @@ def _attribution(task: Task, found: Map, origin: Origin, name: str | None) -> At
 def _score(task: Task) -> Array:
     """Give f(x) of every sample: from the prediction if it is in the form of the scores, else from the model."""
     specs = task.model.outputs.values() if isinstance(task.model.outputs, Mapping) else [task.model.outputs]
-    forms = {s.form for s in specs if isinstance(s, Classes)}
+    forms = {getattr(s, "form", None) for s in specs if isinstance(s, Classes | Masks)}  # of masks it is not known
     if not forms or task.scores.kind == "output" or (task.scores.kind == "probability" and not task.by_logits):
         return task.scores.value(task.prediction, task.x)
     if forms != {"logits"}:
