@@ -16,7 +16,7 @@ WORDS = ("", "[unknown]", "good", "bad", "a", "very", "film")
 SPEC = xk.Text(6, vocabulary=WORDS, pad_side="right")
 TABLE = np.random.default_rng(0).normal(size=(7, 4)).astype("f")
 W = np.random.default_rng(1).normal(size=(4,)).astype("f")
-TOKENS = ("saliency", "gradient-x-input", "smooth-grad", "integrated-gradients")
+TOKENS = ("saliency", "gradient-x-input", "smooth-grad", "integrated-gradients", "gradient-shap")
 
 
 def embedding(table=TABLE):
@@ -60,6 +60,14 @@ def test_integrated_gradients_count_from_the_baselines_embeddings(baseline, star
     assert_allclose(e.values, [[*((TABLE[[2, 6]] - start) @ W), 0, 0, 0, 0]], rtol=1e-5)
     assert_allclose(e.quality["completeness_gap_relative"], 0, atol=1e-5)
     assert e.origin.notes["embedding"] == ["embed"]
+
+
+def test_expected_gradients_count_from_a_background_of_texts():
+    e = xk.explain(bag(), "good film", "gradient-shap", background=["bad film", "a a a a"], samples=2000)
+    start = (TABLE[[3, 6]] + TABLE[[4, 4]]) / 2
+    expected = (TABLE[[2, 6]] - start) @ W
+    assert_allclose(e.values[0, :2], expected, atol=4 * np.abs(TABLE @ W).max() / np.sqrt(2000))  # four standard errors
+    assert_array_equal(e.values[0, 2:], 0)
 
 
 def test_a_background_of_texts_is_averaged():
