@@ -1,0 +1,24 @@
+"""The rule for the rows of one chunk, against the best sizes that were measured on a CPU."""
+
+import pytest
+
+from xaikit.model import fastest_batch
+
+MEASURED = {
+    "VGG16": (224 * 224 * 64 * 4, 4),
+    "ResNet-50": (112 * 112 * 64 * 4, 8),
+    "a CNN for digits": (26 * 26 * 32 * 4, 128),
+    "LeNet-5": (24 * 24 * 6 * 4, 512),
+    "an MLP of 128 units": (128 * 4, 4096),
+}
+
+
+@pytest.mark.parametrize("network", MEASURED)
+def test_the_rule_gives_the_batch_that_was_fastest(network):
+    largest, best = MEASURED[network]
+    assert fastest_batch(largest) == best
+
+
+def test_there_is_always_a_row_and_never_all_at_once():
+    assert fastest_batch(2**40) == 1
+    assert fastest_batch(0) == fastest_batch(1) == 4096
