@@ -4,8 +4,9 @@
 
 Each method is timed in turn with just its model calls, at the batch size that suits the model best; the ratio is the
 median over the rounds, with its smallest and largest. Time is the processor's, which other work on the machine does not
-change; on one thread (OMP_NUM_THREADS=1) it is the time that passes. The memory of coalitions is emptied before every round. A table
-has 30 columns, 100 background rows and a network with two hidden layers of 64; its peak is what the process grew by.
+change; on one thread (OMP_NUM_THREADS=1) it is the time that passes. The memory of coalitions is emptied before every
+round. A table has 30 columns, 100 background rows and a network with two hidden layers of 128; its peak is what the
+process grew by.
 """
 
 import argparse
@@ -38,9 +39,9 @@ def digit() -> Array:
 
 
 def table_net(framework: str, width: int = 30) -> Any:
-    """A classifier of rows with random weights: 30 columns, two hidden layers of 64."""
+    """A classifier of rows with random weights: 30 columns, two hidden layers of 128."""
     rng = np.random.default_rng(0)
-    kernels = [rng.normal(size=s).astype("f") / np.sqrt(s[0]) for s in ((width, 64), (64, 64), (64, 2))]
+    kernels = [rng.normal(size=s).astype("f") / np.sqrt(s[0]) for s in ((width, 128), (128, 128), (128, 2))]
     columns = {f"c{i}": xk.Number() for i in range(width)}
     spec = xk.Table(columns, background=list(rng.normal(size=(100, width))))
     return xk.wrap(

@@ -107,8 +107,8 @@ def _play(task: Task, hiding: list[Masker], games: list[Owen], samples: int) -> 
             game.learn(a.values, a.known)
             asked[i] += len(a.known)
             known[i] += a.known.sum()
-    if stopped:
-        asked[[bool(g.questions) for g in games]] = samples - 2
+    cut_short = (asked != known) | bool(stopped)
+    asked[cut_short & [bool(g.questions) for g in games]] = samples - 2
     return asked, known
 
 
