@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 CONTRACTS = {contract["id"]: contract for contract in PROJECT["tool"]["importlinter"]["contracts"]}
 
-FOR_ADAPTERS = {"model", "arrays", "graph", "errors", "zoo", "inputs"}
+FOR_ADAPTERS = {"accelerated", "model", "arrays", "graph", "errors", "zoo", "inputs"}
 OURS = {"xaikit", "xaikit_torch", "xaikit_keras", "xaikit_app", "xaikit_weights"}
 
 
