@@ -154,16 +154,17 @@ class Noted(Rules):
 
     def treat(self, kind: str, call: Applied) -> Any:
         self.overwrites = self.overwrites or call.in_place
-        if kind in ELEMENTWISE or kind in POOLS:
+        if kind in ELEMENTWISE or kind in POOLS or (kind == "max" and _axes(call)):
             return self._noted(kind, [call.source], call)
         factors = _factors(call) if kind in FACTORS else []
         return self._noted(kind, factors, call) if len(factors) == 2 else None
 
-    def _noted(self, kind: str, sources: list[torch.Tensor], call: Applied) -> torch.Tensor:
+    def _noted(self, kind: str, sources: list[torch.Tensor], call: Applied) -> Any:
         before = tuple(t.clone() if self.copies else t for t in sources)
-        after: torch.Tensor = call.own()
+        result = call.own()
+        after = next(tensors(result))
         self.notes.append((kind, before, after.clone() if self.copies else after))
-        return after
+        return result
 
 
 @dataclass
@@ -186,6 +187,8 @@ class Rescale(Rules):
             return self._product(kind, call, factors)
         if kind in POOLS:
             return self._pooled(kind, call)
+        if kind == "max" and _axes(call):
+            return self._largest(kind, call)
         if not call.varying or kind in MOVES or _is_linear(kind, call):
             return None
         return self.stop(kind, call)
@@ -207,7 +210,9 @@ class Rescale(Rules):
         self.treated[self.place(kind)] = kind
         y = call.plain()
         change = call.source.detach() - before
-        if kind == "relu" and self.eps < 1e-6:  # whose ratio is the derivative however small the change: there is only 0/0 to replace
+        if (
+            kind == "relu" and self.eps < 1e-6
+        ):  # whose ratio is the derivative however small the change: there is only 0/0 to replace
             multiplier = (y - after).div_(change)
             small = multiplier.isnan() if bool(multiplier.sum().isnan()) else None
         else:
@@ -239,14 +244,44 @@ class Rescale(Rules):
             return None
         self.treated[self.place(kind)] = kind
         x, y = call.source.detach(), call.plain()
-        rise, (pool, dims) = y - after, _pool(call)
-        change, picked = (x - before).flatten(-dims), []
-        for value, top, part, own in ((x, y, rise.clamp(min=0), 1.0), (before, after, rise.clamp(max=0), 0.0)):
-            places = pool(_untied(value, top, dims)).flatten(-dims)
-            moved = change.gather(-1, places)
-            ratio = part.flatten(-dims).div_(moved).clamp_(0, 1)
-            picked.append((places, torch.where(moved.abs() < self.eps, own, ratio)))
+        pool, dims = _pool(call)
+        places = [pool(_untied(v, top, dims)).flatten(-dims) for v, top in ((x, y), (before, after))]
+        picked = self._shared((y - after).flatten(-dims), (x - before).flatten(-dims), places)
         return _Picked.apply(call.source, [y], picked, dims)
+
+    def _largest(self, kind: str, call: Applied) -> Any:
+        """Treat a maximum over whole axes, as a row of the values along them."""
+        (before,), after = self._noted(kind, (call.source,))
+        if not call.source.requires_grad:
+            return None
+        self.treated[self.place(kind)] = kind
+        axes = _axes(call)
+        rows = [t.movedim(axes, tuple(range(-len(axes), 0))).flatten(-len(axes)) for t in (call.source, before)]
+        with torch.no_grad():
+            result = call.own()
+            tops = [t.amax(-1, keepdim=True) for t in rows]
+            # of equal values the first
+            near = [(t >= top - TIE * top.abs()).to(t.dtype) for t, top in zip(rows, tops, strict=True)]
+            places = [t.argmax(-1, keepdim=True) for t in near]
+            picked = self._shared(tops[0] - tops[1], rows[0] - rows[1], places)
+        y = _Picked.apply(rows[0], [tops[0]], picked, 1).reshape(after.shape)
+        return y if isinstance(result, torch.Tensor) else type(result)((y, *result[1:]))
+
+    def _shared(self, rise: torch.Tensor, change: torch.Tensor, places: list[torch.Tensor]) -> Any:
+        """Give for the places of the maxima, now and in the baseline, their shares: of the rise, and of the fall."""
+        found = []
+        for place, part, own in zip(places, (rise.clamp(min=0), rise.clamp(max=0)), (1.0, 0.0), strict=True):
+            moved = change.gather(-1, place)
+            ratio = part.div_(moved).clamp_(0, 1)
+            found.append((place, torch.where(moved.abs() < self.eps, own, ratio)))
+        return found
+
+
+def _axes(call: Applied) -> tuple[int, ...]:
+    """Give the axes that a maximum is taken over; () for one of all values or of two tensors."""
+    axes = call.kwargs.get("dim", call.args[1] if len(call.args) > 1 else ())
+    axes = (axes,) if isinstance(axes, int) else axes
+    return tuple(axes) if isinstance(axes, tuple | list) else ()
 
 
 def _pool(call: Applied) -> tuple[Callable[[torch.Tensor], torch.Tensor], int]:
@@ -300,7 +335,7 @@ class Relevance(Rules):
             self.treated[self.place(kind)] = kind
             y = call.plain()
             return call.returns(_Scaled.apply(call.source, [y], y.new_ones(())))
-        if kind in POOLS:
+        if kind in POOLS or (kind == "max" and _axes(call)):
             return None
         if _is_linear(kind, call) and (kind not in FACTORS or len(call.varying) == 1):
             return self._linear(kind, call)
