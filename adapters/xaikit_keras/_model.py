@@ -59,6 +59,11 @@ class KerasModel(Network):
         return "cuda:0" if tf.config.list_logical_devices("GPU") else "cpu"
 
     @property
+    def precision(self) -> str:
+        """The type of number that the network computes in."""
+        return next((str(layer.compute_dtype) for layer in self.net.layers if layer.weights), "float32")
+
+    @property
     def batch_size(self) -> int:
         """How many samples one chunk has; a network built for a fixed number takes that many."""
         return self._fixed_rows or super().batch_size
@@ -229,7 +234,7 @@ class KerasModel(Network):
         with self._refusing(x):
             key = Key(task, shapes_of(x), made.count)
             found = self.traced(key, lambda *given: contributed(made, task, *given), *arguments)
-        return as_arrays(found, count)  # type: ignore[no-any-return]
+        return as_arrays(found, count)
 
     def _walk(
         self, name: str, x: Tensors, baseline: Tensors | None, score: ScoreKind, parameters: Mapping[str, Any]
