@@ -83,9 +83,8 @@ def text(samples: int) -> None:
     line("text: LIME", seconds(ask, 3), bare)
     explainer = LimeTextExplainer(feature_selection="none", random_state=0)
     ids = model.inputs
-    theirs = lambda: explainer.explain_instance(  # noqa: E731
-        sentence, lambda rows: model.run(ids.encode([r if r.strip() else "w" for r in rows])).output, num_samples=samples
-    )
+    ask_words = lambda rows: model.run(ids.encode([r if r.strip() else "w" for r in rows])).output  # noqa: E731
+    theirs = lambda: explainer.explain_instance(sentence, ask_words, num_samples=samples)  # noqa: E731
     line("text: lime package", seconds(theirs, 1), bare)
 
 

@@ -16,8 +16,8 @@ class Saliency(Method):
 
     For token ids the gradient is that at the embeddings, and a token's value is its L2 norm over their channels
     (sample, token): how fast the score can change with this token's vector. It has no sign, since no direction in the
-    space of embeddings stands for "more of the token": for signed values take gradient-x-input. Pads have 0. Source: Li et al.,
-    "Visualizing and Understanding Neural Models in NLP" (2016), section 5.
+    space of embeddings stands for "more of the token": for signed values take gradient-x-input. Pads have 0. Source: Li
+    et al., "Visualizing and Understanding Neural Models in NLP" (2016), section 5.
     """
 
     needs: ClassVar = frozenset({"pull"})

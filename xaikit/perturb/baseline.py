@@ -20,9 +20,10 @@ def baselines(value: Any, spec: Any, x: Tensors, seed: int = 0) -> Tensors:
     `value` is a number or an array in display units, a set of samples (a background), "mean" (each channel's mean over
     the sample), "blur" (Gaussian, σ = a tenth of each axis), "zero" (0 in display units), "encoded-zero" (0 as the
     network sees it), "noise" or ("noise", {"draws": 5}) (uniform over the display range of an Image, over each
-    channel's range in the sample elsewhere, from `seed`), a list with such names (all of them), for Text also texts, an id or "unknown", or None: the sample's mean for Image, the pad id for
-    Text, the spec's background rows for Table, and 0 for everything else. For several inputs `value` may be a mapping
-    by input name; their baselines belong together row by row. Raises ParameterError or InputError.
+    channel's range in the sample elsewhere, from `seed`), a list with such names (all of them), for Text also texts, an
+    id or "unknown", or None: the sample's mean for Image, the pad id for Text, the spec's background rows for Table,
+    and 0 for everything else. For several inputs `value` may be a mapping by input name; their baselines belong
+    together row by row. Raises ParameterError or InputError.
     """
     if isinstance(x, Mapping):
         by_name = value if isinstance(value, Mapping) and set(value) <= set(x) else dict.fromkeys(x, value)
