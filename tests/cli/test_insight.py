@@ -65,6 +65,18 @@ def test_patches_of_a_folder_and_of_files_are_the_same(run: Any, digits: Path, t
     assert (tmp_path / "conv2_relu.4.patches.png").exists()
 
 
+def test_a_summary_of_a_folder(run: Any, digits: Path, tmp_path: Path) -> None:
+    asked = ("--method", "integrated-gradients", "-p", "steps=4", "--target", "7", "-o", tmp_path / "out")
+    code, out, _ = run("summary", "mnist_cnn", digits, *asked)
+    assert (code, Path(out.strip())) == (0, tmp_path / "out" / "integrated-gradients.summary.json")
+    told = xk.load(out.strip())
+    files = [str(f) for f in sorted(digits.iterdir())]
+    own = xk.summary(xk.zoo.load("mnist_cnn"), files, "integrated-gradients", "7", steps=4)
+    assert_array_equal(told.magnitude, own.magnitude)
+    assert told.classes == ("7",)
+    assert (tmp_path / "out" / "integrated-gradients.summary.png").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

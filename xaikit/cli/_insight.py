@@ -1,7 +1,7 @@
 """`xaikit filters`, `activations` and `top-patches`: what layers are made of, give, and react to."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ def filters_command(model: str, framework: str | None, allow_code: bool, layer: 
     xaikit filters mnist_cnn conv1 -o out
     """
     result = filters(open_model(model, framework, allow_code), layer)
-    _tell([keep(result, output / f"{safe(layer)}.filters")], json_)
+    tell([keep(result, output / f"{safe(layer)}.filters")], json_)
 
 
 @click.command("activations")
@@ -63,7 +63,7 @@ def activations_command(
     opened = open_model(model, framework, allow_code)
     samples = [read_samples(name, opened.inputs) for name in inputs]
     names = distinct([stem(name) for name in inputs])
-    _tell(
+    tell(
         [
             keep(activations(opened, x, layers or None), output / f"{name}.activations")
             for name, x in zip(names, samples, strict=True)
@@ -102,7 +102,7 @@ def patches_command(
     one_folder = len(inputs) == 1 and Path(inputs[0]).is_dir()
     samples = inputs[0] if one_folder else [s for name in inputs for s in _samples(name, opened.inputs)]
     result = top_patches(opened, samples, layer, channel, k)
-    _tell([keep(result, output / f"{safe(layer)}.{channel}.patches")], json_)
+    tell([keep(result, output / f"{safe(layer)}.{channel}.patches")], json_)
 
 
 def _samples(name: str, spec: Any) -> list[Any]:
@@ -111,5 +111,16 @@ def _samples(name: str, spec: Any) -> list[Any]:
     return [given] if hasattr(given, "keys") else list(spec.samples(given))
 
 
-def _tell(written: list[dict[str, str]], json_: bool) -> None:
+def samples_of(inputs: Sequence[str], spec: Any) -> list[Any]:
+    """Read every INPUT, which may be a folder of files, and hold several samples."""
+    files = [f for name in inputs for f in (_inside(Path(name)) if Path(name).is_dir() else [name])]
+    return [s for name in files for s in _samples(name, spec)]
+
+
+def _inside(folder: Path) -> list[str]:
+    return [str(f) for f in sorted(folder.iterdir()) if f.is_file() and not f.name.startswith(".")]
+
+
+def tell(written: list[dict[str, str]], json_: bool) -> None:
+    """Say on stdout where results are."""
     click.echo(json.dumps(written, indent=2) if json_ else "\n".join(w["json"] for w in written))
