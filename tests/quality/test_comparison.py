@@ -122,3 +122,14 @@ def test_several_inputs_are_compared_together() -> None:
     c = xk.compare(model, x, ["exact-shapley", "occlusion"])
     assert_allclose(c.agreement, 1)
     assert len(list(panels(c).panels)) == 4 + 3
+
+
+def test_a_map_without_curves_is_kept_and_told() -> None:
+    columns = xk.Table({"a": xk.Number(), "b": xk.Number()})
+    model = Analytic(np.ones((2, 1)), inputs=columns)
+    c = xk.compare(model, {"a": 1.0, "b": 2.0}, ["saliency", "gradient-x-input"])
+    assert c.methods == ("saliency", "gradient-x-input")
+    assert "typical rows" in c.failed["saliency"]
+    assert not c.faithfulness
+    assert [p.title for p in panels(c).below[0]] == ["Rank agreement"]
+    assert any(note.startswith("Saliency has no curves") for note in panels(c).notes)

@@ -96,7 +96,18 @@ def test_full_evidence_is_in_quality_status_and_notes() -> None:
 def test_chance_is_checked_only_where_it_has_a_part_and_weights_only_where_there_are_any() -> None:
     model = Analytic(np.random.default_rng(0).normal(size=(4, 1)))
     e = xk.explain(model, np.ones((1, 4), np.float32), "saliency", evidence="full")
-    assert set(e.origin.notes["evidence"]) == {"faithfulness"}
+    notes = e.origin.notes["evidence"]
+    assert "draws no samples" in notes["stability"]["skipped"]
+    assert "weights" in notes["randomisation"]["skipped"]
+    assert not {"rank_agreement", "randomised_similarity"} & set(e.quality)
+
+
+def test_columns_that_nothing_can_stand_in_for_are_not_hidden() -> None:
+    columns = xk.Table({"a": xk.Number(), "b": xk.Number()})
+    model = Analytic(np.ones((2, 1)), inputs=columns)
+    e = xk.explain(model, {"a": 1.0, "b": 2.0}, "saliency", evidence="full")
+    assert "typical rows" in e.origin.notes["evidence"]["faithfulness"]["skipped"]
+    assert e.status == "ok"
 
 
 def test_a_level_that_is_none_is_refused_before_anything_is_run() -> None:

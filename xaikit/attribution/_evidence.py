@@ -22,8 +22,8 @@ class Evidence:
     origin: Origin
 
 
-Check = Callable[[Model, Attribution | Attributions, Progress | bool | None], Evidence | None]
-"""A check of one explanation; None where the model cannot be checked so."""
+Check = Callable[[Model, Attribution | Attributions, Progress | bool | None], Evidence | str]
+"""A check of one explanation; words say why where it cannot be checked so."""
 
 evidence: Registry[Check] = Registry("evidence", "xaikit.quality")
 
@@ -39,12 +39,12 @@ def with_evidence(
 ) -> Attribution | Attributions:
     """Run every check on an explanation, and give it with their numbers, its status judged by them too.
 
-    The origin's notes hold, under "evidence", the parameters, seed and cost of each check.
+    The origin's notes hold, under "evidence", the parameters, seed and cost of each check, or why it was skipped.
     """
     found = {name: check(model, e, progress) for name, check in evidence.items()}
-    done = {name: check for name, check in found.items() if check is not None}
-    quality = {key: array for check in done.values() for key, array in check.quality.items()}
-    notes = {name: _told(check.origin) for name, check in done.items()}
+    done = [check for check in found.values() if isinstance(check, Evidence)]
+    quality = {key: array for check in done for key, array in check.quality.items()}
+    notes = {name: {"skipped": c} if isinstance(c, str) else _told(c.origin) for name, c in found.items()}
     if isinstance(e, Attribution):
         return judged(e, quality, notes)
     return Attributions({name: judged(own, quality, notes) for name, own in e.items()})

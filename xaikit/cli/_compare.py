@@ -11,6 +11,8 @@ import numpy as np
 from xaikit.cli._main import as_json, emit, model_options, open_model
 
 SOME_FAILED = 3
+MEASURES = ("deletion", "insertion", "random", "advantage", "better_than_random")
+"""Two areas, that of random maps, how many standard deviations beyond these, and the share of samples that are."""
 
 
 @click.command()
@@ -83,19 +85,14 @@ def described(found: Any) -> dict[str, Any]:
     """Give the measures of a comparison as JSON types, the mean over samples."""
     rows = []
     for name in found.methods:
-        e, f = found[name], found.faithfulness[name]
+        e, f = found[name], found.faithfulness.get(name)
         one = e if hasattr(e, "status") else next(iter(e.values()))
         rows.append(
             {
                 "method": name,
                 "status": str(one.status),
                 "reasons": list(one.status.reasons),
-                "deletion": float(f.deletion.mean()),
-                "insertion": float(f.insertion.mean()),
-                "random": float(f.random_deletion.mean()),
-                "advantage": _number(float(np.mean(f.advantage))),
-                "better_than_random": int(f.better.sum()),
-                "samples": len(f),
+                **(measured(f) if f is not None else dict.fromkeys(MEASURES)),
                 "model_calls": one.origin.model_calls,
                 "seconds": round(one.origin.seconds, 3),
             }
@@ -108,6 +105,12 @@ def described(found: Any) -> dict[str, Any]:
         "agreement": agreement,
         "failed": dict(found.failed),
     }
+
+
+def measured(f: Any) -> dict[str, Any]:
+    """Give the means of one method's measures, NaN as None."""
+    means = (f.deletion.mean(), f.insertion.mean(), f.random_deletion.mean(), f.advantage.mean(), f.better.mean())
+    return {name: _number(float(mean)) for name, mean in zip(MEASURES, means, strict=True)}
 
 
 def _number(value: float) -> float | None:
@@ -125,7 +128,7 @@ def measures_table(told: Mapping[str, Any]) -> Any:
     for k in range(len(told["methods"])):
         table.add_column(f"≈ {k + 1}", justify="right")
     for k, (row, agreed) in enumerate(zip(told["methods"], told["agreement"], strict=True)):
-        measures = [f"{row[key]:.3g}" for key in ("deletion", "insertion", "random")]
+        measures = ["–" if row[key] is None else f"{row[key]:.3g}" for key in MEASURES[:3]]
         measures.append("–" if row["advantage"] is None else f"{row['advantage']:.1f} sd")
         pairs = ["–" if v is None else f"{v:.2f}" for v in agreed]
         table.add_row(f"{k + 1}", row["method"], row["status"], *measures, f"{row['model_calls']:,}", *pairs)

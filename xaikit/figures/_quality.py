@@ -105,7 +105,10 @@ def _comparison(result: Comparison, *, shared: bool = False) -> Figure:
     names = tuple(_named(m) for m in result.methods)
     row: list[Panel] = [matrix("Rank agreement", names, result.agreement)] if len(names) > 1 else []
     row += [_together(result, kind) for kind in KINDS] if result.faithfulness else []
-    failed = tuple(f"{_named(m)} gave nothing: {why}" for m, why in result.failed.items())
+    failed = tuple(
+        f"{_named(m)} {'has no curves' if m in result.methods else 'gave nothing'}: {why}"
+        for m, why in result.failed.items()
+    )
     return replace(figure, below=(tuple(row),) if row else (), notes=(*failed, *figure.notes))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from xaikit.arrays import Tensors, leaves
 from xaikit.attribution import Task, methods
 from xaikit.attribution._explain import answer, fingerprint, has_logits, require_wrapped
-from xaikit.errors import UsageError
+from xaikit.errors import NotSupported, UsageError
 from xaikit.inputs import resolve
 from xaikit.model import Model
 from xaikit.progress import Progress
@@ -43,7 +43,7 @@ def question(
     """Give the task that an explanation answered, for the same or another model.
 
     `score` and `seed` are the explanation's own unless given. Raises UsageError for what is no explanation, or one of
-    other inputs or of another network.
+    other inputs or of another network; NotSupported for one that leaves an input out.
     """
     one = first(e)
     require_wrapped(model, "this")
@@ -66,7 +66,7 @@ def _of_all(model: Model, e: Attribution | Attributions) -> tuple[Tensors, Any]:
         return e.x, e.display
     missing = [name for name in model.inputs if name not in e]
     if missing:
-        raise UsageError(f"the explanation says nothing of the input {missing[0]!r}: it cannot be asked again")
+        raise NotSupported(f"the explanation says nothing of the input {missing[0]!r}: it cannot be asked again")
     return {n: a.x for n, a in e.items()}, {n: a.display for n, a in e.items()}
 
 

@@ -45,7 +45,8 @@ def compare(
     whichever methods ask for it. `target` and `score` are those of xk.explain (`score=None`: each method explains its
     own). Faithfulness is measured on one score for all: `score`, or the probability where there are classes; it is
     without the max-sensitivity, which explains again, and `evidence=False` leaves all of it out. A method that cannot
-    serve the model, or whose parameters do not fit the sample, is named in `failed` with the reason.
+    serve the model, or whose parameters do not fit the sample, is named in `failed` with the reason; so is one that has
+    a result but no curves.
 
     Raises UnknownName and ParameterError for methods and parameters that are none, InputError, TargetError, and the
     first method's error if all failed.
@@ -62,12 +63,13 @@ def compare(
             parameters = {**_shared(name, segments, baseline), **given}
             step = _part(shown, k, len(asked), 2 if evidence else 1)
             try:
-                e = explain(model, x, name, target, seed=seed, score=score, progress=step(0), **parameters)
+                e = found[label] = explain(
+                    model, x, name, target, seed=seed, score=score, progress=step(0), **parameters
+                )
                 if evidence:
                     how = {"baseline": baseline, "score": common, "perturbations": 0}
                     curves[label] = faithfulness(model, e, seed, progress=step(1), **how)
-                    e = _with_numbers(e, curves[label])
-                found[label] = e
+                    found[label] = _with_numbers(e, curves[label])
             except (NotSupported, ParameterError) as error:
                 failed[label] = error
             shown((k + 1) * TICKS, len(asked) * TICKS)
