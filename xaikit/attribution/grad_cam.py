@@ -18,8 +18,9 @@ class GradCam(Cam):
     Σ_k α_k A_k over the channels k of a layer, α_k the mean over space of d score / d A_k; ReLU by default. Values
     (sample, *space) have no channel axis. With `upsample` the map is brought to the input's size by linear
     interpolation, without it keeps the layer's own grid. `layer=None` takes the last layer with more than one place
-    that is neither pooling nor shaped like the output, and the choice is recorded. `quality["cut"]` is the share of the map that speaks against the
-    score and is cut. Source: Selvaraju et al., "Grad-CAM" (2017), section 3, equations 1 and 2.
+    that is neither pooling nor shaped like the output, and the choice is recorded. `quality["cut"]` is the share of the
+    map that speaks against the score and is cut. Source: Selvaraju et al., "Grad-CAM" (2017), section 3, equations 1
+    and 2.
     """
 
     def weighed(self, activation: Array, gradient: Array, layer: Layer) -> Array:

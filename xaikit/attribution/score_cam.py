@@ -57,8 +57,10 @@ class ScoreCam(Method):
         scores, known = np.zeros(order.shape), np.zeros(order.shape, bool)
 
         def masks(i: int, s: slice) -> Masks:
-            shown = _shares(np.moveaxis(activation[i][..., order[i, s]], -1, 0))
-            return {n: _broad(upsample(shown, size), axes, ndim) for n, (size, axes, ndim) in places.items()}
+            channels = np.moveaxis(activation[i][..., order[i, s]], -1, 0)
+            return {
+                n: _broad(_shares(upsample(channels, size)), axes, ndim) for n, (size, axes, ndim) in places.items()
+            }
 
         def take(i: int, s: slice, made: Masks, found: Array) -> None:
             scores[i, order[i, s]], known[i, order[i, s]] = found, True
