@@ -156,6 +156,7 @@ def test_the_seed_decides_and_a_concept_does_not_hang_on_others() -> None:
     assert (found("torch", "striped", 1).random_runs != first.random_runs).any()
 
 
+@pytest.mark.slow
 def test_random_concepts_are_seldom_significant() -> None:
     for seed in range(4):
         known = {str(k): noise(30, 100 + k) for k in range(30)}
