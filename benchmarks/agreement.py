@@ -21,6 +21,9 @@ FEW: dict[str, dict[str, Any]] = {
     "lime": {"samples": 100},
     "kernel-shap": {"samples": 100},
     "exact-shapley": {"segments": 6},
+    "permutation-shap": {"samples": 100},
+    "partition-shap": {"samples": 100},
+    "gradient-shap": {"samples": 50},
     "smooth-grad": {"samples": 5},
 }
 """Fewer coalitions than by default: agreement does not depend on their number."""
