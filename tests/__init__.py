@@ -1,0 +1,1 @@
+"""A package, so that no other `tests` that a library installs hides it."""
