@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from tests.analytic import Analytic, golden
+from tests.contract.nets import ADAPTERS, image_pair
 from xaikit.attribution import explain
 from xaikit.errors import NotSupported, ParameterError, TargetError, UnknownName
 from xaikit.inputs import Array, Classes, Margin
@@ -166,3 +167,17 @@ def test_arithmetic_that_only_looks_like_a_softmax_keeps_its_own_probabilities()
     model = wrap(Own(), inputs=Array((2,)), outputs=Classes(["a", "b"], "softmax"))
     result = explain(model, [1.0, 0.0], "occlusion", target="a", baseline=0)
     assert_allclose(result.values[0], [1 / (1 + np.exp(-1)) - 0.5, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("framework", ADAPTERS)
+def test_a_tolerance_takes_more_steps_where_the_sum_is_missed(framework: str) -> None:
+    model, x = image_pair(framework)
+    few = explain(model, x, "integrated-gradients", 1, steps=1)
+    fine = explain(model, x, "integrated-gradients", 1, steps=1, tolerance=0.002)
+    assert few.quality["completeness_gap_relative"].max() > 0.002
+    assert fine.quality["completeness_gap_relative"].max() <= 0.002
+    assert fine.quality["steps"].min() > 1
+    alone = [explain(model, row, "integrated-gradients", 1, steps=1, tolerance=0.002) for row in x]
+    assert_allclose(fine.values, np.concatenate([a.values for a in alone]), rtol=1e-4, atol=1e-6)
+    assert_array_equal(fine.quality["steps"], [a.quality["steps"][0] for a in alone])
+    assert "steps" not in few.quality

@@ -61,8 +61,9 @@ def explain(
     The budget: `max_calls` bounds the model calls of perturbation methods for each sample; `max_batch` the rows of one
     pass through the network (None: found by the size of its layers); `time_limit`, in seconds, the whole call: what was
     found by then is given, with quality["complete"] < 1 and status "warn", to within one batch. With a `tolerance`
-    methods that draw samples stop once the standard error, relative to the largest value, is at most that (0.02, say);
-    without one they draw all. What was set is in `origin.notes["budget"]`.
+    methods that draw samples stop once the standard error, relative to the largest value, is at most that (0.02, say),
+    and integrated-gradients takes more steps until its sum is that close; without one they draw all. What was set is
+    in `origin.notes["budget"]`.
 
     `accelerate` lets methods that only run the model (no gradients) run a faster copy of it: "none"; "channels-last"
     (torch: channels last in memory, batch normalisation folded into convolutions); "onnxruntime" (needs the extra

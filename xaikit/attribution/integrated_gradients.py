@@ -10,6 +10,9 @@ from xaikit.arrays import Array, Tensors, chunks, each, leaves, length, rows, to
 from xaikit.attribution._method import Map, Method, Task, methods, parameter, require
 from xaikit.errors import TimeUp
 
+MOST_STEPS = 1600
+"""As many steps as are taken to reach a tolerance."""
+
 
 @methods("integrated-gradients")
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +27,9 @@ class IntegratedGradients(Method):
     For token ids the path leads through the space of embeddings, from those of a baseline text to those of x, while the
     ids, and with them every mask, stay those of x; a token's value is the sum over the channels (sample, token), and
     pads have exactly 0. Source: section 6.4 of the same paper.
+
+    With a `tolerance` the steps are doubled, up to 1600, for the samples whose relative completeness gap is larger
+    than that; `quality["steps"]` says how many each needed. Scores with many kinks on the way need them.
     """
 
     needs: ClassVar = frozenset({"pull"})
@@ -43,30 +49,55 @@ class IntegratedGradients(Method):
     def __call__(self, task: Task) -> Map:
         starts = task.baselines(self.baseline)
         values = along_paths(task, starts, *quadrature(self.steps))
-        return Map(values, quality=completeness(task, values, starts))
+        difference = risen(task, starts, length(values))
+        if task.tolerance is None or length(values) < len(task):
+            return Map(values, quality=gaps(values, difference))
+        return self._refined(task, starts, values, difference, task.tolerance)
+
+    def _refined(self, task: Task, starts: Tensors, values: Tensors, difference: Array, tolerance: float) -> Map:
+        """Double the steps of the samples whose values miss their sum by too much."""
+        steps = np.full(len(task), self.steps)
+        while True:
+            quality = gaps(values, difference)
+            open_ = np.flatnonzero((quality["completeness_gap_relative"] > tolerance) & (steps < MOST_STEPS))
+            if not len(open_):
+                break
+            steps[open_] = min(2 * steps[open_[0]], MOST_STEPS)
+            try:
+                finer = along_paths(task, starts, *quadrature(int(steps[open_[0]])), which=open_)
+            except TimeUp:
+                break
+            done = open_[: length(finer)]
+            values = each(lambda v, f: _replaced(v, done, f), values, finer)  # noqa: B023
+            if len(done) < len(open_):
+                break
+        return Map(values, quality={**gaps(values, difference), "steps": steps})
 
 
-def along_paths(task: Task, starts: Tensors, alpha: Array, weights: Array) -> Tensors:
+def along_paths(task: Task, starts: Tensors, alpha: Array, weights: Array, which: Array | None = None) -> Tensors:
     """Give Σ w (x - b) · ∇f(b + α(x - b)), the mean over the baselines b of every sample: shaped like `task.x`.
 
-    The points of all paths are made and asked for in batches, in float64 until the model takes them. When time is up
-    the samples that are done are given; raises TimeUp where none is.
+    `which` are the samples that are asked about (sample,), None for all. The points of all paths are made and asked for
+    in batches, in float64 until the model takes them. When time is up the samples that are done are given; raises
+    TimeUp where none is.
     """
+    which = np.arange(len(task)) if which is None else which
     baselines, steps = _count(starts), len(alpha)
     sums = each(lambda a: np.zeros(a.shape), task.x)
-    points = len(task) * baselines * steps
+    points = len(which) * baselines * steps
     for s in chunks(points, max(1, task.model.batch_size)):
-        i, b, k = np.unravel_index(np.arange(s.start, s.stop), (len(task), baselines, steps))
+        place, b, k = np.unravel_index(np.arange(s.start, s.stop), (len(which), baselines, steps))
+        i = which[place]
         path = each(lambda x, y: _points(x, y, i, b, alpha[k]), task.x, starts)  # noqa: B023
         try:
             gradient = task.pull(path, i).gradient
         except TimeUp:
-            if not i[0]:
+            if not place[0]:
                 raise
-            return each(lambda a: a[: i[0]].astype(np.float32), sums)  # noqa: B023
+            return each(lambda a: a[which[: place[0]]].astype(np.float32), sums)  # noqa: B023
         each(lambda t, g, x, y: _gathered(t, g, x, y, i, b, weights[k] / baselines), sums, gradient, task.x, starts)  # noqa: B023
         task.progress(s.stop, points)
-    return each(lambda a: a.astype(np.float32), sums)
+    return each(lambda a: a[which].astype(np.float32), sums)
 
 
 @cache
@@ -107,12 +138,28 @@ def _count(starts: Tensors) -> int:
     return int(next(a.shape[1] for _, a in leaves(starts)))
 
 
+def _replaced(values: Array, which: Array, by: Array) -> Array:
+    """Give values with those of some samples replaced."""
+    changed = values.copy()
+    changed[which] = by
+    return changed
+
+
 def completeness(task: Task, values: Tensors, starts: Tensors) -> dict[str, Array]:
     """Compare the sum of the values with f(x) - f(b), for each sample that there are values of."""
-    count, there = _count(starts), slice(0, length(values))
-    starts, index = rows(starts, there), np.repeat(np.arange(there.stop), count)
-    at_start = task.value(each(lambda b: b.reshape(-1, *b.shape[2:]), starts), index).reshape(-1, count).mean(1)
-    difference = task.value(rows(task.x, there)) - at_start
+    return gaps(values, risen(task, starts, length(values)))
+
+
+def risen(task: Task, starts: Tensors, count: int) -> Array:
+    """Give f(x) - f(b), the mean over the baselines b, for the first `count` samples: (sample,)."""
+    baselines, there = _count(starts), slice(0, count)
+    starts, index = rows(starts, there), np.repeat(np.arange(count), baselines)
+    at_start = task.value(each(lambda b: b.reshape(-1, *b.shape[2:]), starts), index).reshape(-1, baselines).mean(1)
+    return np.asarray(task.value(task.x if count == len(task) else rows(task.x, there)) - at_start)
+
+
+def gaps(values: Tensors, difference: Array) -> dict[str, Array]:
+    """Say how much sums of values (sample, ...) miss differences of scores (sample,), as they are and relatively."""
     gap = np.abs(total(values) - difference)
     return {"completeness_gap": gap, "completeness_gap_relative": relative(gap, difference)}
 
