@@ -2,15 +2,18 @@
 
 from xaikit.attribution._dialects import DIALECTS
 from xaikit.attribution._explain import explain, origin_of, prepare, require_wrapped
+from xaikit.attribution._families import FAMILIES, families
 from xaikit.attribution._method import Map, Method, Parameter, Task, methods, parameter, require
 
 __all__ = [
     "DIALECTS",
+    "FAMILIES",
     "Map",
     "Method",
     "Parameter",
     "Task",
     "explain",
+    "families",
     "methods",
     "origin_of",
     "parameter",

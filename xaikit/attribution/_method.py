@@ -24,12 +24,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a method: its name, type as text, default and meaning."""
+    """One parameter of a method: its name, type as text, default and meaning; `choices` are all it takes, if listed."""
 
     name: str
     type: str
     default: Any
     help: str
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +179,7 @@ class Method(ABC):
         """Describe the parameters by name, in order: what a form or a command line needs."""
         fields = dataclasses.fields(cast(Any, cls))
         return {
-            f.name: Parameter(f.name, _type_text(f.type), f.default, f.metadata.get("help", ""))
+            f.name: Parameter(f.name, _type_text(f.type), f.default, *(f.metadata.get(k, v) for k, v in DESCRIBED))
             for f in fields
             if f.name != "dialect"
         }
@@ -258,9 +259,12 @@ def probabilities(logits: Tensors, spec: Any) -> Tensors:
     return spec.of_logits(logits) if isinstance(spec, Classes) else logits
 
 
-def parameter(default: Any, help: str) -> Any:
-    """Declare a parameter of a method with its default and its meaning."""
-    return field(default=default, metadata={"help": help})
+DESCRIBED = (("help", ""), ("choices", ()))
+
+
+def parameter(default: Any, help: str, choices: tuple[str, ...] = ()) -> Any:
+    """Declare a parameter of a method with its default, its meaning and, where these are few words, all it takes."""
+    return field(default=default, metadata={"help": help, "choices": choices})
 
 
 def require(condition: bool, message: str) -> None:

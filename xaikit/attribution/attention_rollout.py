@@ -37,7 +37,7 @@ class AttentionRollout(Method):
 
     score: ClassVar = "logit"
 
-    heads: str = parameter("mean", "how the heads of a layer are joined: mean, max or min")
+    heads: str = parameter("mean", "how the heads of a layer are joined: mean, max or min", tuple(HEADS))
     residual: float = parameter(0.5, "the share of a token that passes a layer by its residual connection")
     discard: float = parameter(0.0, "the share of the smallest weights of every row that counts as zero")
     position: int | str | None = parameter(

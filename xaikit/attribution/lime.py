@@ -55,7 +55,9 @@ class Lime(Method):
 
     discretized: bool = parameter(False, "Table: draw rows by quartile bins, as lime's tabular explainer does")
 
-    penalty: str = parameter("ridge", "what keeps coefficients small: 'ridge' or 'lasso', which makes some of them 0")
+    penalty: str = parameter(
+        "ridge", "what keeps coefficients small: 'ridge' or 'lasso', which makes some of them 0", PENALTIES
+    )
     alpha: float = parameter(1.0, "how strong the penalty is")
 
     def __post_init__(self) -> None:

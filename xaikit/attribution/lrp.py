@@ -30,7 +30,7 @@ class Lrp(Method):
     needs: ClassVar = frozenset({"pull", "native:lrp"})
     score: ClassVar = "logit"
 
-    rule: str = parameter("epsilon", "epsilon, gamma or alpha1-beta0")
+    rule: str = parameter("epsilon", "what a layer's share is taken of: epsilon, gamma or alpha1-beta0", RULES)
     epsilon: float = parameter(1e-9, "what keeps denominators from 0; larger values leave noise out")
     gamma: float = parameter(0.25, "how much the rule gamma favours what speaks for a neuron")
 

@@ -38,9 +38,11 @@ class SmoothGrad(Method):
     samples: int = parameter(50, "noisy copies of each input")
     noise: float = parameter(0.15, "standard deviation of the noise as a share of each sample's range")
     unit: str = parameter(
-        "range", "what noise is a share of: each sample's 'range', or 'input' for 1 as the network sees it"
+        "range", "what noise is a share of: each sample's 'range', or 'input' for 1 as the network sees it", UNITS
     )
-    form: str = parameter("mean", "'mean' of the gradients, of the 'squared' or 'absolute' ones, or their 'variance'")
+    form: str = parameter(
+        "mean", "'mean' of the gradients, of the 'squared' or 'absolute' ones, or their 'variance'", FORMS
+    )
 
     def __post_init__(self) -> None:
         require(self.form in FORMS, f"form is one of {', '.join(FORMS)}, not {self.form!r}")

@@ -19,7 +19,7 @@ from xaikit.results import Prediction
 if TYPE_CHECKING:
     from xaikit.jobs.unit import Unit
 
-BESIDES = ("score", "max_calls", "max_batch", "time_limit", "tolerance", "accelerate")
+BESIDES = ("score", "max_calls", "max_batch", "time_limit", "tolerance", "accelerate", "evidence")
 """What a unit says of an explanation among its parameters, besides those of the method."""
 ALWAYS = BESIDES[:2]
 """Those that stand in every unit's address; the others only where they were given."""
@@ -65,7 +65,8 @@ def _explain(model: Model, unit: "Unit", progress: Progress) -> Any:
 def _explained_with(unit: "Unit") -> Mapping[str, Any]:
     cls = methods[unit.method]
     own = {k: v for k, v in unit.parameters.items() if k not in BESIDES}
-    asked = {k: unit.parameters.get(k) for k in BESIDES if k in ALWAYS or k in unit.parameters}
+    also = (*BESIDES, "dialect")
+    asked = {k: unit.parameters.get(k) for k in also if k in ALWAYS or k in unit.parameters}
     if asked["score"] not in (None, *SCORES):
         raise ParameterError(f"score must be one of {', '.join(SCORES)}, not {asked['score']!r}")
     explainer = cls.make(own)
