@@ -49,6 +49,12 @@ def test_everything_that_decides_the_result_counts(change: dict[str, Any]) -> No
     assert unit_digest(replace(UNIT, **change)) != unit_digest(UNIT)
 
 
+@pytest.mark.parametrize("asked", [{"dialect": "captum"}, {"evidence": "full"}])
+def test_the_dialect_and_the_evidence_count(asked: dict[str, Any]) -> None:
+    plainly = replace(UNIT, method="saliency", parameters={})
+    assert unit_digest(replace(plainly, parameters=asked)) != unit_digest(plainly)
+
+
 def test_the_code_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     model = xk.wrap(lambda x: x, inputs=xk.Array((3,)), version="1")
     before = model_identity(model)
