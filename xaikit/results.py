@@ -868,7 +868,7 @@ def _silent(quality: Mapping[str, Array]) -> str:
         return "the map is zero everywhere: all of it speaks against the score and is cut; relu=False shows it"
     said = "the map is zero everywhere: the score does not react to the input"
     if "cut" in quality:
-        return "the map is zero everywhere: the score does not depend on the layer that was looked at; give another layer"
+        return "the map is zero everywhere: the score does not depend on that layer's places; name another layer"
     gap = quality.get("completeness_gap")
     constant = gap is not None and not np.any(gap)
     return f"{said}; it is the same at the baseline, as of a constant model" if constant else said

@@ -2,36 +2,53 @@
 
 import json
 import re
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import dash_mantine_components as dmc
 
-from xaikit.attribution import Parameter, methods
+from xaikit.attribution import DIALECTS, Parameter, methods
 from xaikit.errors import ParameterError
 from xaikit_app.tasks import Description
 
 TRIED = (-1, 0, 1, 2)
 QUOTED = re.compile(r"'([^']+)'")
-SPATIAL = {"height", "width", "time"}
+SPATIAL = {"height", "width", "time", "token"}
+WEIGHTS = {"target", "source"}
+"""Axes of a layer that gives attention weights."""
+DIALECT = Parameter(
+    "dialect", "str | None", None, "another library's defaults where nothing else is chosen; None = its own"
+)
 
 
 def form(method: str, description: Description, given: dict[str, Any], page: str) -> list[Any]:
     """Give one control for each parameter of a method, filled with what is given, else with the defaults.
 
-    The ids are {"type": "PAGE-parameter", "method": ..., "name": ...}.
+    The last chooses the dialect where the method has some. The ids are {"type": "PAGE-parameter", "method": ...,
+    "name": ...}.
     """
-    known = methods[method].parameters()
+    known = _known(method)
     return [_control(method, p, description, given.get(name, p.default), page) for name, p in known.items()]
 
 
 def filled(method: str, entries: dict[str, Any]) -> dict[str, Any]:
     """Turn what was filled in into the parameters that differ from the defaults. Raises ParameterError."""
-    known = methods[method].parameters()
+    known = _known(method)
     read = {name: _read(known[name], value) for name, value in entries.items() if name in known}
     given = {name: value for name, value in read.items() if value != known[name].default}
     methods[method].make(given)
     return given
+
+
+def _known(method: str) -> dict[str, Parameter]:
+    spoken = {DIALECT.name: replace(DIALECT, choices=tuple(DIALECTS[method]))} if method in DIALECTS else {}
+    return {**methods[method].parameters(), **spoken}
+
+
+def ticked(method: str, name: str) -> bool:
+    """Whether a parameter is a box to tick."""
+    return _known(method)[name].type == "bool"
 
 
 @cache
@@ -62,9 +79,12 @@ def _control(method: str, parameter: Parameter, description: Description, value:
     }
     if kind == "bool":
         return dmc.Checkbox(checked=bool(value), **common)
-    if parameter.name == "layer":
-        names = [layer.name for layer in description.graph if SPATIAL & set(layer.axes)]
-        return dmc.Select(data=names, value=value, clearable=True, searchable=True, placeholder="by itself", **common)
+    if parameter.choices:
+        optional = parameter.default is None
+        common["placeholder"] = "its own" if optional else None
+        return dmc.Select(data=list(parameter.choices), value=value, clearable=optional, **common)
+    if parameter.name in ("layer", "layers"):
+        return _layers(parameter, description, value, common)
     if kind in ("int", "float", "int | None", "float | None"):
         whole = kind.startswith("int")
         low = least(method, parameter.name)
@@ -81,10 +101,26 @@ def _control(method: str, parameter: Parameter, description: Description, value:
     return dmc.Autocomplete(data=words, value=shown, placeholder="by itself", **common)
 
 
+def _layers(parameter: Parameter, description: Description, value: Any, common: dict[str, Any]) -> Any:
+    """Give the choice of a layer, or of several where the method takes such."""
+    axes = WEIGHTS if parameter.name == "layers" else SPATIAL
+    names = [layer.name for layer in description.graph if axes & set(layer.axes)]
+    if parameter.name == "layers":  # where it is not known what is attention, any softmax may be
+        names = names or [layer.name for layer in description.graph if layer.kind == "softmax"]
+    how = {"data": names, "clearable": True, "searchable": True, "placeholder": "by itself", **common}
+    if parameter.type != "Any":
+        return dmc.Select(value=value, **how)
+    return dmc.MultiSelect(value=[value] if isinstance(value, str) else list(value or ()), **how)
+
+
 def _read(parameter: Parameter, value: Any) -> Any:
     """Turn the value of a control into that of a parameter: an empty one is None, a text may be a number or a list."""
-    if value in ("", None):
+    if value in ("", None, []):
         return None if "None" in parameter.type or parameter.type == "Any" else parameter.default
+    if isinstance(value, list):
+        return tuple(value)
+    if "int" in parameter.type and "str" in parameter.type:
+        return int(value) if str(value).lstrip("-").isdecimal() else value
     if parameter.type.startswith("float") and isinstance(value, int):
         return float(value)
     if parameter.type != "Any" or not isinstance(value, str):
@@ -100,4 +136,4 @@ def _sentence(text: str) -> str:
     return text.replace("None = ", "empty: ")
 
 
-__all__ = ["filled", "form", "least"]
+__all__ = ["filled", "form", "least", "ticked"]

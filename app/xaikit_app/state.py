@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-MOST = 12
+MOST = 40
 """As many methods as an address may name."""
 
 

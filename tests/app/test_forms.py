@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import xaikit as xk
+from xaikit.attribution import DIALECTS
 from xaikit.errors import ParameterError
 from xaikit_app import forms
 from xaikit_app.tasks import describe
@@ -19,7 +20,8 @@ def description() -> Any:
 @pytest.mark.parametrize("method", list(xk.methods))
 def test_every_method_has_a_control_for_each_parameter(method: str) -> None:
     controls = forms.form(method, description(), {}, "explain")
-    assert [c.id["name"] for c in controls] == list(xk.methods[method].parameters())
+    dialect = ["dialect"] if method in DIALECTS else []
+    assert [c.id["name"] for c in controls] == [*xk.methods[method].parameters(), *dialect]
     assert all(c.label and c.description for c in controls)
 
 
@@ -45,6 +47,13 @@ def test_bounds_are_those_that_the_method_keeps() -> None:
         ("lime", {"baseline": ""}, {"baseline": None}),
         ("occlusion", {"window": "[3, 5]"}, {"window": (3, 5)}),
         ("kernel-shap", {"samples": ""}, {}),
+        ("lrp", {"rule": "gamma"}, {"rule": "gamma"}),
+        ("saliency", {"dialect": "captum"}, {"dialect": "captum"}),
+        ("saliency", {"dialect": None}, {}),
+        ("layer-cam", {"layer": ["conv1", "conv2"]}, {"layer": ("conv1", "conv2")}),
+        ("layer-cam", {"layer": []}, {}),
+        ("attention-rollout", {"position": "3"}, {"position": 3}),
+        ("attention-rollout", {"position": "mean"}, {"position": "mean"}),
         ("grad-cam", {"relu": False, "layer": "conv"}, {"relu": False, "layer": "conv"}),
     ],
 )
@@ -52,6 +61,13 @@ def test_entries_become_parameters(method: str, entries: dict[str, Any], given: 
     found = forms.filled(method, entries)
     assert found == given
     assert [type(v) for v in found.values()] == [type(v) for v in given.values()]  # 1 and 1.0 have two addresses
+
+
+def test_a_parameter_with_few_words_is_a_choice() -> None:
+    controls = {c.id["name"]: c for c in forms.form("smooth-grad", description(), {}, "explain")}
+    assert (controls["form"].data, controls["form"].value) == (["mean", "squared", "variance", "absolute"], "mean")
+    assert controls["dialect"].data == list(DIALECTS["smooth-grad"])
+    assert controls["dialect"].value is None
 
 
 def test_what_the_method_refuses_is_refused() -> None:

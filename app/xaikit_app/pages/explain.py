@@ -9,7 +9,7 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update
 
-from xaikit.attribution import methods
+from xaikit.attribution import families, methods
 from xaikit.errors import UsageError, XaikitError
 from xaikit.figures import spoken
 from xaikit.inputs import Classes
@@ -89,8 +89,11 @@ def _method_card(view: View) -> Any:
     state, description = view.state, view.description
     served = [v.method for v in description.methods if v.serves]
     chosen = [m for m in state.methods if m in served] or [m for m in FIRST if m in served][:2]
-    ordered = sorted(description.methods, key=lambda v: not v.serves)
-    cards = [_method(v, v.method in chosen, state, description) for v in ordered]
+    verdicts = {v.method: v for v in description.methods}
+    groups = [
+        _family(family, [_method(verdicts[m], m in chosen, state, description) for m in members])
+        for family, members in families(sorted(verdicts, key=lambda m: not verdicts[m].serves)).items()
+    ]
     found = targets.targets(description)
     frameworks = view.chosen.choice.frameworks
     controls = [
@@ -114,6 +117,19 @@ def _method_card(view: View) -> Any:
             size="xs",
             style={"display": None if len(frameworks) > 1 else "none"},
         ),
+        dmc.Tooltip(
+            dmc.Switch(
+                id="explain-evidence",
+                checked=state.more.get("evidence") == "full",
+                label="Check the evidence",
+                size="xs",
+            ),
+            label="Also hides and shows the parts in the map's order beside random maps, takes other seeds, and gives "
+            "the network random weights. It asks the network more often.",
+            multiline=True,
+            w=300,
+            withArrow=True,
+        ),
     ]
     unknown = [m for m in state.methods if m not in methods]
     wrong = [ui.problem(_unknown(unknown[0]), "This link names an unknown method")] if unknown else []
@@ -122,8 +138,15 @@ def _method_card(view: View) -> Any:
         html.Div(head, className="card-head"),
         dmc.Group(controls, align="flex-end", gap="md", mb="md"),
         *wrong,
-        html.Div(cards, className="methods"),
+        *groups,
     )
+
+
+def _family(family: str, cards: list[Any]) -> Any:
+    """Give the methods of one kind under its name; those that do not serve come last."""
+    cards = sorted(cards, key=lambda card: "off" in card.className)
+    title = dmc.Title(f"{family[0].upper()}{family[1:]}", order=3, className="family")
+    return html.Section([title, html.Div(cards, className="methods")], **{"aria-label": f"Methods: {family}"})
 
 
 def _unknown(name: str) -> str:
@@ -168,7 +191,7 @@ def _reason(remark: str) -> str:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a person chose: model, sample, methods with their parameters, target and seed."""
+    """What a person chose: model, sample, methods with their parameters, target, seed, and whether to check them."""
 
     chosen: tuple[Chosen, ...]
     description: Description
@@ -176,13 +199,15 @@ class Asked:
     parameters: Mapping[str, Mapping[str, Any]]
     target: str | None
     seed: int
+    evidence: bool = False
 
     def units(self, services: Services) -> list[tuple[str, str, Unit]]:
         """Give (framework, method, unit) for every map that was asked for."""
         value = services.sample(self.chosen[0], self.description, self.sample)
         target = targets.target_of(self.target, self.description)
+        checked = {"evidence": "full"} if self.evidence else {}
         return [
-            (c.framework, method, Unit(c.key, value, method, dict(given), target, self.seed))
+            (c.framework, method, Unit(c.key, value, method, {**given, **checked}, target, self.seed))
             for c in self.chosen
             for method, given in self.parameters.items()
         ]
@@ -207,6 +232,7 @@ def _register_runs(app: Dash, services: Services) -> None:
         State("explain-target", "value"),
         State("explain-seed", "value"),
         State("explain-both", "checked"),
+        State("explain-evidence", "checked"),
     )
     results = (
         Output("explain-running", "children"),
@@ -219,14 +245,13 @@ def _register_runs(app: Dash, services: Services) -> None:
     )
 
     def asked(given: Sequence[Any]) -> Asked:
-        view, sample, checked, method_ids, values, ticks, ids, target, seed, both = given
+        view, sample, checked, method_ids, values, ticks, ids, target, seed, both, evidence = given
         chosen, description = services.known(*view)
         entries = _entries(values, ticks, ids)
         wanted = [i["method"] for c, i in zip(checked, method_ids, strict=True) if c]
         parameters = {m: forms.filled(m, entries.get(m, {})) for m in wanted}
-        return Asked(
-            services.both(chosen) if both else (chosen,), description, sample or "", parameters, target, int(seed or 0)
-        )
+        models = services.both(chosen) if both else (chosen,)
+        return Asked(models, description, sample or "", parameters, target, int(seed or 0), bool(evidence))
 
     # One callback for all that changes the results: of two answers under way Dash takes the later, so that nothing of
     # an earlier run comes back over a later one. Polling rests while an answer is under way.
@@ -291,7 +316,7 @@ def _register_runs(app: Dash, services: Services) -> None:
 
     def choice(given: Sequence[Any]) -> list[Any]:
         """Give what maps belong to: sample, target and seed as the browser has them."""
-        return [given[1], given[-3], given[-2]]
+        return [given[1], given[-4], given[-3]]
 
     app.clientside_callback(
         "function (...given) { return window.dash_clientside.xaikit.showResults(...given); }",
@@ -320,6 +345,7 @@ def _register_runs(app: Dash, services: Services) -> None:
         Input("explain-target", "value"),
         Input("explain-seed", "value"),
         Input("explain-both", "checked"),
+        Input("explain-evidence", "checked"),
         Input("explain-scale", "checked"),
         State({"type": "explain-method", "method": ALL}, "id"),
         State({"type": "explain-parameter", "method": ALL, "name": ALL}, "id"),
@@ -334,6 +360,7 @@ def _register_runs(app: Dash, services: Services) -> None:
         target: str | None,
         seed: Any,
         both: bool,
+        evidence: bool,
         one_scale: bool,
         method_ids: list[dict[str, str]],
         ids: list[dict[str, str]],
@@ -357,6 +384,7 @@ def _register_runs(app: Dash, services: Services) -> None:
             "parameters": given,
             "seed": str(seed) if seed else None,
             "compare": "both" if both else None,
+            "evidence": "full" if evidence else None,
             "scale": None if one_scale else "own",
         }
 
@@ -365,8 +393,7 @@ def _entries(values: list[Any], ticks: list[Any], ids: list[dict[str, str]]) -> 
     """Gather the entries of the forms by method; checkboxes have no value, the others no tick."""
     found: dict[str, dict[str, Any]] = {}
     for value, tick, i in zip(values, ticks, ids, strict=True):
-        boolean = methods[i["method"]].parameters()[i["name"]].type == "bool"
-        found.setdefault(i["method"], {})[i["name"]] = bool(tick) if boolean else value
+        found.setdefault(i["method"], {})[i["name"]] = bool(tick) if forms.ticked(i["method"], i["name"]) else value
     return found
 
 
