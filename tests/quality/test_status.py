@@ -1,5 +1,6 @@
 """The verdict on an explanation: its rules, its reasons, and how often it is wrong about exact results."""
 
+import time
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import xaikit as xk
 from tests.analytic import Analytic
 from tests.contract.nets import image_pair
-from xaikit.errors import ParameterError
+from xaikit.errors import Cancelled, ParameterError
 from xaikit.results import judge
 
 ONES = np.ones((1, 3))
@@ -79,6 +80,17 @@ def test_a_constant_model_is_told(method: str) -> None:
         assert "constant model" in e.status.reasons[0]
 
 
+class Slow(Analytic):
+    """A network that takes its time for each pass."""
+
+    pause, largest = 0.06, 0
+
+    def _forward(self, x: Any, *rest: Any) -> Any:
+        time.sleep(self.pause)
+        self.largest = max(self.largest, len(x))
+        return super()._forward(x, *rest)
+
+
 def test_full_evidence_is_in_quality_status_and_notes() -> None:
     model, x = image_pair("torch")
     free = xk.explain(model, x[:2], "lime", target=2, samples=100, segments=9)
@@ -91,6 +103,35 @@ def test_full_evidence_is_in_quality_status_and_notes() -> None:
     assert notes["stability"]["model_calls"] > 0
     np.testing.assert_array_equal(full.values, free.values)
     assert full[0].quality["advantage"] == full.quality["advantage"][0]
+
+
+@pytest.mark.parametrize("bound", [{"time_limit": 0.2}, {"max_batch": 3}])
+def test_evidence_keeps_to_the_budget(bound: dict[str, Any]) -> None:
+    slow, x = Slow(np.ones((6, 1))), np.ones((1, 6), np.float32)
+    start = time.perf_counter()
+    e = xk.explain(slow, x, "lime", samples=20, evidence="full", accelerate="none", **bound)
+    notes = e.origin.notes["evidence"]
+    assert slow.largest <= bound.get("max_batch", 1e9)
+    if "time_limit" in bound:
+        assert time.perf_counter() - start < 0.2 + 3 * Slow.pause
+        assert notes["stability"] == {"skipped": "the time limit was over"}
+        assert "rank_agreement" not in e.quality
+    assert np.isfinite(e.values).all()
+
+
+def test_a_cancelled_check_leaves_the_explanation() -> None:
+    model, x, told = Analytic(np.ones((6, 1))), np.ones((1, 6), np.float32), []
+    free = xk.explain(model, x, "lime", samples=20, progress=lambda done, total: told.append(done))
+    own, told = len(told), []
+
+    def stop(done: int, total: int) -> None:
+        told.append(done)
+        if len(told) > own:
+            raise Cancelled("enough")
+
+    e = xk.explain(model, x, "lime", samples=20, evidence="full", progress=stop)
+    assert e.origin.notes["evidence"]["stability"] == {"skipped": "it was cancelled"}
+    np.testing.assert_array_equal(e.values, free.values)
 
 
 def test_chance_is_checked_only_where_it_has_a_part_and_weights_only_where_there_are_any() -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from xaikit.arrays import Array
-from xaikit.errors import ParameterError, nearest
+from xaikit.errors import Cancelled, ParameterError, TimeUp, nearest
 from xaikit.model import Model
 from xaikit.progress import Progress
 from xaikit.registry import Registry
@@ -39,15 +39,25 @@ def with_evidence(
 ) -> Attribution | Attributions:
     """Run every check on an explanation, and give it with their numbers, its status judged by them too.
 
-    The origin's notes hold, under "evidence", the parameters, seed and cost of each check, or why it was skipped.
+    The origin's notes hold, under "evidence", the parameters, seed and cost of each check, or why it was skipped: a
+    check that is cancelled, or for which a model in bounds of time has none left, does not take the explanation away.
     """
-    found = {name: check(model, e, progress) for name, check in evidence.items()}
+    found = {name: _checked(check, model, e, progress) for name, check in evidence.items()}
     done = [check for check in found.values() if isinstance(check, Evidence)]
     quality = {key: array for check in done for key, array in check.quality.items()}
     notes = {name: {"skipped": c} if isinstance(c, str) else _told(c.origin) for name, c in found.items()}
     if isinstance(e, Attribution):
         return judged(e, quality, notes)
     return Attributions({name: judged(own, quality, notes) for name, own in e.items()})
+
+
+def _checked(
+    check: Check, model: Model, e: Attribution | Attributions, progress: Progress | bool | None
+) -> Evidence | str:
+    try:
+        return check(model, e, progress)
+    except (TimeUp, Cancelled) as error:
+        return "the time limit was over" if isinstance(error, TimeUp) else "it was cancelled"
 
 
 def judged(e: Attribution, quality: Mapping[str, Array], notes: Mapping[str, Any]) -> Attribution:

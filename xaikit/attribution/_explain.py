@@ -115,7 +115,7 @@ def explain(
         if logits is not None and length(encoded) == 1:
             task.remember(encoded, probabilities(logits, model.outputs))
         found = answer(task, method, explainer, start)
-    return with_evidence(asked, found, progress) if evidence == "full" else found
+    return with_evidence(budget.timed(asked, start), found, progress) if evidence == "full" else found
 
 
 def answer(task: Task, method: str, explainer: Method, start: float) -> Attribution | Attributions:

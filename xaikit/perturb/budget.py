@@ -92,6 +92,12 @@ class Budget:
             return model
         return cast(Model, Bounded(model, self.max_batch, self.deadline(start)))
 
+    def timed(self, model: Model, start: float) -> Model:
+        """Give the model with its passes bounded, the forward ones too once time is up."""
+        if self.max_batch is None and self.time_limit is None:
+            return model
+        return cast(Model, Timed(model, self.max_batch, self.deadline(start)))
+
     @property
     def note(self) -> dict[str, Any]:
         """What an origin records: the bounds that were set."""
@@ -141,10 +147,26 @@ class Bounded:
                 raise TimeUp("the time limit was over before there was anything to return")
             own = seed if callable(seed) else rows(seed, s)
             parts.append(self._model.pull(rows(x, s), own, patch=_rows_of(patch, s), **how))
-        joined: dict[str, Any] = {
-            f: concatenate([getattr(p, f) for p in parts]) for f in ("value", "source", "gradient")
-        }
-        return Pull(**joined)
+        return Pull.join(parts)
+
+
+class Timed(Bounded):
+    """A bounded model that does nothing more once time is up, nor do its likes with other weights."""
+
+    @property
+    def deadline(self) -> float:
+        """When time is up, by time.perf_counter."""
+        return self._deadline
+
+    def run(self, x: Tensors, at: Any = (), patch: Mapping[str, Array] = {}, **how: Any) -> Run:
+        """Run the model; raises TimeUp after the deadline."""
+        if time.perf_counter() >= self._deadline:
+            raise TimeUp("the time limit was over")
+        return super().run(x, at, patch, **how)
+
+    def with_weights(self, weights: Mapping[str, Array]) -> Model:
+        """Give the same network with other weights, in the same bounds."""
+        return cast(Model, Timed(self._model.with_weights(weights), self._most, self._deadline))
 
 
 def _rows_of(patch: Mapping[str, Array], s: slice) -> Mapping[str, Array]:

@@ -58,7 +58,10 @@ def question(
     scores = resolve(list(one.target), model.outputs, prediction, kind)
     by_logits = scores.kind == "probability" and has_logits(model, x, prediction)
     seed = one.origin.seed if seed is None else seed
-    return Task(model, x, model.inputs, display, scores, prediction, seed, progress, by_logits=by_logits)
+    deadline = getattr(model, "deadline", np.inf)
+    return Task(
+        model, x, model.inputs, display, scores, prediction, seed, progress, by_logits=by_logits, deadline=deadline
+    )
 
 
 def _of_all(model: Model, e: Attribution | Attributions) -> tuple[Tensors, Any]:
@@ -73,13 +76,15 @@ def _of_all(model: Model, e: Attribution | Attributions) -> tuple[Tensors, Any]:
 def again(task: Task, e: Attribution | Attributions, **changed: Any) -> Attribution | Attributions:
     """Carry out an explanation's method, with its parameters, on a task with some fields `changed`.
 
-    What it asks of the model is counted in the task given.
+    What it asks of the model is counted in the task given. Raises TimeUp after the task's deadline: what was cut short
+    is no answer to the same question.
     """
     origin = first(e).origin
     own = dataclasses.replace(task, **changed, calls={"model_calls": 0}, notes={}, progress=silent)
     explainer = methods[origin.method].make(origin.parameters)
     found = answer(own, origin.method, explainer, time.perf_counter())
     task.calls["model_calls"] += own.calls["model_calls"]
+    task.check_time()
     return found
 
 

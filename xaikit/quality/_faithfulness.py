@@ -13,7 +13,7 @@ from xaikit.attribution import Task, methods
 from xaikit.attribution._explain import origin_of
 from xaikit.attribution._method import require
 from xaikit.attribution.lime import own_means
-from xaikit.errors import NotSupported, ParameterError
+from xaikit.errors import Cancelled, NotSupported, ParameterError
 from xaikit.model import Model
 from xaikit.perturb.evaluate import Answers, ask
 from xaikit.perturb.maskers import Masker, maskers
@@ -88,6 +88,9 @@ def faithfulness(
         values = [_predicted(task, e, i, v, hiding[i]) for i, (_, v) in enumerate(ranked)]
         plans = [_plan(v, steps, random_maps, shares, np.random.default_rng(seed)) for v in values]
         answers = ask(task, hiding, [p.coalitions for p in plans])
+        if not all(a.known.all() for a in answers):
+            task.check_time()
+            raise Cancelled("stopped before all curves were measured")
     fitted = score not in (None, first(e).origin.score) or not (_per_unit(e) or _of_the_score(e))
     found = [_measured(p, v, a, fitted) for p, v, a in zip(plans, values, answers, strict=True)]
     count = _count(e, perturbations)
