@@ -72,7 +72,7 @@ def test_every_package_is_typed(package: str) -> None:
     assert (ROOT / package / "py.typed").is_file()
 
 
-@pytest.mark.parametrize("folder", ["adapters", "app", "benchmarks", "examples", "tests", "zoo_weights"])
+@pytest.mark.parametrize("folder", ["adapters", "app", "benchmarks", "examples", "zoo_weights"])
 def test_top_level_folders_are_no_packages(folder: str) -> None:
     assert not (ROOT / folder / "__init__.py").exists()
 

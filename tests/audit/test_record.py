@@ -34,7 +34,8 @@ def test_a_record_holds_the_whole_explanation(db: Path, model: Any, picture: Any
     assert (read.input_spec, read.output_spec) == (model.inputs, model.outputs)
     for name in ("method", "parameters", "score", "fingerprint", "weights_id", "input_hash", "seed", "versions"):
         assert getattr(read.origin, name) == getattr(expected.origin, name), name
-    assert read.origin.parameters == {"samples": 50, "segments": None, "kernel_width": 0.25, "baseline": "mean"}
+    asked = {"samples": 50, "segments": None, "kernel_width": 0.25, "baseline": "mean"}
+    assert read.origin.parameters == {**asked, "discretized": False, "penalty": "ridge", "alpha": 1}
     assert {"python", "numpy", "torch", "xaikit"} <= set(read.origin.versions)
 
 

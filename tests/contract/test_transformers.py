@@ -16,6 +16,8 @@ from xaikit.attribution import methods
 from xaikit.errors import NotSupported
 from xaikit.perturb.memory import MEMORY
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("vit", "text")
 STYLES = (("torch", "functional"), ("keras", "functional"), ("keras", "subclassed"))
 REFUSED = {

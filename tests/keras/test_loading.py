@@ -180,6 +180,7 @@ def test_a_foreign_module_is_not_imported(tmp_path):
     assert "antigravity" not in sys.modules
 
 
+@pytest.mark.slow
 def test_loading_is_quiet(tmp_path):
     cnn().save(tmp_path / "net.keras")
     program = (

@@ -16,6 +16,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from xaikit.zoo.building import ACTIVATIONS, ATTENTIONS, RECURRENT, Architecture, Ops, Symbol, describe, initial_weights
 from xaikit.zoo.networks import networks
 
+pytestmark = pytest.mark.slow
+
 Body = Callable[[Ops, Symbol], Symbol]
 SPACE = (11, 10, 9)
 

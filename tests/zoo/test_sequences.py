@@ -11,6 +11,8 @@ from xaikit.zoo.networks import networks
 
 from .parity import agree_by_name, outputs, samples, tokens
 
+pytestmark = pytest.mark.slow
+
 TEXTS = [name for name, entry in networks.items() if isinstance(entry.inputs, Text)]
 FORECASTS = ["rnn_forecast", "lstm_forecast", "gru_forecast"]
 

@@ -16,6 +16,8 @@ from xaikit.zoo.training import Order, Samples, split
 
 from .test_backends import global_random_states
 
+pytestmark = pytest.mark.slow
+
 RECIPE = Recipe(loss="crossentropy", optimizer="adam", learning_rate=1e-2, batch=16, epochs=4)
 
 
