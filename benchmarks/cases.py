@@ -1,0 +1,85 @@
+"""What every case of the comparison shares: how much of it there is, and the row that comes of measured sides."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from page import Figure, Row
+from timing import Clock, Turns, Work, turns
+
+import xaikit as xk
+from xaikit.perturb.memory import MEMORY
+
+OVER = "over bare calls"
+BARE, OURS = "bare", "xaikit"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured: everything, or as little as shows that it runs."""
+
+    clock: Clock
+    quick: bool = False
+
+    def of(self, samples: int, least: int = 20) -> int:
+        return max(least, samples // 20) if self.quick else samples
+
+    def turns(self, sides: Mapping[str, Work], **how: Any) -> Turns:
+        """Run the sides in turn; a quick run makes one round without a warm-up."""
+        if self.quick:
+            how |= {"least": 1, "most": 1, "warm": False}
+        return turns(sides, clock=self.clock, **how)
+
+
+Case = Callable[[Scale], Iterable[Row]]
+CASES: dict[str, Case] = {}
+"""The cases by name, in the order of the page; each gives its rows one by one."""
+
+
+def case(name: str) -> Callable[[Case], Case]:
+    def keep(function: Case) -> Case:
+        CASES[name] = function
+        return function
+
+    return keep
+
+
+def explained(model: Any, x: Any, method: str, **parameters: Any) -> Any:
+    """Explain without a bar and from an empty memory of coalitions."""
+    MEMORY.clear()
+    return xk.explain(model, x, method, progress=False, **parameters)
+
+
+def row_of(
+    found: Turns,
+    work: str,
+    network: str,
+    most: float | None = None,
+    remark: str = "",
+    *,
+    side: str = OURS,
+    peers: Sequence[str] | None = None,
+    figures: Sequence[Figure] = (),
+) -> Row:
+    """Make a row of measured sides: the bare calls, xaikit as `side`, and peers by name (None: all others).
+
+    `most` is the overhead that is to be reached.
+    """
+    own = found.ratio(side, BARE)
+    if peers is None:
+        peers = [name for name in found.seconds if name not in (BARE, side)]
+    return Row(
+        work,
+        network,
+        found.median(BARE),
+        own,
+        {name: found.ratio(name, BARE) for name in peers},
+        {name: found.ratio(name, side).median for name in peers},
+        (*(() if most is None else (Figure(OVER, most, own.median),)), *figures),
+        remark,
+    )
+
+
+def row(scale: Scale, work: str, network: str, sides: Mapping[str, Work], most: float, remark: str = "") -> Row:
+    """Measure sides, and make a row of them."""
+    return row_of(scale.turns(sides), work, network, most, remark)

@@ -1,0 +1,105 @@
+"""Measure xaikit beside the libraries that one would otherwise take, and write docs/benchmarks.md.
+
+    OMP_NUM_THREADS=2 python benchmarks/peers.py [--quick] [--write] [--only CASE ...]
+
+Every case runs three kinds of sides in turn in one process: the bare model calls that a method needs, written as one
+writes them in the framework, at the best of several batch sizes; xaikit; and lime, shap, captum or tf-keras-vis. A
+ratio is the median over the rounds of what two sides took in the same round, with its quartiles in brackets, so that
+other work on the machine falls on both. Seconds are those of the wall clock; --clock processor counts the processor's
+instead. --quick runs everything once with few samples: it shows that the cases work, its numbers mean nothing.
+"""
+
+import argparse
+import importlib
+import os
+import platform
+import warnings
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from cases import CASES, Scale
+from page import Row, as_line, load, page, save
+from timing import CLOCKS, keep_to, threads
+
+MODULES = ("on_digits", "on_photos", "on_text", "on_tables", "many_at_once", "in_keras", "exactness")
+LIBRARIES = ("torch", "tensorflow-cpu", "keras", "onnxruntime", "lime", "shap", "captum", "tf-keras-vis", "numpy")
+HERE = Path(__file__).parent
+KEPT, PAGE = HERE / "peers.json", HERE.parent / "docs" / "benchmarks.md"
+TITLE = """# Benchmarks
+
+What explanations cost, beside the library that one would otherwise take. Written by
+
+    OMP_NUM_THREADS=2 python benchmarks/peers.py --write
+
+* **bare calls**: the seconds of just the model calls that the work needs, written in the framework itself, at the best
+  of several batch sizes, with frozen parameters.
+* **over bare calls**: how many times as long the whole work takes; 1 means that nothing is lost. The median over the
+  rounds of one run in which all sides took turns, after one to warm up, and the quartiles in brackets.
+* **peer's time over xaikit's**: above 1 xaikit is faster, below 1 the peer is.
+* **figure** and **reached**: what xaikit sets itself, and what was found. What is not reached stays in the table.
+
+Ratios on the same machine say something, seconds say little: a second machine has other ones.
+Networks have trained weights (mnist_cnn) or random ones; in torch their weights lie channels first in memory, as torch
+makes them, and xaikit answers from the network itself unless the row says that a copy answers.
+"""
+
+
+def conditions(clock: str) -> dict[str, str]:
+    """Give the versions and what else the numbers hold for."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB of memory, no GPU used",
+        "threads": str(threads()),
+        "clock": clock,
+        "Python": platform.python_version(),
+        "libraries": ", ".join(f"{name} {version(name)}" for name in LIBRARIES),
+    }
+
+
+def measured(name: str, scale: Scale) -> list[Row]:
+    """Run one case; print its rows as they come."""
+    rows = []
+    for row in CASES[name](scale):
+        print(as_line(row), flush=True)
+        rows.append(row)
+    return rows
+
+
+def write(found: dict[str, list[Row]], now: dict[str, str]) -> None:
+    """Keep what was measured, in place of older rows of the same cases, and write the page."""
+    older = load(KEPT)[0] if KEPT.exists() else {}
+    rows = {name: found.get(name) or older[name] for name in CASES if name in found or name in older}
+    save(KEPT, rows, now)
+    PAGE.write_text(page(TITLE, [row for of in rows.values() for row in of], now), encoding="utf-8")
+
+
+def main() -> None:
+    for module in MODULES:
+        importlib.import_module(module)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="few samples, one round: does it run?")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=list(CASES),
+        default=list(CASES),
+        metavar="CASE",
+        help=f"some of {', '.join(CASES)}; with --write the other rows stay",
+    )
+    parser.add_argument("--clock", choices=list(CLOCKS), default="wall", help="what seconds are (default: %(default)s)")
+    asked = parser.parse_args()
+    if asked.quick and asked.write:
+        parser.error("a quick run says nothing: it is not written")
+    keep_to(threads())
+    warnings.simplefilter("ignore")  # those of the peers
+    scale = Scale(CLOCKS[asked.clock], asked.quick)
+    found = {name: measured(name, scale) for name in asked.only}
+    if asked.write:
+        write(found, conditions(asked.clock))
+
+
+if __name__ == "__main__":
+    main()
