@@ -2,24 +2,24 @@
 
     python benchmarks/shapley_error.py [--images 20] [--seeds 3]
 
-Test digits are cut into 12 to `--most` parts (SLIC where it gives so many, else a grid of 3 × 4), a hidden part is the
+Digits are cut into 12 to `--most` parts (SLIC where it gives so many, else a grid of 3 × 4), a hidden part is the
 mean of the image, and all coalitions of every image are asked for, so that the error is known. Each estimator then has
-5, 10 and
-20 coalitions for every part. Printed are the median over images and seeds of the root mean squared error, and its ratio
-to that of shap.KernelExplainer with the better of l1_reg=False and l1_reg="num_features(n)". Owen values are no Shapley
-values: partition-shap is measured against its own exact values, and beside shap.PartitionExplainer over the same tree.
+5, 10 and 20 coalitions for every part. Printed are the median over images and seeds of the root mean squared error,
+and its ratio to that of shap.KernelExplainer with the better of l1_reg=False and l1_reg="num_features(n)". Owen values
+are no Shapley values: partition-shap is measured against its own exact values, and beside shap.PartitionExplainer over
+the same tree.
 """
 
 import argparse
 import itertools
 import warnings
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from networks import digits, mnist_cnn
 
-import xaikit as xk
 from xaikit.arrays import Array
 from xaikit.attribution import Task, prepare
 from xaikit.inputs import resolve
@@ -32,13 +32,6 @@ from xaikit.perturb.solvers import shapley_kriging, shapley_values, walked
 
 Game = Callable[[Array], Array]
 SHARES = (5, 10, 20)
-
-
-def digits(count: int) -> Array:
-    """Give test digits; the folder that XAIKIT_DATA names holds them."""
-    from xaikit import data
-
-    return np.asarray(data.load("mnist").read("test").x[:count])
 
 
 def parts_of(task: Task, most: int) -> Parts:
@@ -140,38 +133,47 @@ def found(game: Game, tree: Hierarchy, samples: int, seed: int) -> dict[str, Arr
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--images", type=int, default=20)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--most", type=int, default=14, help="parts at most, from 12 to 16; 2^parts calls are made")
-    parser.add_argument("--framework", default=None)
-    asked = parser.parse_args()
-    model = xk.zoo.load("mnist_cnn", framework=asked.framework)
-    errors: dict[tuple[int, str], list[float]] = defaultdict(list)
+def errors(model: Any, images: Array, seeds: int, most: int) -> tuple[dict[tuple[int, str], list[float]], list[int]]:
+    """Give every estimator's errors by (calls for a part, estimator), and how many parts each image has."""
+    off: dict[tuple[int, str], list[float]] = defaultdict(list)
     counts = []
-    for image in digits(asked.images):
+    for image in images:
         task = task_for(model, image)
-        parts = parts_of(task, asked.most)
+        parts = parts_of(task, most)
         (game, exact), tree = game_of(task, parts), by_place(centres(parts.labels[""]))
         owen = partition_shap(game, tree, 10**9)
         counts.append(parts.count)
-        for share, seed in itertools.product(SHARES, range(asked.seeds)):
+        for share, seed in itertools.product(SHARES, range(seeds)):
             for name, phi in found(game, tree, share * parts.count, seed).items():
                 if phi is not None:
-                    off = phi - (owen if "partition" in name else exact)
-                    errors[share, name].append(float(np.sqrt(np.mean(off**2))))
-    report(errors, counts)
+                    truth = owen if "partition" in name else exact
+                    off[share, name].append(float(np.sqrt(np.mean((phi - truth) ** 2))))
+    return off, counts
 
 
-def report(errors: dict[tuple[int, str], list[float]], counts: list[int]) -> None:
+def best_of_shap(median: Mapping[tuple[int, str], float], share: int) -> float:
+    """Give the error of shap's KernelExplainer with the better of its two settings."""
+    return min(median[share, f"shap kernel, {l1}"] for l1 in ("l1_reg=False", "num_features(n)"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--most", type=int, default=14, help="parts at most, from 12 to 16; 2^parts calls are made")
+    parser.add_argument("--framework", choices=["torch", "keras"], default="torch")
+    asked = parser.parse_args()
+    report(*errors(mnist_cnn(asked.framework), digits(asked.images), asked.seeds, asked.most))
+
+
+def report(off: Mapping[tuple[int, str], list[float]], counts: list[int]) -> None:
     import shap
 
-    median = {key: float(np.median(e)) for key, e in errors.items()}
+    median = {key: float(np.median(e)) for key, e in off.items()}
     print(f"{len(counts)} images of {min(counts)} to {max(counts)} parts, shap {shap.__version__}")
     print(f"{'median RMSE, and its ratio to shap kernel':44}" + "".join(f"{f'{s}n calls':>20}" for s in SHARES))
-    best = {s: min(median[s, f"shap kernel, {l1}"] for l1 in ("l1_reg=False", "num_features(n)")) for s in SHARES}
-    for name in dict.fromkeys(name for _, name in errors):
+    best = {s: best_of_shap(median, s) for s in SHARES}
+    for name in dict.fromkeys(name for _, name in off):
         theirs = {s: median[s, "shap partition"] if "partition" in name else best[s] for s in SHARES}
         cells = [(median.get((s, name), np.nan), median.get((s, name), np.nan) / theirs[s]) for s in SHARES]
         print(f"{name:44}" + "".join(f"{f'{error:.5f} ({ratio:.2f})':>20}" for error, ratio in cells))
