@@ -26,6 +26,7 @@ Rule = Literal["guided", "deconvnet"]
 BATCH_BYTES = 20 * 2**20
 """What the rows given to a plain function at once may hold, of which nothing is known but its input."""
 
+
 @dataclass(frozen=True, eq=False)
 class Run:
     """What a forward pass gives: the output, and activations (sample, *layer axes) at the layers asked for."""
@@ -39,11 +40,21 @@ class Pull:
     """A vector-Jacobian product: the `value` of the layer pulled from, the `source` value pulled to, the `gradient`.
 
     `gradient` is shaped like `source`: the sum over the value's entries of seed · d value / d source, sample by sample.
+    `output` is the network's raw output where the same pass has given it, else None; an adapter may leave it out where
+    it is the value.
     """
 
     value: Tensors
     source: Tensors
     gradient: Tensors
+    output: Tensors | None = None
+
+    @classmethod
+    def join(cls, parts: Sequence["Pull"]) -> "Pull":
+        """Put pulls of one kind behind each other."""
+        value, source, gradient = (concatenate([getattr(p, f) for p in parts]) for f in ("value", "source", "gradient"))
+        outputs = [p.output for p in parts if p.output is not None]
+        return cls(value, source, gradient, concatenate(outputs) if len(outputs) == len(parts) else None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -304,9 +315,9 @@ class Network(ABC):
             self._know_outputs(x, score)
             step = max(1, self.batch_size // 2)
             parts = [self._pull_chunk(x, seed, s, of, wrt, patch, rule, score) for s in chunks(length(x), step)]
-            return Pull(
-                *(each(_float32, concatenate([getattr(p, f) for p in parts])) for f in ("value", "source", "gradient"))
-            )
+            p = Pull.join(parts)
+            output = None if p.output is None else each(_float32, p.output)
+            return Pull(each(_float32, p.value), each(_float32, p.source), each(_float32, p.gradient), output)
 
     def _pull_chunk(
         self, x: Tensors, seed: Seed, s: slice, of: Any, wrt: Any, patch: Any, rule: Any, score: ScoreKind
@@ -328,7 +339,9 @@ class Network(ABC):
             if wrt
             else (self._inwards(p.source, back=True), self._inwards(p.gradient, back=True))
         )
-        return Pull(p.value if of else self._outwards(p.value), source, gradient)
+        value = p.value if of else self._outwards(p.value)
+        output = None if p.output is None else self._outwards(p.output)
+        return Pull(value, source, gradient, value if of is None and score == "output" else output)
 
     def native(
         self,

@@ -221,7 +221,8 @@ class KerasModel(Network):
             # a graph cannot call back: the value is computed first, in a graph of its own
             ran = self._forward(x, (of,) if of else (), patch, kind)
             seed = seed(ran.activations[of] if of else ran.output)
-        return Pull(*self._compute(task, traced, x, patch, seed))
+        value, source, gradient, output = self._compute(task, traced, x, patch, seed)
+        return Pull(value, source, gradient, value if output is None and of is None else output)
 
     def _native(
         self, name: str, x: Tensors, seed: Tensors, baseline: Tensors | None, score: ScoreKind, parameters: Any

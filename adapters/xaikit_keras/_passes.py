@@ -52,6 +52,7 @@ class Taps:
     patch: Mapping[str, Any]
     watch: Callable[[Any], None] = lambda tensor: None
     values: dict[str, Any] = field(default_factory=dict)
+    ended: dict[Place, Any] = field(default_factory=dict)
     steps: dict[str, dict[int, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -77,22 +78,28 @@ class Taps:
                 return opened(operation, lambda g, t, v: self._step(gates.get(g), t, v), call, a, k)
 
         if place in self._bare:
-            return self._without_end(operation, self._names.get(place), run, args, kwargs)
+            return self._without_end(operation, place, run, args, kwargs)
         result = run(*args, **kwargs)
         return self._through(self._names[place], result) if place in self._names else result
 
-    def _without_end(self, operation: Any, name: str | None, call: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        """Leave out the final softmax or sigmoid; the layer's own value is still what the layer gives."""
+    def _without_end(self, operation: Any, place: Place, call: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Leave out the final softmax or sigmoid; the layer's own value is still what the layer gives.
+
+        A pull keeps that value too: it is the network's output.
+        """
+        name = self._names.get(place)
+        wanted = name is not None or self.task.pulls
         if name is not None and name in self.patch:
             raise NotSupported(f"the logit behind {name!r} is not known when its value is replaced: use score='output'")
         if kind_of(operation) == ending_function(operation):
             logits = args[0]
-            value = call(*args, **kwargs) if name else None
+            value = call(*args, **kwargs) if wanted else None
         else:
             function = operation.activation
             with replaced(operation, "activation", keras.activations.linear):
                 logits = call(*args, **kwargs)
-            value = function(logits) if name else None
+            value = function(logits) if wanted else None
+        self.ended[place] = value
         if name:
             self._through(name, value)
         return logits
@@ -159,39 +166,46 @@ class Pass:
     values: Sequence[tuple[Any, Any]] = ()
 
     def compute(self, task: Task, x: Any, patch: Sequence[Any], seed: Any) -> tuple[Any, ...]:
-        """Give (output, values at the layers asked for), or (value, source, gradient) for a task that pulls."""
+        """Give (output, values at the layers asked for), or what a Pull holds for a task that pulls."""
         named = dict(zip(task.patch, patch, strict=True))
         return self.pull(task, x, named, seed) if task.pulls else self.run(task, x, named)
 
     def run(self, task: Task, x: Any, patch: Mapping[str, Any]) -> tuple[Any, list[Any]]:
         """Give the output, and the values at the layers asked for."""
-        output, taps = self._through(task, x, patch)
-        return output, [taps.value(n) for n in task.at]
+        result, taps = self._through(task, x, patch)
+        return self.outputs(result, task), [taps.value(n) for n in task.at]
 
-    def pull(self, task: Task, x: Any, patch: Mapping[str, Any], seed: Any) -> tuple[Any, Any, Any]:
-        """Give value, source and gradient; `seed` is the cotangent or, outside of a trace, a function of the value."""
+    def pull(self, task: Task, x: Any, patch: Mapping[str, Any], seed: Any) -> tuple[Any, Any, Any, Any]:
+        """Give value, source, gradient, and the raw output where it is not the value.
+
+        `seed` is the cotangent or, outside of a trace, a function of the value.
+        """
         if task.rule is not None:
             return self._pull_by_rule(task, x, patch, seed)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             inputs = floating(x) if task.wrt is None else []
             for tensor in inputs:
                 tape.watch(tensor)
-            output, taps = self._through(task, x, patch, tape.watch)
-            value = taps.value(task.of) if task.of else output
+            result, taps = self._through(task, x, patch, tape.watch)
+            value = taps.value(task.of) if task.of else self.outputs(result, task)
         sources = taps.sources(task.wrt) if task.wrt else inputs
         seeds = parts(seed(value) if callable(seed) else seed)
         found = tape.gradient(parts(value), sources, seeds, tf.UnconnectedGradients.ZERO)
-        return value, taps.value(task.wrt) if task.wrt else x, _assembled(task, x, found, taps)
+        return self._pulled(task, x, value, found, result, taps)
 
-    def _pull_by_rule(self, task: Task, x: Any, patch: Mapping[str, Any], seed: Any) -> tuple[Any, Any, Any]:
+    def _pull_by_rule(self, task: Task, x: Any, patch: Mapping[str, Any], seed: Any) -> tuple[Any, Any, Any, Any]:
         graph = tf.compat.v1.get_default_graph()
         with graph.gradient_override_map(dict.fromkeys(RELUS, RELU_RULES[str(task.rule)])):
-            output, taps = self._through(task, x, patch)
-        value = taps.value(task.of) if task.of else output
+            result, taps = self._through(task, x, patch)
+            value = taps.value(task.of) if task.of else self.outputs(result, task)
         sources = taps.sources(task.wrt) if task.wrt else floating(x)
         _require_relus(parts(value), sources, str(task.rule), self.name)
         found = tf.gradients(parts(value), sources, parts(seed), unconnected_gradients="zero")
-        return value, taps.value(task.wrt) if task.wrt else x, _assembled(task, x, found, taps)
+        return self._pulled(task, x, value, found, result, taps)
+
+    def _pulled(self, task: Task, x: Any, value: Any, found: list[Any], result: Any, taps: Taps) -> tuple[Any, ...]:
+        source = taps.value(task.wrt) if task.wrt else x
+        return value, source, _assembled(task, x, found, taps), self._whole(result, task, taps)
 
     def _through(
         self, task: Task, x: Any, patch: Mapping[str, Any], watch: Callable[[Any], None] = lambda tensor: None
@@ -201,8 +215,24 @@ class Pass:
             hidden = [op for op in self.reading.decorated if op not in taps.targets]
             stack.enter_context(intercepted(hidden, passed_on))
             stack.enter_context(intercepted(taps.targets, taps))
-            result = call_net(self.net, x)
-        return self.outputs(result, task), taps
+            return call_net(self.net, x), taps
+
+    def _whole(self, result: Any, task: Task, taps: Taps) -> Any:
+        """Give the raw output though a pull from its logits or probabilities was made; None where it is the value."""
+        if task.of is not None or task.score == "output":
+            return None
+        named = self.reading.named(result)
+        if isinstance(named, Mapping):
+            return {n: self._ended(n, t, taps) for n, t in named.items()}
+        return self._ended(None, named, taps)
+
+    def _ended(self, name: str | None, tensor: Any, taps: Taps) -> Any:
+        """Put the final softmax or sigmoid back where it was left out; no more than a reshaping comes after it."""
+        end = self.reading.ends.get(name)
+        left_out = None if end is None or end.place is None else taps.ended.get(end.place)
+        if left_out is not None:
+            tensor = tf.reshape(left_out, tf.shape(tensor))
+        return as_columns(tensor, self.count, self.name)
 
     def outputs(self, result: Any, task: Task) -> Any:
         """Give a network's result by name, as float32 and in the form of the score."""

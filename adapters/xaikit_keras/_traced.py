@@ -55,7 +55,7 @@ def as_arrays(value: Any, count: int) -> Any:
         return {n: as_arrays(v, count) for n, v in value.items()}
     if isinstance(value, list | tuple):
         return [as_arrays(v, count) for v in value]
-    return rows(value.numpy(), slice(count))
+    return None if value is None else rows(value.numpy(), slice(count))
 
 
 def as_tensors(value: Any) -> Any:

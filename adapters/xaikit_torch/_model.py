@@ -219,6 +219,7 @@ class TorchModel(Network):
             # the network gets a copy: it may work in place, which a leaf does not allow
             out = self._call({n: t.clone() for n, t in given.items()}, watch)
             value = {"": self._kept(watch, of, count)} if of else self._emitted(out, count, score)
+            whole = None if of or score == "output" else self._whole(out, count, watch)
             cotangent = self._cotangent(seed, value)
             if wrt is not None:
                 self._kept(watch, wrt, count)
@@ -231,6 +232,7 @@ class TorchModel(Network):
                 _public(value),
                 _public({n: show(n, t) for n, t in sources.items()}),
                 _public({n: show(n, t) for n, t in gradients.items()}),
+                None if whole is None else _public(whole),
             )
 
     def _native(
@@ -361,6 +363,13 @@ class TorchModel(Network):
         if score != "probability":
             return found
         return {n: _probability(t, self._output_spec(n)) for n, t in found.items()}
+
+    def _whole(self, out: Any, count: int, watch: Watch) -> dict[str, torch.Tensor] | None:
+        """Give the outputs as the network gives them, though their last softmax or sigmoid was left out of this run."""
+        ending = {n for n, o in self._traced.outputs.items() if o.end in watch.skip}
+        found = {n: watch.unskipped(t) if n in ending else t for n, t in named_outputs(out).items()}
+        there = {n: t for n, t in found.items() if t is not None}
+        return {n: self._columns(n, t, count) for n, t in there.items()} if len(there) == len(found) else None
 
     def _columns(self, name: str, t: torch.Tensor, count: int) -> torch.Tensor:
         filled = self._filled(count)

@@ -20,8 +20,8 @@ class Watch:
     """What to do at which layers, and what was found there.
 
     `keep`: remember a copy of the value. `patches`: put another value in its place. `source`: the layer at which a
-    graph begins: its value becomes a leaf. `skip`: hand on what enters (a final softmax). `stop`: end the run when
-    all of `keep` and the source have been seen.
+    graph begins: its value becomes a leaf. `skip`: hand on what enters (a final softmax); `skipped` has what was handed
+    on with what would have been. `stop`: end the run when all of `keep` and the source have been seen.
     """
 
     keep: Collection[str] = ()
@@ -30,6 +30,7 @@ class Watch:
     skip: Collection[str] = ()
     stop: bool = False
     kept: dict[str, torch.Tensor] = field(default_factory=dict)
+    skipped: list[tuple[torch.Tensor, torch.Tensor]] = field(default_factory=list)
 
     @property
     def names(self) -> set[str]:
@@ -52,7 +53,15 @@ class Watch:
         out = self._at(name, record, call.out)
         if self.stop and self._wanted <= self.kept.keys():
             raise Reached
-        return next(tensors((call.args, call.kwargs))).clone() if name in self.skip else out
+        if name not in self.skip:
+            return out
+        entering = next(tensors((call.args, call.kwargs))).clone()
+        self.skipped.append((entering, call.out))
+        return entering
+
+    def unskipped(self, t: torch.Tensor) -> torch.Tensor | None:
+        """Give what the network would have given for an output that was handed on; None where more came after it."""
+        return next((left for entering, left in self.skipped if entering is t), None)
 
     def _at(self, name: str, record: Record, out: Any) -> Any:
         value = activation(out, record.shape[1] if _is_padded(record) else None)

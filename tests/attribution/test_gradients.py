@@ -92,8 +92,31 @@ def test_targets_may_differ_from_sample_to_sample():
 
 def test_calls_are_counted():
     net = golden()
+    explain(net, X, "saliency", target=0)  # the first call looks at the shape of the output
+    net.rows = net.pulled = 0
     result = explain(net, X, "integrated-gradients", target=0, steps=10)
     assert result.origin.model_calls == net.rows + net.pulled
+
+
+@pytest.mark.parametrize("method", ["saliency", "gradient-x-input"])
+def test_one_pass_gives_the_gradient_the_score_and_the_prediction(method):
+    net = golden()
+    expected = net.run(X).output
+    explain(net, X, method, target=0)
+    net.rows = net.pulled = 0
+    result = explain(net, X, method, target=0)
+    assert (net.rows, net.pulled, result.origin.model_calls) == (0, len(X), len(X))
+    assert_array_equal(result.prediction, expected)
+    assert_allclose(result.quality["score"], expected[:, 0], rtol=1e-6)
+
+
+def test_the_model_is_run_where_the_target_is_the_predicted_class():
+    net = Analytic(W, (5.0, -5.0), outputs=Classes(("a", "b"), "logits"))
+    explain(net, X, "saliency", target=0)
+    net.rows = net.pulled = 0
+    result = explain(net, X, "saliency", target=[0, None])
+    assert (net.rows, net.pulled) == (len(X), len(X))
+    assert result.target == (0, int(result.prediction[1].argmax()))
 
 
 def test_a_model_that_can_only_run_is_told_what_can_serve_it():

@@ -56,6 +56,7 @@ def test_the_logit_is_what_enters_the_final_softmax(how, count):
     theirs = xaikit_keras.wrap(logits).pull(x, hot(count, 3, 1))
     np.testing.assert_allclose(ours.gradient, theirs.gradient, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(ours.value, theirs.value, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(ours.output, model.run(x).output, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +82,7 @@ def test_a_function_at_the_end_of_call_is_found(tail, function):
     width = ran.output.shape[1]
     np.testing.assert_allclose(model.run(x).output, np.reshape(net(x), (3, width)), rtol=1e-6)
     pull = model.pull(x, hot(3, width, 0), wrt="last", score="logit")
+    np.testing.assert_allclose(pull.output, model.run(x).output, rtol=1e-6)
     if function:
         np.testing.assert_allclose(pull.gradient, hot(3, 3, 0), rtol=1e-6)
 
@@ -140,7 +142,9 @@ def test_probabilities_of_a_network_that_gives_logits(width, names):
     np.testing.assert_allclose(model.run(rows(), score="probability").output, p, rtol=1e-5)
     np.testing.assert_allclose(model.run(rows(), score="logit").output, z, rtol=1e-6)
     slope = p[:, 0] * (1 - p[:, 0])
-    got = model.pull(rows(), hot(3, width, 0), score="probability").gradient
+    pull = model.pull(rows(), hot(3, width, 0), score="probability")
+    np.testing.assert_allclose(pull.output, z, rtol=1e-6)
+    got = pull.gradient
     assert got.shape == (3, 4)
     if width == 1:
         logit = model.pull(rows(), hot(3, width, 0)).gradient
@@ -163,6 +167,9 @@ def test_every_output_has_its_own_end():
     assert {n: s.kind for n, s in model.outputs.items()} == {"kind": "Classes", "size": "Values"}
     np.testing.assert_allclose(tf.nn.softmax(logit["kind"]), raw["kind"], rtol=1e-5)
     np.testing.assert_array_equal(logit["size"], raw["size"])
+    pull = model.pull(rows(), {"kind": hot(3, 3, 0), "size": hot(3, 2, 0)}, score="logit")
+    for name in raw:
+        np.testing.assert_allclose(pull.output[name], raw[name], rtol=1e-6)
 
 
 def test_per_pixel_softmax():

@@ -156,7 +156,7 @@ def test_a_function_that_was_changed_is_asked_again():
     task, hiding = prepared(f)
     ask(task, hiding[:1], [ALL])
     f.factor = 3.0
-    again = replace(task, prediction=task.model.run(task.x).output)
+    again = replace(task, predicted=task.model.run(task.x).output)
     assert_array_equal(Evaluator(again, 0, hiding[0]).evaluate(ALL).values, [333, 0, 3, 330, 3])
 
 

@@ -259,6 +259,10 @@ def test_the_logit_is_what_enters_the_final_softmax_or_sigmoid(name: str, form: 
     seed = nets.draw(*logit.shape)
     pull = model.pull(x, seed, score="logit")
     assert_allclose(pull.value, logit, **CLOSE)
+    if name in ("sigmoid in place", "reshaped", "first of a sigmoid", "squeezed"):  # something comes after the end
+        assert pull.output is None
+    else:
+        assert_array_equal(pull.output, model.run(x).output)
     assert_allclose(pull.gradient, seed @ fc.weight.detach().numpy(), rtol=1e-5, atol=1e-6)
 
 
@@ -285,6 +289,7 @@ def test_logits_become_probabilities(width: int) -> None:
     assert model.outputs.form == "logits"
     pull = model.pull(x, seed, score="probability")
     assert_allclose(pull.value, p, **CLOSE)
+    assert_allclose(pull.output, z, **CLOSE)
     inner = p * (seed - (p * seed).sum(1, keepdims=True)) if width > 1 else p * (1 - p) * seed
     assert_allclose(pull.gradient, inner @ net[0].weight.detach().numpy(), rtol=1e-4, atol=1e-6)
 
@@ -311,6 +316,10 @@ def test_several_outputs_have_each_their_own_end() -> None:
     assert model.outputs == {"score": xk.Classes((0, 1), "softmax"), "value": xk.Values((0,))}
     assert_array_equal(logit.output["score"], run.activations["head"])
     assert_array_equal(logit.output["value"], run.output["value"])
+    pull = model.pull(x, {"score": nets.draw(2, 2), "value": nets.draw(2, 1)}, score="logit")
+    assert pull.output is not None
+    for name in ("score", "value"):
+        assert_array_equal(pull.output[name], run.output[name])
 
 
 # --- inputs and types ------------------------------------------------------------------------------------------------

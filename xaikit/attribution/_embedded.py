@@ -98,6 +98,11 @@ class Embedded(Task):
                 found[name if len(layers) == 1 else f"{name}/{layer}".strip("/")] = (name, layer)
         return found
 
+    @property
+    def prediction(self) -> Tensors:
+        """The raw output for the samples, which is that for their ids."""
+        return self.words.prediction
+
     def embedded(self, x: Tensors) -> Tensors:
         """Turn encoded inputs (sample, token) into the form of `x`."""
         given = dict(leaves(x))
@@ -114,8 +119,7 @@ class Embedded(Task):
     def pull(self, x: Tensors, index: Array | None = None, *, wrt: str | None = None, **how: Any) -> Pull:
         """Pull the explained scalar back to the embeddings, or to the layer `wrt`, row by row."""
         real, patch = self._real(x, index), self._patch(x)
-        linear = self.scores.linear
-        output = rows(self.prediction, np.zeros(length(x), int)) if linear else self.run(x, index).output
+        output = real if self.scores.linear else self.run(x, index).output  # a linear score takes but its length
         how = {**how, "patch": patch, "score": self.scores.kind}
         seed = self.scores.seed(output, real, index)
         self._count(x)
@@ -123,7 +127,10 @@ class Embedded(Task):
             return self.model.pull(real, seed, wrt=wrt, **how)
         pulls = {layer: self.model.pull(real, seed, wrt=layer, **how) for layer in {k for _, k in self.places.values()}}
         found = {key: _of_input(pulls[layer].gradient, name) for key, (name, layer) in self._of()}
-        return Pull(next(iter(pulls.values())).value, x, self._formed(found))
+        said = next(iter(pulls.values()))
+        if x is self.x and index is None:
+            self.words.remember(self.words.x, said.value, said.output)
+        return Pull(said.value, x, self._formed(found), said.output)
 
     def baselines(self, value: Any) -> Tensors:
         """Give the baselines of every sample in the form of `x`: (sample, baseline, token, channel).

@@ -16,8 +16,9 @@ from xaikit.attribution._dialects import preset, spoken
 from xaikit.attribution._embedded import carry_out
 from xaikit.attribution._evidence import require_level, with_evidence
 from xaikit.attribution._method import Map, Method, Task, methods, probabilities
+from xaikit.attribution._outputs import is_named, output_like
 from xaikit.errors import InputError, NotSupported, ParameterError, UsageError
-from xaikit.inputs import Classes, Masks, Table, Text, resolve
+from xaikit.inputs import Classes, Masks, Scores, Table, Text, resolve
 from xaikit.model import Model
 from xaikit.perturb.budget import Budget
 from xaikit.perturb.copies import check_kind
@@ -91,10 +92,10 @@ def explain(
     start = time.perf_counter()
     asked, model = model, budget.bound(model, start)
     encoded, display = prepare(model, x)
-    prediction = model.run(encoded).output
-    scores = resolve(target, model.outputs, prediction, score_kind(model, cls, score or own_score(method, explainer)))
+    scores, prediction = scores_of(model, cls, encoded, target, score or own_score(method, explainer))
     with bar(progress, method) as shown:
-        logits = logits_of(model, encoded, prediction) if scores.kind == "probability" else None
+        known = prediction if scores.kind == "probability" else None
+        logits = None if known is None else logits_of(model, encoded, known)
         by_logits = logits is not None
         task = Task(
             model,
@@ -122,8 +123,28 @@ def answer(task: Task, method: str, explainer: Method, start: float) -> Attribut
     """Carry out a method on a task; `start` is when the work began, by time.perf_counter."""
     found = in_dialect(carry_out(explainer, task), task, method, explainer)
     found = replace(found, quality={**found.quality, "score": _score(task)})
-    task.calls["model_calls"] += length(task.x)
+    if task.predicted is None:  # what it costs, if anything, is counted where it is asked for
+        task = replace(task, predicted=task.prediction)
+    else:
+        task.calls["model_calls"] += length(task.x)
     return _results(task, found, method, explainer, time.perf_counter() - start)
+
+
+def scores_of(
+    model: Model, cls: type[Method], x: Tensors, target: Any, asked: str | None
+) -> tuple[Scores, Tensors | None]:
+    """Give the scores of a target, and the raw output for `x`; None where it need not be known before.
+
+    The predicted class does need it, and so do methods that only run the model. For the others one pass gives the
+    output and the gradient.
+    """
+    like = output_like(model, x) if "pull" in cls.needs and is_named(target) else None
+    if like is not None:
+        scores = resolve(target, model.outputs, like, score_kind(model, cls, asked))
+        if scores.kind != "probability":
+            return scores, None
+    prediction = model.run(x).output
+    return resolve(target, model.outputs, prediction, score_kind(model, cls, asked)), prediction
 
 
 def own_score(method: str, explainer: Method) -> str | None:

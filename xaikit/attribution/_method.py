@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, TypeVar, cast, get_args
 
 import numpy as np
 
-from xaikit.arrays import Array, Tensors, each, leaves, length, rows
+from xaikit.arrays import Array, Tensors, each, leaves, length
 from xaikit.attribution._dialects import preset
 from xaikit.errors import NotSupported, ParameterError, TimeUp, nearest
 from xaikit.inputs import Classes, ScoreKind, Scores
@@ -37,12 +37,13 @@ class Parameter:
 class Task:
     """What is to be explained: a batch of encoded samples with one score each, and the model to ask.
 
-    `x` (sample, *shape), channels last; `spec` and `display` as in Attribution; `prediction` the raw output.
+    `x` (sample, *shape), channels last; `spec` and `display` as in Attribution; `predicted` the raw output, or None
+    where it need not be known beforehand: `prediction` is then what the model says on the way, or is asked for it.
     Model calls are counted: one for each sample of a forward pass or of a pull. With `by_logits` probabilities are
     taken from the logits in float64: near 0 and 1 a float32 probability is too coarse for the difference of two.
     The budget (`max_calls`, `deadline`, `tolerance`) and `accelerate` are as in the engine's Question:
     `ask` and `until` heed them. `notes` go into the origin. `said` is what a model has said of `x` on the way, by the
-    form of its output, with that model and `x`.
+    form of its output ("output" is the raw one), with that model and `x`.
     """
 
     model: Model
@@ -50,7 +51,7 @@ class Task:
     spec: Any
     display: Any
     scores: Scores
-    prediction: Tensors
+    predicted: Tensors | None
     seed: int
     progress: Progress = lambda done, total: None
     max_calls: int | None = None
@@ -64,6 +65,18 @@ class Task:
 
     def __len__(self) -> int:
         return length(self.x)
+
+    @property
+    def prediction(self) -> Tensors:
+        """The raw output for the samples; the model is run for it only if no pass has given it by now."""
+        if self.predicted is not None:
+            return self.predicted
+        known = self._known("output")
+        if known is None:
+            self._count(self.x)
+            known = self.model.run(self.x).output
+            self.said["output"] = (self.model, self.x, known)
+        return known
 
     def rng(self) -> np.random.Generator:
         """A random stream that starts anew from the seed; take one for every sample."""
@@ -79,10 +92,17 @@ class Task:
             self.remember(x, run.output)
         return run
 
-    def remember(self, x: Tensors, output: Tensors) -> None:
-        """Keep what the model says of the samples themselves, in the form of the scores."""
+    def remember(self, x: Tensors, output: Tensors, raw: Tensors | None = None) -> None:
+        """Keep what the model says of the samples themselves, in the form of the scores, and its raw output."""
         if x is self.x:
             self.said[self.scores.kind] = (self.model, x, output)
+            if raw is not None:
+                self.said["output"] = (self.model, x, raw)
+
+    def _known(self, form: ScoreKind) -> Tensors | None:
+        """Give what this model has said of the samples in one form of its output."""
+        model, x, output = self.said.get(form, (None, None, None))
+        return output if model is self.model and x is self.x else None
 
     @property
     def form(self) -> ScoreKind:
@@ -100,9 +120,8 @@ class Task:
 
     def value(self, x: Tensors, index: Array | None = None) -> Array:
         """Give the explained scalar of every row: (row,); `index` says to which sample a row belongs."""
-        said = self.said.get(self.scores.kind)
-        known = said is not None and index is None and said[0] is self.model and said[1] is x
-        return self.scores.value(said[2] if said and known else self.run(x).output, x, index)
+        known = self._known(self.scores.kind) if x is self.x and index is None else None
+        return self.scores.value(self.run(x).output if known is None else known, x, index)
 
     def pull(self, x: Tensors, index: Array | None = None, *, wrt: str | None = None, rule: Rule | None = None) -> Pull:
         """Pull the explained scalar back to the input, or to the layer `wrt`, row by row; `rule` is for its ReLUs.
@@ -114,9 +133,9 @@ class Task:
             raise NotSupported(f"{self.model.name} takes integers, which have no gradient; use {able}")
         self._count(x)
         if self.scores.linear:
-            like = rows(self.prediction, np.zeros(length(x), int))
-            pulled = self.model.pull(x, self.scores.seed(like, x, index), wrt=wrt, rule=rule, score=self.scores.kind)
-            self.remember(x, pulled.value)
+            seed = self.scores.seed(x, x, index)  # of the output it takes no more than the number of rows
+            pulled = self.model.pull(x, seed, wrt=wrt, rule=rule, score=self.scores.kind)
+            self.remember(x, pulled.value, pulled.output)
             return pulled
         output = self.run(x).output
         pulled = self.model.pull(x, self.scores.seed(output, x, index), wrt=wrt, rule=rule, score=self.scores.kind)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from xaikit.arrays import Array, Tensors, chunks, each, leaves, length, rows
+from xaikit.arrays import Array, Tensors, chunks, each, leaves, rows
 from xaikit.attribution._method import Task
 from xaikit.errors import ModelError, NotSupported
 from xaikit.model import Model
@@ -70,8 +70,8 @@ def native(task: Task, name: str, x: Tensors, index: Array, **how: Any) -> Tenso
     task._count(x)
     start = how.get("baseline")
     if task.scores.linear:
-        like = rows(task.prediction, np.zeros(length(x), int))
-        return task.model.native(name, x, task.scores.seed(like, x, index), score=task.scores.kind, **how)
+        seed = task.scores.seed(x, x, index)  # of the output it takes no more than the number of rows
+        return task.model.native(name, x, seed, score=task.scores.kind, **how)
     if start is None or any(getattr(s, "error", "mse") != "mse" for s in task.scores.each):
         raise NotSupported(f"{name} explains outputs and mean squared errors, no other error; use {ALTERNATIVES}")
     middle = each(_mean, x, start)
