@@ -192,6 +192,18 @@ def test_arrays_of_bytes_become_what_the_network_is_to_be_given(dtype, given):
     assert encoded.tolist() == [[0, 1, 255]]
 
 
+@pytest.mark.parametrize("shape", [(None, 3), (0,), (2.5,), "ab"])
+def test_an_array_has_whole_sizes(shape):
+    with pytest.raises(ParameterError, match="whole sizes of one sample"):
+        xk.Array(shape)
+
+
+@pytest.mark.parametrize("spec", [xk.Array((2,)), xk.Series(2), xk.Table({"a": xk.Number(), "b": xk.Number()})])
+def test_numbers_too_large_for_the_network_are_refused(spec):
+    with pytest.raises(InputError, match="too large for the network's float32"):
+        spec.encode(np.array([[1.0, 1e300]]) if spec.kind == "Table" else np.array([1.0, 1e300]))
+
+
 def test_an_unknown_dtype_of_arrays_is_refused():
     with pytest.raises(ParameterError, match="must be 'float32' or 'int64', not 'bytes'"):
         xk.Array((3,), dtype="bytes")

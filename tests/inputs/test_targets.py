@@ -110,6 +110,15 @@ def test_rows_belong_to_samples_by_index():
     assert_allclose(scores.seed(rows, rows, index), np.eye(3)[[2, 0, 2, 0]])
 
 
+def test_an_output_that_is_not_there_is_not_passed_over():
+    with pytest.raises(TargetError, match="has one output: leave output='boxes' out"):
+        value(xk.At(output="boxes", index=1), CLASSES, ONE)
+
+
+def test_an_array_of_one_number_is_a_class():
+    assert_allclose(value(np.array(2), CLASSES, ONE), [0.1, 0.2])
+
+
 @pytest.mark.parametrize(
     ("target", "message"),
     [("dgo", "did you mean 'dog'"), (3, "has 3, 0..2"), (-1, "no output -1"), (1.5, "not 1.5"), (True, "not True")],

@@ -59,12 +59,19 @@ class InputSpec(ABC):
 
         Raises InputError for a missing or corrupt file, a wrong shape, values that are not finite, or no sample.
         """
-        return np.stack([self.to_network(self.display(s)) for s in self._some(x)])
+        return self._encoded([self.display(s) for s in self._some(x)])
 
     def prepare(self, x: Any) -> tuple[Array, Any]:
         """Give both the encoded batch and its display, reading every sample once."""
         shown = [self.display(s) for s in self._some(x)]
-        return np.stack([self.to_network(d) for d in shown]), self._gather(shown)
+        return self._encoded(shown), self._gather(shown)
+
+    def _encoded(self, shown: list[Any]) -> Array:
+        with np.errstate(over="ignore"):
+            encoded = np.stack([self.to_network(d) for d in shown])
+        if encoded.dtype.kind == "f" and not np.isfinite(encoded).all():
+            raise InputError("the sample holds values too large for the network's float32: check their units")
+        return encoded
 
     def _gather(self, shown: list[Any]) -> Any:
         return np.stack([np.asarray(d) for d in shown])

@@ -1,6 +1,7 @@
 """Arrays that need no translation, and series of measurements."""
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -27,7 +28,10 @@ class Array(InputSpec):
     def __post_init__(self) -> None:
         if self.dtype not in (None, "float32", "int64"):
             raise ParameterError(f"Array dtype must be 'float32' or 'int64', not {self.dtype!r}")
-        shape = (self.shape,) if isinstance(self.shape, int) else tuple(int(n) for n in self.shape)
+        shape = (self.shape,) if isinstance(self.shape, int) else tuple(self.shape)
+        if not all(isinstance(n, Integral) and n > 0 for n in shape):
+            raise ParameterError(f"Array takes the whole sizes of one sample as its shape, not {self.shape!r}")
+        shape = tuple(int(n) for n in shape)
         object.__setattr__(self, "shape", shape)
         axes = tuple(f"axis {i}" for i in range(len(shape))) if self.axes is None else tuple(self.axes)
         if len(axes) != len(shape):

@@ -239,7 +239,7 @@ def resolve(target: Any, spec: OutputSpecs, output: Tensors, kind: ScoreKind = "
     ("output", "logit", "probability") in which the scalar will be taken. Raises TargetError.
     """
     n = length(output)
-    if isinstance(target, list | np.ndarray) and not isinstance(target, str):
+    if isinstance(target, list) or (isinstance(target, np.ndarray) and target.ndim):
         targets = list(target)
         if len(targets) != n:
             raise TargetError(f"{len(targets)} targets were given for {n} samples")
@@ -252,7 +252,7 @@ def resolve(target: Any, spec: OutputSpecs, output: Tensors, kind: ScoreKind = "
 
 
 def _python(target: Any) -> Any:
-    return target.item() if isinstance(target, np.generic) else target
+    return target.item() if isinstance(target, np.generic | np.ndarray) and target.ndim == 0 else target
 
 
 def _one(target: Any, spec: OutputSpecs, output: Tensors, kind: ScoreKind) -> Score:
@@ -269,6 +269,8 @@ def _one(target: Any, spec: OutputSpecs, output: Tensors, kind: ScoreKind) -> Sc
         weights = each(lambda u, v: u - v, a.weights, b.weights)
         return LinearScore(Margin(a.target, b.target), f"{a.label} - {b.label}", weights, a.offset - b.offset)  # type: ignore[arg-type]
     if isinstance(target, At):
+        if target.output is not None:
+            raise TargetError(f"the model has one output: leave output={target.output!r} out of xk.At")
         return _entry(target.index, spec, array, kind, target)
     return _entry(target, spec, array, kind, At())
 
