@@ -159,3 +159,37 @@ def test_masking_a_batch_takes_no_memory_but_a_block():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2 * x.nbytes
+
+
+@pytest.mark.parametrize(
+    ("side", "rows"),
+    [
+        ("left", [[0, 0, 5, 6, 7], [0, 0, 0, 5, 7], [0, 0, 0, 0, 0]]),
+        ("right", [[5, 6, 7, 0, 0], [5, 7, 0, 0, 0], [0, 0, 0, 0, 0]]),
+    ],
+)
+def test_tokens_that_are_dropped_leave_no_gap(side, rows):
+    spec = Text(5, vocabulary={"a": 5, "b": 6, "c": 7}, pad_side=side)
+    task = question(spec.encode(["a b c"]), spec)
+    (masker,) = maskers(task, cut(task), "drop")
+    assert_array_equal(filled(masker, np.array([[1, 1, 1], [1, 0, 1], [0, 0, 0]], bool))[""], rows)
+    (swapped,) = maskers(task, cut(task), 0)
+    assert masker.identity != swapped.identity
+
+
+def test_a_text_loses_the_words_that_lime_removes():
+    from lime.lime_text import IndexedString
+
+    words = [f"w{i}" for i in range(12)]
+    spec = Text(16, vocabulary={w: i + 2 for i, w in enumerate(words)})
+    text = " ".join(words)
+    task = question(spec.encode([text]), spec)
+    (masker,) = maskers(task, cut(task), "drop")
+    masks = RNG.random((30, 12)) < 0.5
+    removed = [IndexedString(text, bow=True).inverse_removing(np.flatnonzero(~m)) for m in masks]
+    assert_array_equal(filled(masker, masks)[""], np.concatenate([spec.encode([r]) for r in removed]))
+
+
+def test_only_tokens_can_be_dropped():
+    with pytest.raises(ParameterError, match="'drop' is for Text"):
+        maskers(task := question(np.ones((1, 4)), Array(4)), cut(task), "drop")

@@ -33,7 +33,7 @@ class ExactShapley(Method):
     """
 
     baseline: Any = parameter(
-        None, "what stands in place of a hidden part: a number, an array, 'mean', 'blur', 'inpaint', rows"
+        None, "what stands in place of a hidden part: a number, an array, 'mean', 'blur', 'inpaint', 'drop', rows"
     )
     segments: Any = parameter(
         None, "parts: a number, 'slic', 'quickshift', 'felzenszwalb', 'grid', or a label map; None = by input"

@@ -41,7 +41,7 @@ class KernelShap(Method):
         None, "parts: a number, 'slic', 'quickshift', 'felzenszwalb', 'grid', or a label map; None = by input"
     )
     baseline: Any = parameter(
-        None, "what stands in place of a hidden part: a number, an array, 'mean', 'blur', 'inpaint', rows"
+        None, "what stands in place of a hidden part: a number, an array, 'mean', 'blur', 'inpaint', 'drop', rows"
     )
 
     def __post_init__(self) -> None:

@@ -50,7 +50,7 @@ class Lime(Method):
     )
     kernel_width: float = parameter(0.25, "how fast coalitions lose weight with their distance from the sample")
     baseline: Any = parameter(
-        "mean", "what stands in place of a hidden part: 'mean', 'blur', 'inpaint', a number, an array"
+        "mean", "what stands in place of a hidden part: 'mean', 'blur', 'inpaint', 'drop', a number, an array"
     )
 
     discretized: bool = parameter(False, "Table: draw rows by quartile bins, as lime's tabular explainer does")

@@ -35,7 +35,7 @@ class Occlusion(Method):
     )
     stride: Any = parameter(None, "steps from one window to the next, or a tuple; None = half a window")
     baseline: Any = parameter(
-        None, "what is put in a window: a number, an array, 'mean', 'blur', 'inpaint', rows; None = by input"
+        None, "what is put in a window: a number, an array, 'mean', 'blur', 'inpaint', 'drop', rows; None = by input"
     )
 
     def __call__(self, task: Task) -> Map:

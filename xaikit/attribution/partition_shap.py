@@ -42,7 +42,7 @@ class PartitionShap(Method):
         None, "parts: a number, 'slic', 'quickshift', 'felzenszwalb', 'grid', or a label map; None = the finest"
     )
     baseline: Any = parameter(
-        None, "what stands in place of a hidden part: a number, an array, 'mean', 'blur', 'inpaint', rows"
+        None, "what stands in place of a hidden part: a number, an array, 'mean', 'blur', 'inpaint', 'drop', rows"
     )
     hierarchy: Any = parameter(None, "a tree of the parts, as scipy's linkage matrix; None = by input")
 

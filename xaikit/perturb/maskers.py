@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -26,13 +26,15 @@ class Masker:
 
     By input name ("" for an only input): `x` (*shape), encoded, and `hidden` (baseline, *shape), the same number of
     baselines for all inputs. Inputs in `inpainted` are filled from what is shown instead; there `hidden` stands in only
-    where nothing is shown.
+    where nothing is shown. From those in `dropped` hidden tokens are taken out, and the others close up; `hidden` then
+    fills the side that is named, "left" or "right".
     """
 
     x: Mapping[str, Array]
     parts: Parts
     hidden: Mapping[str, Array]
     inpainted: frozenset[str] = frozenset()
+    dropped: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def baselines(self) -> int:
@@ -62,7 +64,8 @@ class Masker:
         digest = hashlib.blake2b(digest_size=16)
         for name, x in self.x.items():
             for a in (x, self.parts.labels[name], self.hidden[name]):
-                digest.update(f"{name}\0{a.shape}\0{a.dtype.str}\0{name in self.inpainted}\0".encode())
+                way = "inpainted" if name in self.inpainted else self.dropped.get(name, "swapped")
+                digest.update(f"{name}\0{a.shape}\0{a.dtype.str}\0{way}\0".encode())
                 digest.update(np.ascontiguousarray(a).data)
         return digest.digest()
 
@@ -84,6 +87,8 @@ class Masker:
     def _filler(self, name: str) -> Callable[[Array, Array, Array], None]:
         if name in self.inpainted:
             return _Inpaint(self.x[name], self.places[name], self.hidden[name])
+        if name in self.dropped:
+            return _Drop(self.x[name], self.places[name], self.hidden[name], self.dropped[name])
         return _Swap(self.x[name], self.places[name], self.hidden[name])
 
 
@@ -92,7 +97,8 @@ def maskers(task: Question, parts: Sequence[Parts], baseline: Any = None) -> lis
 
     `baseline` is what `xaikit.perturb.baseline.baselines` takes, or "segment-mean" (each part's own mean, for an Image
     in display units and in the display's number type, as in the lime package) or "inpaint" (filled from the parts that
-    are shown, by pull-push interpolation); for several inputs also a mapping by input name. Several baselines (a
+    are shown, by pull-push interpolation) or "drop" (for Text: hidden tokens are taken out, and the others close up, as
+    in the lime package); for several inputs also a mapping by input name. Several baselines (a
     background set) mean that a coalition's value is the mean over them. Raises ParameterError.
     """
     inputs, several = dict(leaves(task.x)), isinstance(task.x, Mapping)
@@ -108,8 +114,12 @@ def maskers(task: Question, parts: Sequence[Parts], baseline: Any = None) -> lis
             else _plain(asked[name], spec, x, task.seed)
         )
     inpainted = frozenset(name for name, value in asked.items() if _is(value, "inpaint"))
+    specs = task.spec if several else {"": task.spec}
+    dropped = {name: specs[name].pad_side for name, value in asked.items() if _is(value, "drop")}
     return [
-        Masker({n: x[i] for n, x in inputs.items()}, p, _aligned({n: h[i] for n, h in hidden.items()}), inpainted)
+        Masker(
+            {n: x[i] for n, x in inputs.items()}, p, _aligned({n: h[i] for n, h in hidden.items()}), inpainted, dropped
+        )
         for i, p in enumerate(parts)
     ]
 
@@ -123,6 +133,10 @@ def _plain(value: Any, spec: Any, x: Array, seed: int) -> Sequence[Array]:
         if spec.kind not in ("Image", "Series"):
             raise ParameterError(f"baseline 'inpaint' is for an Image or a Series, not {spec.kind}")
         value = "mean"
+    if _is(value, "drop"):
+        if spec.kind != "Text":
+            raise ParameterError(f"baseline 'drop' is for Text, whose tokens can close up, not {spec.kind}")
+        value = spec.pad
     found = np.asarray(baselines(value, spec, x, seed))
     if not found.shape[1]:
         raise ParameterError("the baseline is an empty set of rows")
@@ -212,6 +226,21 @@ def _runs(places: Array) -> tuple[Array | None, Array]:
     run = cut[:, 0].astype(np.intp)
     run[mixed] = len(pure) + place
     return np.concatenate([pure, cut[mixed][first]]).astype(np.intp), run
+
+
+class _Drop:
+    """Masked rows without their hidden tokens: the others close up, and the first baseline fills the side of pads."""
+
+    def __init__(self, x: Array, places: Array, hidden: Array, side: str) -> None:
+        self.x, self.places, self.pads, self.left = x, places, hidden[0], side == "left"
+
+    def __call__(self, shown: Array, which: Array, out: Array) -> None:
+        kept = shown[:, self.places]
+        count = kept.sum(1, keepdims=True)
+        rows, tokens = np.nonzero(kept)
+        place = np.cumsum(kept, axis=1) - 1 + (len(self.x) - count if self.left else 0)
+        out[:] = self.pads
+        out[rows, place[rows, tokens]] = self.x[tokens]
 
 
 class _Inpaint:
