@@ -866,12 +866,15 @@ def _silent(quality: Mapping[str, Array]) -> str:
     """Say what a map of zeros means."""
     if np.any(np.asarray(quality.get("cut", 0.0)) >= 1):
         return "the map is zero everywhere: all of it speaks against the score and is cut; relu=False shows it"
-    said = "the map is zero everywhere: the score does not react to the input"
+    said = "the map is zero everywhere: the score does not react to the input, or has no gradient there"
     if "cut" in quality:
         return "the map is zero everywhere: the score does not depend on that layer's places; name another layer"
     gap = quality.get("completeness_gap")
-    constant = gap is not None and not np.any(gap)
-    return f"{said}; it is the same at the baseline, as of a constant model" if constant else said
+    if gap is None:
+        return said
+    if np.any(gap):
+        return "the map is zero everywhere, though the score is another at the baseline: its gradient is cut off"
+    return f"{said}; it is the same at the baseline, as of a constant model"
 
 
 def _least(values: Array) -> float:

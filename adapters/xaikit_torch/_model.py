@@ -181,7 +181,9 @@ class TorchModel(Network):
             raise
         except Exception as error:
             shapes = ", ".join(str(tuple(t.shape)) for t in tensors.values())
-            raise ModelError(f"{self.name} cannot be run on {shapes}: {_line(error)}") from error
+            hint = "; it was given whole numbers: if it takes others, xk.Array(..., dtype='float32')"
+            whole = "dtype" in str(error) and any(not t.is_floating_point() for t in tensors.values())
+            raise ModelError(f"{self.name} cannot be run on {shapes}: {_line(error)}{hint * whole}") from error
 
     def _forward(self, x: Tensors, at: tuple[str, ...], patch: Mapping[str, Array], score: ScoreKind) -> Run:
         self._check_logit(score)
@@ -226,7 +228,12 @@ class TorchModel(Network):
             sources = {"": watch.kept[wrt]} if wrt else given
             if rule is not None:
                 put_rule(rule, value.values(), sources.values(), self.name)
-            gradients = _gradients(value, cotangent, sources)
+            try:
+                gradients = _gradients(value, cotangent, sources)
+            except XaikitError:
+                raise
+            except Exception as error:  # such as a value that was changed in place before its gradient was taken
+                raise ModelError(f"{self.name} has no gradient: {_line(error)}") from error
             show = self._showing(wrt, count)
             return Pull(
                 _public(value),

@@ -183,7 +183,7 @@ def test_dead_relus_give_zeros_with_the_reason(method):
     found = xk.explain(model, np.ones((6, 6), np.uint8), method, target="a")
     assert not found.values.any()
     assert found.status == "warn"
-    assert "does not react to the input" in found.status.reasons[0]
+    assert "does not depend on that layer" in found.status.reasons[0]
 
 
 @pytest.mark.parametrize("method", CAMS)

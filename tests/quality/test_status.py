@@ -151,6 +151,13 @@ def test_columns_that_nothing_can_stand_in_for_are_not_hidden() -> None:
     assert e.status == "ok"
 
 
+def test_a_map_of_zeros_says_what_is_known_of_it() -> None:
+    zeros = np.zeros((1, 3))
+    assert "or has no gradient" in judge({}, zeros).reasons[0]
+    apart = {"completeness_gap": np.array([0.4]), "completeness_gap_relative": np.array([1.0])}
+    assert "another at the baseline" in " ".join(judge(apart, zeros).reasons)
+
+
 def test_a_level_that_is_none_is_refused_before_anything_is_run() -> None:
     model = Analytic(np.ones((4, 1)))
     with pytest.raises(ParameterError, match="did you mean 'full'"):

@@ -12,7 +12,7 @@ from torch import nn
 import xaikit as xk
 import xaikit_torch
 from tests.torch import nets
-from xaikit.errors import InputError, NotSupported, UnknownName
+from xaikit.errors import InputError, ModelError, NotSupported, UnknownName
 
 CLOSE = {"rtol": 1e-5, "atol": 1e-6}
 """float32 sums in another order than the closed form's."""
@@ -271,3 +271,29 @@ def test_a_frozen_network_can_be_pulled() -> None:
     model = xaikit_torch.wrap(nets.seeded(nets.Autoencoder).requires_grad_(False), inputs=xk.Array(8))
     pulls = [model.pull(nets.draw(2, 8), nets.ones_like, wrt=w) for w in (None, "encoder.0", "decoder")]
     assert all(p.gradient.any() for p in pulls)
+
+
+class Overwritten(nn.Module):
+    """Changes what the gradient of its ReLU needs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = nn.Linear(3, 2)
+
+    def forward(self, x: Any) -> Any:
+        y = torch.relu(self.dense(x))
+        y += 1
+        return y
+
+
+def test_a_network_whose_gradient_torch_cannot_take_says_so_in_one_line() -> None:
+    model = xaikit_torch.wrap(Overwritten(), inputs=xk.Array(3))
+    with pytest.raises(ModelError, match=r"Overwritten has no gradient: .* modified by an inplace operation") as raised:
+        model.pull(nets.draw(2, 3), np.ones((2, 2), np.float32))
+    assert "\n" not in str(raised.value)
+    assert model.run(nets.draw(2, 3)).output.shape == (2, 2)
+
+
+def test_whole_numbers_for_a_network_of_others_are_named() -> None:
+    with pytest.raises(ModelError, match="dtype='float32'"):
+        xaikit_torch.wrap(nn.Linear(3, 2), inputs=xk.Array(3)).run(np.array([[1, 2, 3]]))
