@@ -1,10 +1,11 @@
 """Accelerated copies: which answers, how it is checked and kept, and what is recorded."""
 
+from itertools import permutations
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 import xaikit as xk
 from xaikit.errors import NotSupported, ParameterError
@@ -160,14 +161,56 @@ def test_a_kind_that_was_asked_for_is_taken_however_few_calls_are_due():
 
 
 @pytest.mark.usefixtures("onnx")
-def test_what_a_copy_said_is_remembered_apart():
+def test_what_a_copy_said_is_not_taken_for_what_the_model_says():
     model = Copied(off=5e-5)
-    slow, fast = lime(model, accelerate="none"), lime(model)
+    fast, slow = lime(model), lime(model, accelerate="none")
     assert fast.origin.model_calls == slow.origin.model_calls
     again = [lime(model), lime(model, accelerate="none")]
     assert [a.origin.model_calls for a in again] == [len(X)] * 2
     assert_array_equal(again[0].values, fast.values)
     assert_array_equal(again[1].values, slow.values)
+    assert lime(model, accelerate="onnxruntime").origin.model_calls == len(X)
+
+
+@pytest.mark.usefixtures("onnx")
+def test_what_the_model_said_serves_where_the_choice_is_open():
+    model = Copied(off=5e-5)
+    slow, fast = lime(model, accelerate="none"), lime(model)
+    assert fast.origin.model_calls == len(X)
+    assert_array_equal(fast.values, slow.values)
+    assert "accelerated" not in fast.origin.notes
+    assert lime(model, accelerate="onnxruntime").origin.model_calls == slow.origin.model_calls
+
+
+SHAPLEY = {"exact-shapley": {}, "kernel-shap": {"samples": 20}, "permutation-shap": {"samples": 60}}
+"""Under "auto" answered by ONNX Runtime, the model, and a copy in another layout."""
+
+
+@pytest.mark.parametrize("order", list(permutations(SHAPLEY)))
+@pytest.mark.usefixtures("onnx")
+def test_in_any_order_no_coalition_is_asked_about_twice_and_numbers_stay(order):
+    model, alone = Copied(off=5e-7), {}
+    for method, how in SHAPLEY.items():
+        alone[method] = xk.explain(Copied(), X[:1], method, target=1, accelerate="none", **how)
+        MEMORY.clear()
+    found = {method: xk.explain(model, X[:1], method, target=1, **SHAPLEY[method]) for method in order}
+    assert sum(f.origin.model_calls - 1 for f in found.values()) == 2**12  # beside the predictions
+    for method, one in found.items():
+        assert_allclose(one.values, alone[method].values, atol=2e-6)
+    again = [xk.explain(model, X[:1], method, target=1, **SHAPLEY[method]) for method in order]
+    assert [a.origin.model_calls for a in again] == [1] * 3
+
+
+@pytest.mark.usefixtures("onnx")
+def test_a_copy_that_has_answered_answers_all_of_a_smaller_question():
+    model = Copied(off=1e-5)
+    lime(model)
+    made, asked = list(model.made), model.asked["none"]
+    few = lime(model, samples=FEW - 1, seed=1)
+    assert few.origin.notes["accelerated"].keys() == {"onnxruntime"}
+    assert (model.made, model.asked["none"]) == (made, asked + len(X))  # the prediction alone
+    MEMORY.clear()
+    assert "accelerated" not in lime(model, samples=FEW - 1, seed=1).origin.notes
 
 
 @pytest.mark.usefixtures("onnx")

@@ -18,6 +18,8 @@ from xaikit.perturb.budget import unbounded
 from xaikit.perturb.question import Question
 
 KINDS = ("auto", "none", "channels-last", "onnxruntime", "compile")
+CHOSEN = ("none", "channels-last", "onnxruntime")
+"""What "auto" chooses among, for more and more calls; "none" is the model itself."""
 FEW, MANY = 32, 100
 """Calls for one sample from which on a copy in another layout, and one in ONNX Runtime, are worth preparing."""
 TOLERANCE = 1e-4
@@ -89,8 +91,8 @@ def check_kind(kind: object) -> None:
 def choice(model: Model, asked: str, due: int) -> str:
     """Say which copy answers a sample for which `due` calls are to be made: a kind, or "none".
 
-    By the calls that are asked for, whatever is remembered of them and whatever else is in the batch, so that a sample
-    has the same numbers alone, in a batch, and again. "auto" prepares nothing where too few calls would pay for it, for
+    By the calls that are asked for, whatever else is in the batch, so that a sample has the same numbers alone, in a
+    batch, and again. "auto" prepares nothing where too few calls would pay for it, for
     a model on another device than the CPU, nor for an adapter that has no copies.
     """
     model = unbounded(model)

@@ -1,7 +1,7 @@
 """Evaluation: what the model says of coalitions, in streamed batches, with memory, budget and progress."""
 
 import time
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -14,7 +14,7 @@ from xaikit.errors import Cancelled, NotSupported, ParameterError
 from xaikit.inputs import LinearScore, Score
 from xaikit.model import Model
 from xaikit.perturb.budget import growing, unbounded
-from xaikit.perturb.copies import answering, choice, note_kept
+from xaikit.perturb.copies import CHOSEN, answering, choice, note_kept
 from xaikit.perturb.maskers import Fill, Masker
 from xaikit.perturb.memory import MEMORY, packed, serial
 from xaikit.perturb.pace import Pace
@@ -54,7 +54,10 @@ class Evaluator:
     """Asks the model about coalitions of one sample; the budget of calls holds over all its evaluations.
 
     `due` is how many calls are expected: it decides whether an accelerated copy of the model answers. What a copy says
-    is remembered apart from what the model says, so that a repetition has the same numbers.
+    is remembered apart from what the model says (`answers`, by kind, its own first). Where the caller left the choice
+    open no coalition is asked about twice: a copy for more calls that has answered before answers here too, and what
+    the model or another copy said is taken as it is. Numbers then depend on the order of the questions by no more than
+    a copy differs from the model.
     """
 
     def __init__(
@@ -63,10 +66,38 @@ class Evaluator:
         self.task, self.sample, self.masker = task, sample, masker
         self.left = np.inf if task.max_calls is None else task.max_calls
         self.had: set[bytes] = set()
-        self.kind = choice(task.model, task.accelerate, int(min(due, self.left)))
-        model = fingerprint or _fingerprint(task.model) or _said(task, sample)
-        said = () if self.kind == "none" else (self.kind,)
-        self.context: Hashable = (masker.identity, model, _score_key(task.scores.kind, task.scores[sample]), *said)
+        # The object too: networks of the same weights may do different things with them.
+        model = (serial(unbounded(task.model)), fingerprint or _fingerprint(task.model) or _said(task, sample))
+        about = (masker.identity, model, _score_key(task.scores.kind, task.scores[sample]))
+        kind = choice(task.model, task.accelerate, int(min(due, self.left)))
+        if task.accelerate != "auto":
+            self.answers: dict[str, Hashable] = {kind: (about, kind)}
+        else:
+            better = [k for k in CHOSEN[CHOSEN.index(kind) + 1 :] if MEMORY.knows((about, k))]
+            kinds = dict.fromkeys([*better[-1:], kind, *CHOSEN])
+            self.answers = {k: (about, k) for k in kinds}
+
+    @property
+    def kind(self) -> str:
+        """The kind of copy that answers; "none" is the model."""
+        return next(iter(self.answers))
+
+    def recall(self, keys: Sequence[bytes]) -> Array:
+        """Give what is remembered of coalitions, NaN where nothing is, and note the copies that said it."""
+        found = np.full(len(keys), np.nan)
+        for kind, context in self.answers.items():
+            open_ = np.flatnonzero(np.isnan(found))
+            if not len(open_) or not MEMORY.knows(context):
+                continue
+            some = MEMORY.recall(context, keys if len(open_) == len(keys) else [keys[j] for j in open_.tolist()])
+            found[open_] = np.array(some, np.float64)  # None becomes NaN
+            if not np.isnan(found[open_]).all():
+                note_kept(self.task, kind)
+        return found
+
+    def remember(self, keys: Iterable[bytes], values: Array) -> None:
+        """Keep what was said of coalitions."""
+        MEMORY.store(self.answers[self.kind], dict(zip(keys, values.tolist(), strict=True)))
 
     def afford(self, keys: Sequence[bytes], needed: Array) -> Array:
         """Say which coalitions the budget allows, and take their calls off it: (coalition,) bool.
@@ -175,36 +206,40 @@ class _Request:
     def open(self, s: slice) -> tuple[Array, Array]:
         """Look a slice of coalitions up; give those to run, within the budget, and their masks."""
         e = self.evaluator
-        shown = np.asarray(self.masks[s], bool) | ~e.masker.varying
+        shown = np.asarray(self.masks[s], bool)
+        if not e.masker.varying.all():
+            shown = shown | ~e.masker.varying
         keys = packed(shown)
         self.keys += keys
-        self.same[s] = [self.seen.setdefault(key, j) for j, key in enumerate(keys, s.start)]
+        self.same[s] = list(map(self.seen.setdefault, keys, range(s.start, s.stop)))
         fresh = np.flatnonzero(self.same[s] == np.arange(s.start, s.stop))
         # Where everything is shown all baselines give the same row.
-        needed = np.where(shown[fresh].all(1), 1, e.masker.baselines)
-        within = e.afford([keys[j] for j in fresh], needed)
+        needed = np.where(shown[fresh].all(1), 1, e.masker.baselines) if e.masker.baselines > 1 else np.ones(len(fresh))
+        within = e.afford([keys[j] for j in fresh.tolist()], needed)
         fresh, needed = fresh[within], needed[within]
-        remembered = np.array(MEMORY.recall(e.context, [keys[j] for j in fresh]), np.float64)  # None becomes NaN
+        remembered = e.recall([keys[j] for j in fresh.tolist()])
         known = ~np.isnan(remembered)
         self.sums[s.start + fresh[known]], self.missing[s.start + fresh[known]] = remembered[known], 0
         fresh, needed = fresh[~known], needed[~known]
         self.rows[s.start + fresh] = self.missing[s.start + fresh] = needed
-        return s.start + fresh, shown[fresh]
+        return s.start + fresh, shown if len(fresh) == len(shown) else shown[fresh]
 
     def receive(self, coalitions: Array, values: Array) -> int:
         """Take the values of some rows, remember the coalitions that they complete, and count these.
 
         The rows of one coalition follow each other.
         """
-        starts = np.flatnonzero(np.diff(coalitions, prepend=-1))
-        own = coalitions[starts]
-        self.sums[own] += np.add.reduceat(values, starts)
-        self.missing[own] -= np.diff(starts, append=len(coalitions))
-        done = own[self.missing[own] == 0]
-        means = self.sums[done] / self.rows[done]
-        e = self.evaluator
-        keys = (self.keys[j] for j in done.tolist())
-        MEMORY.store(e.context, dict(zip(keys, means.tolist(), strict=True)))
+        if self.evaluator.masker.baselines == 1:
+            done, means = coalitions, np.asarray(values, np.float64)
+            self.sums[done], self.missing[done] = means, 0
+        else:
+            starts = np.flatnonzero(np.diff(coalitions, prepend=-1))
+            own = coalitions[starts]
+            self.sums[own] += np.add.reduceat(values, starts)
+            self.missing[own] -= np.diff(starts, append=len(coalitions))
+            done = own[self.missing[own] == 0]
+            means = self.sums[done] / self.rows[done]
+        self.evaluator.remember([self.keys[j] for j in done.tolist()], means)
         return len(done)
 
     def answers(self) -> Answers:
@@ -229,7 +264,6 @@ class _Stream:
     def evaluate(self, requests: Sequence[_Request], slices: Sequence[slice]) -> None:
         """Evaluate a slice of each request's coalitions. Raises Cancelled, and TimeUp after the deadline."""
         for request, s in zip(requests, slices, strict=True):
-            note_kept(self.task, request.evaluator.kind)
             fill = request.evaluator.masker.filler()
             for part in chunks(s.stop - s.start, max(64, MASK_BYTES // max(1, request.parts))):
                 self.add(request, fill, slice(s.start + part.start, s.start + part.stop))
@@ -245,9 +279,13 @@ class _Stream:
         self.done += s.stop - s.start - len(coalitions)
         if len(coalitions):
             self._turn_to(request.evaluator.kind)
-        count = request.rows[coalitions]
-        which = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-        local = np.repeat(np.arange(len(coalitions)), count)
+        if request.evaluator.masker.baselines == 1:
+            local = np.arange(len(coalitions))
+            which = np.zeros(len(coalitions), int)
+        else:
+            count = request.rows[coalitions]
+            which = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+            local = np.repeat(np.arange(len(coalitions)), count)
         at = 0
         while at < len(local):
             take = slice(at, min(at + self.pace.rows - self.filled, len(local)))

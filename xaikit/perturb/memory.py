@@ -4,7 +4,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping, Sequence
-from hashlib import blake2b
+from functools import cache
 from itertools import count, islice
 
 import numpy as np
@@ -28,6 +28,11 @@ class Memory:
         self._contexts: OrderedDict[Hashable, dict[bytes, float]] = OrderedDict()
         self._lock = threading.Lock()
 
+    def knows(self, context: Hashable) -> bool:
+        """Say whether anything is kept for a context."""
+        with self._lock:
+            return bool(self._contexts.get(context))
+
     def recall(self, context: Hashable, keys: Sequence[bytes]) -> list[float | None]:
         """Give the value of every key, or None."""
         with self._lock:
@@ -35,7 +40,7 @@ class Memory:
             if known is None:
                 return [None] * len(keys)
             self._contexts.move_to_end(context)
-            return [known.get(key) for key in keys]
+            return list(map(known.get, keys))
 
     def store(self, context: Hashable, entries: Mapping[bytes, float]) -> None:
         """Keep values, and drop the oldest contexts, then the oldest entries, beyond the limit."""
@@ -70,11 +75,33 @@ MEMORY = Memory()
 
 
 def packed(masks: Array) -> list[bytes]:
-    """Give a key for each row of bools: its bits, or a digest of 16 bytes where they are more."""
+    """Give a key for each row of bools: its bits, or a digest of 16 bytes where they are more.
+
+    The digest is four hashes, each the upper half of Σ a·w mod 2^64 over a row's words w of 32 bits, with random 64-bit
+    numbers a. Where two rows differ, their sums differ by a number that is uniform over the multiples of some power of
+    2, at most 2^31, so the upper halves are equal with a probability of 2^-31 at most, all four with 2^-124: for any
+    two among the 400,000 coalitions that the memory holds, 10^-26. Source: Dietzfelbinger, "Universal hashing and
+    k-wise independent random variables via integer arithmetic without primes" (1996).
+    """
     bits = np.packbits(masks, axis=1)
+    if bits.shape[1] <= 16:
+        return _cut(bits)
+    words = np.zeros((len(bits), -(-bits.shape[1] // 4) * 4), np.uint8)
+    words[:, : bits.shape[1]] = bits
+    words = words.view("<u4").astype(np.uint64)
+    hashes = words @ _factors(words.shape[1]) >> np.uint64(32)
+    return _cut(hashes.astype("<u4").view(np.uint8))
+
+
+def _cut(bits: Array) -> list[bytes]:
+    """Give every row of bytes as one object."""
     width, data = bits.shape[1], bits.tobytes()
-    rows = [data[i * width : (i + 1) * width] for i in range(len(bits))]
-    return rows if width <= 16 else [blake2b(row, digest_size=16).digest() for row in rows]
+    return [data[at : at + width] for at in range(0, len(data), width)] if width else [b""] * len(bits)
+
+
+@cache
+def _factors(words: int) -> Array:
+    return np.random.default_rng(0).integers(0, 2**64, (words, 4), np.uint64)
 
 
 _serials: "weakref.WeakKeyDictionary[object, int]" = weakref.WeakKeyDictionary()
