@@ -17,6 +17,7 @@ from xaikit.figures import (
     number,
     panels,
     seconds,
+    sizes_of,
     spoken,
 )
 from xaikit.results import Attribution
@@ -64,6 +65,9 @@ def _key(found: Sequence[Explained], scales: set[Scale]) -> Any:
     labels = {answer_of(e.result, 0).rsplit(" ", 1)[0] for e in found}
     label = f"“{labels.pop()}”" if len(labels) == 1 else "the class"
     classes = type(found[0].result.output_spec).__name__ == "Classes"
+    signless = {sizes_of(e.result) for e in found}
+    if len(signless) == 1 and (more := signless.pop()):
+        return colour_bar(scales.pop() if len(scales) == 1 else None, "", more)
     words = (f"speaks against {label}", f"speaks for {label}") if classes else ("lowers", "raises")
     return colour_bar(scales.pop() if len(scales) == 1 else None, *words)
 

@@ -21,6 +21,7 @@ from xaikit.figures import (
     panels,
     score_of,
 )
+from xaikit.figures._attribution import FINEST
 from xaikit.inputs import At, Classes, Image, Margin, Values
 from xaikit.results import Attribution, Attributions, Comparison
 
@@ -75,6 +76,32 @@ def test_segments_become_outlines() -> None:
     assert result.parts is not None
     assert_array_equal(panel.outlines, result.parts[0])
     assert panel.scale.limit == 0.4
+
+
+def test_parts_as_fine_as_pixels_are_not_outlined() -> None:
+    result = s.segmented()
+    shape = result.display[0].shape[:2]
+    fine = replace(result, parts=np.arange(np.prod(shape)).reshape(1, *shape))
+    assert len(np.unique(fine.parts)) > FINEST
+    assert only(fine, MapPanel).outlines is None
+    assert not any("borders" in note for note in panels(fine).notes)
+
+
+def test_wide_panels_stand_three_in_a_row() -> None:
+    figure = panels({name: s.row() for name in ("a", "b", "c", "d", "e")})
+    assert [len(row) for row in figure.rows] == [3, 2]
+
+
+def test_numbers_without_a_sign_do_not_speak_for_or_against() -> None:
+    result = s.text()
+    signed = replace(result.origin, method="saliency")
+    assert panels(replace(result, origin=signed)).legend.low.startswith("speaks against")
+    sizes = replace(result, values=np.abs(result.values), origin=signed)
+    assert (panels(sizes).legend.low, panels(sizes).legend.high) == ("", "more sensitive to a change")
+    assert "sizes only: no sign" in only(sizes, TextPanel).facts
+    rolled = replace(sizes, origin=replace(result.origin, method="attention-rollout"))
+    assert panels(rolled).legend.high == "attended to more"
+    assert panels(replace(sizes, origin=result.origin)).legend.low.startswith("speaks against")
 
 
 def test_a_coarse_map_is_drawn_at_every_pixel_and_says_so() -> None:
@@ -324,6 +351,11 @@ def test_many_methods_are_wrapped_into_even_rows() -> None:
 def test_inputs_of_one_network_are_named() -> None:
     figure = panels(Attributions({"photo": s.image(), "row": s.row()}))
     assert [p.title for p in figure.panels][1:] == ["input photo", "input row"]
+
+
+def test_groups_without_a_picture_are_named_too() -> None:
+    figure = panels({"torch": {"lime": s.text()}, "keras": {"lime": s.text()}})
+    assert [p.subtitle.partition(" · ")[0] for p in figure.panels] == ["PyTorch", "Keras"]
 
 
 def test_a_batch_has_a_row_per_sample_up_to_eight() -> None:

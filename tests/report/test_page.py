@@ -119,7 +119,7 @@ def test_the_page_says_what_the_results_say(tmp_path: Path) -> None:
         "±0.4 change of probability",
         "▲ the surrogate explains R² = 0.40 of the model's changes",
         "✓ completeness gap ≤ 1 %",
-        "○ this method has no free check",
+        '○ this method has no free check; evidence="full" makes one',
         "0.2 %",
         "1,000",
         "250 ms",

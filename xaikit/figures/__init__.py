@@ -51,6 +51,7 @@ from xaikit.figures._words import (
     probability,
     score_of,
     seconds,
+    sizes_of,
     spoken,
     unit,
 )
@@ -101,6 +102,7 @@ __all__ = [
     "score_of",
     "seconds",
     "sign_colour",
+    "sizes_of",
     "spec_words",
     "spoken",
     "stops",

@@ -33,18 +33,22 @@ from xaikit.figures._words import (
     percent,
     probability,
     score_of,
+    sizes_of,
     spoken,
     story,
     story_of_bars,
     unit,
 )
-from xaikit.inputs import Classes, Image, Series, Table, Text
+from xaikit.inputs import Classes, Image, Masks, Series, Table, Text
 from xaikit.results import SHOWN, Attribution, Attributions, by_column
 
 SAMPLES = 8
 BARS = 20
 CHANNELS = 12
-PER_ROW = 6
+PER_ROW, WIDE_PER_ROW = 6, 3
+"""So many panels stand in one row: of pictures, and of bars, texts and series, which need room for words or time."""
+FINEST = 300
+"""The borders of more parts than this would cover the picture, and are not drawn."""
 
 
 @singledispatch
@@ -122,9 +126,12 @@ def _figure(groups: Mapping[str, Mapping[str, Attribution]], shared: bool) -> Fi
         for group, members in groups.items():
             shown = [_Shown(r, i, group, name, ranges[_key(r, i, shared)]) for name, r in members.items()]
             cells = [_explained(s) for s in shown]
-            drawn += cells
             scores = _scores(shown[0]) if len(results) == 1 else None
-            rows += _wrapped(_given(shown[0], scores is not None), cells, scores)
+            given = _given(shown[0], scores is not None)
+            if group and given is None:  # the picture would name the group
+                cells = [replace(c, subtitle=f"{group} · {c.subtitle}") for c in cells]
+            drawn += cells
+            rows += _wrapped(given, cells, scores)
     return Figure(
         title=_title(results, count),
         subtitle=_subtitle(results, groups),
@@ -138,7 +145,8 @@ def _wrapped(given: Panel | None, cells: list[Panel], scores: Panel | None) -> I
     """Cut one sample's panels into even rows of at most PER_ROW; later rows leave the place under `given`
     empty."""
     head = [] if given is None else [given]
-    rows = -(-len(cells) // (PER_ROW - len(head)))
+    wide = any(isinstance(p, BarPanel | LinePanel | TextPanel) for p in cells)
+    rows = -(-len(cells) // ((WIDE_PER_ROW if wide else PER_ROW) - len(head)))
     room = -(-len(cells) // rows)
     tail = [] if scores is None else [scores]
     for start in range(0, len(cells), room):
@@ -181,7 +189,9 @@ def _summed(result: Attribution, i: int) -> Array:
 def _explained(s: _Shown) -> Panel:
     panel = _painter(s)(s)
     title = s.name or f"{s.method} for {label_of(s.result, s.sample)}"
-    return replace(panel, title=title, facts=(*panel.facts, *facts_of(s.result, s.sample)), badge=badge_of(s.result))
+    signless = ("sizes only: no sign",) if sizes_of(s.result) else ()
+    facts = (*signless, *panel.facts, *facts_of(s.result, s.sample))
+    return replace(panel, title=title, facts=facts, badge=badge_of(s.result))
 
 
 def _painter(s: _Shown) -> Callable[[_Shown], Panel]:
@@ -205,7 +215,8 @@ def _map(s: _Shown) -> Panel:
     background = _photo(s)
     pale = None if background is None else paled(background)
     parts = None if s.result.parts is None else np.asarray(s.result.parts[s.sample])
-    outlines = parts if parts is not None and parts.ndim == 2 else None
+    drawable = parts is not None and parts.ndim == 2 and len(np.unique(parts)) <= FINEST
+    outlines = parts if drawable else None
     coarse = pale is not None and values.shape != pale.shape[:2]
     grid = (f"drawn from a grid of {values.shape[0]} × {values.shape[1]}",) if coarse else ()
     return MapPanel(
@@ -430,12 +441,15 @@ def _legend(results: Sequence[Attribution], drawn: Sequence[Panel]) -> Legend | 
     name = labels.pop() if len(labels) == 1 else "what is named above"
     pale = [p.background for p in drawn if isinstance(p, MapPanel) and p.background is not None]
     shade = float(np.mean([b.mean() / 255 for b in pale])) if pale else 1.0
+    signless = {sizes_of(r) for r in results}
+    if len(signless) == 1 and (more := signless.pop()):
+        return Legend("diverging", ticks, "", more, shade)
     low, high = ("speaks against", "speaks for") if _of_classes(results) else ("lowers", "raises")
     return Legend("diverging", ticks, f"{low} {name}", f"{high} {name}", shade)
 
 
 def _of_classes(results: Sequence[Attribution]) -> bool:
-    return any(isinstance(r.output_spec, Classes) for r in results)
+    return any(isinstance(r.output_spec, Classes | Masks) for r in results)
 
 
 def _notes(drawn: Sequence[Panel], count: int) -> tuple[str, ...]:

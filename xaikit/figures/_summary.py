@@ -39,7 +39,8 @@ def _summary(result: Summary, *, shared: bool = False) -> Figure:
     maps = any(isinstance(p, MapPanel) for row in rows for p in row)
     return Figure(
         title=f"{spoken(result.method)} over {len(result)} samples",
-        subtitle=f"{result.origin.model} · {result.origin.framework} · {percent(result.level)} confidence intervals",
+        subtitle=f"{result.origin.model} · {spoken(result.origin.framework)} · "
+        f"{percent(result.level)} confidence intervals",
         rows=rows,
         legend=_legend() if maps else None,
         notes=(
@@ -196,7 +197,7 @@ def _concepts(result: Concepts, *, shared: bool = False) -> Figure:
     )
     return Figure(
         title=f"What {result.target_labels[0]} depends on",
-        subtitle=f"{result.origin.model} · {result.origin.framework} · {result.runs.shape[1]} random sets each",
+        subtitle=f"{result.origin.model} · {spoken(result.origin.framework)} · {result.runs.shape[1]} random sets each",
         rows=((panel,),),
         notes=(
             f"* differs from random sets in the place of a concept at the level {number(1 - result.level)}, "

@@ -49,9 +49,20 @@ def unit(result: Attribution) -> str:
     score = {"output": "output"}.get(result.origin.score, result.origin.score)
     if result.origin.method in GRADIENTS:
         return f"{score} per unit of input"
+    if result.origin.method == "guided-grad-cam":
+        return "gradient × weighted activation"
     if result.origin.method in ACTIVATIONS:
         return "weighted activation"
     return f"change of {score}"
+
+
+def sizes_of(result: Attribution) -> str:
+    """Say what larger numbers mean where they have no sign, as of a gradient's length; "" where they have one."""
+    if result.origin.method == "attention-rollout":
+        return "attended to more"
+    if result.origin.method in GRADIENTS and result.values.size > 1 and not np.any(result.values < 0):
+        return "more sensitive to a change"
+    return ""
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -169,7 +180,7 @@ def percent(share: float) -> str:
     """Write a share as per cent: 0.3 %, 12 %, <0.01 %."""
     if 0 < share < 1e-4:
         return "<0.01 %"
-    return f"{number(100 * share, 2)} %"
+    return f"{number(100 * share, 3 if share >= 1 else 2)} %"
 
 
 CHECKED = {
@@ -185,7 +196,11 @@ def badge_of(result: Attribution) -> Badge:
     if result.status != "ok":
         return Badge(str(result.status), "; ".join(result.status.reasons))
     held = [text for name, text in CHECKED.items() if name in result.quality]
-    return Badge("ok", ", ".join(held)) if held else Badge("none", "this method has no free check")
+    return (
+        Badge("ok", ", ".join(held))
+        if held
+        else Badge("none", 'this method has no free check; evidence="full" makes one')
+    )
 
 
 def story(values: Array, what: str) -> str:

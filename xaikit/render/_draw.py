@@ -35,7 +35,6 @@ from xaikit.render._layout import (
     BODY,
     FLATTEST,
     KEY,
-    LABELS,
     LANE,
     LEADING,
     MATRIX_NAMES,
@@ -48,6 +47,7 @@ from xaikit.render._layout import (
     Words,
     flow,
     keys,
+    label_width,
     plan,
     tiled,
 )
@@ -188,7 +188,8 @@ def _bars(r: Renderer, canvas: Any, panel: BarPanel, box: Box, theme: Theme) -> 
     limit = panel.limit or float(np.abs(reach).max()) or 1.0
     low, high = (-limit if reach.min() < 0 else 0.0), (limit if reach.max() > 0 or reach.min() >= 0 else 0.0)
     room = 4.6 * BODY
-    left = box.x + box.width * LABELS + (room if low < 0 else 8)
+    across = label_width(panel, box.width)
+    left = box.x + across + (room if low < 0 else 8)
     zone = Box(left, box.y, box.x + box.width - left - (room if high > 0 else 8), BAR * len(values))
     x0, per_unit = zone.x - low / (high - low) * zone.width, zone.width / (high - low)
     labels = list(panel.labels)
@@ -197,11 +198,11 @@ def _bars(r: Renderer, canvas: Any, panel: BarPanel, box: Box, theme: Theme) -> 
     r.rectangle(canvas, Box(x0 - 0.6, zone.y, 1.2, zone.height), colour=theme.muted)
     if panel.intervals is not None:
         _whiskers(r, canvas, zone, x0 + np.clip(panel.intervals, low, high) * per_unit, theme.ink)
-    fits = int((box.width * LABELS - 10) / (0.58 * BODY))
+    fits = int((across - 10) / (0.58 * BODY))
     for k, (label, value) in enumerate(zip(labels, values, strict=True)):
         y = zone.y + (k + 0.5) * BAR - BODY * 0.62
         name = label if len(label) <= fits else label[: fits - 1] + "…"
-        end = box.x + box.width * LABELS
+        end = box.x + across
         r.text(canvas, end, y, name, size=BODY, colour=theme.ink, bold=False, anchor="right")
         tip = x0 + np.clip(reach[k], low, high) * per_unit + (-6 if value < 0 else 6)
         side: Anchor = "right" if value < 0 else "left"

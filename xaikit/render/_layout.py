@@ -27,7 +27,7 @@ BAR, SCORE, LANE, AXIS, CURVE = 27.0, 44.0, 130.0, 40.0, 250.0
 FLATTEST, TALLEST = 0.12, 1.5
 """Height over width of pictures: flatter ones are stretched, taller ones made narrower."""
 LABELS = 0.36
-"""The share of a bar panel's width that its labels may take."""
+"""The share of a bar panel's width that its labels take, up to half of it where they are long."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,12 @@ def plan(figure: Figure) -> Plan:
         cells += placed
     foot = tuple(_stack(MARGIN, y + 4, [(note, BODY, False) for note in figure.notes], inner))
     return Plan(width, _bottom(foot, y) + MARGIN * 0.8, head, tuple(cells), legend, foot)
+
+
+def label_width(panel: BarPanel, width: float) -> float:
+    """Give the room for the labels of bars."""
+    needed = 10 + 0.58 * BODY * max((len(label) for label in panel.labels), default=0)
+    return min(max(needed, LABELS * width), 0.5 * width)
 
 
 def _widths(rows: Sequence[tuple[Panel | None, ...]]) -> list[float]:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from xaikit.errors import UsageError, XaikitError
 from xaikit.figures import spoken
 from xaikit.inputs import Classes
 from xaikit.jobs import Unit
+from xaikit.quality import Verdict
 from xaikit.results import Attribution
 from xaikit_app import forms, targets, ui
 from xaikit_app.pages import View
@@ -90,10 +92,7 @@ def _method_card(view: View) -> Any:
     served = [v.method for v in description.methods if v.serves]
     chosen = [m for m in state.methods if m in served] or [m for m in FIRST if m in served][:2]
     verdicts = {v.method: v for v in description.methods}
-    groups = [
-        _family(family, [_method(verdicts[m], m in chosen, state, description) for m in members])
-        for family, members in families(sorted(verdicts, key=lambda m: not verdicts[m].serves)).items()
-    ]
+    groups = [_family(f, [verdicts[m] for m in ms], chosen, view) for f, ms in families(verdicts).items()]
     found = targets.targets(description)
     frameworks = view.chosen.choice.frameworks
     controls = [
@@ -142,9 +141,14 @@ def _method_card(view: View) -> Any:
     )
 
 
-def _family(family: str, cards: list[Any]) -> Any:
-    """Give the methods of one kind under its name; those that do not serve come last."""
-    cards = sorted(cards, key=lambda card: "off" in card.className)
+def _family(family: str, verdicts: Sequence[Verdict], chosen: Sequence[str], view: View) -> Any:
+    """Give the methods of one kind under its name; those that do not serve come last, once for each reason."""
+    cards = [_method(v, v.method in chosen, view.state, view.description) for v in verdicts if v.serves]
+    off: dict[str, list[str]] = {}
+    for v in verdicts:
+        if not v.serves:
+            off.setdefault(_reason(v.remark, v.method), []).append(v.method)
+    cards += [_not_served(names, reason) for reason, names in off.items()]
     title = dmc.Title(f"{family[0].upper()}{family[1:]}", order=3, className="family")
     return html.Section([title, html.Div(cards, className="methods")], **{"aria-label": f"Methods: {family}"})
 
@@ -157,19 +161,15 @@ def _unknown(name: str) -> str:
     return ""
 
 
-def _method(verdict: Any, chosen: bool, state: Address, description: Description) -> Any:
+def _method(verdict: Verdict, chosen: bool, state: Address, description: Description) -> Any:
     method = verdict.method
     lead = (methods[method].__doc__ or "").strip().partition("\n")[0]
     box = dmc.Checkbox(
         id={"type": "explain-method", "method": method},
-        checked=chosen and verdict.serves,
-        disabled=not verdict.serves,
+        checked=chosen,
         label=spoken(method),
-        description=None if verdict.serves else f"Not for this model: {_reason(verdict.remark)}",
         size="sm",
     )
-    if not verdict.serves:
-        return html.Div(box, className="method off")
     fields = forms.form(method, description, dict(state.parameters.get(method, {})), PATH)
     remark = f" Here it {verdict.remark}." if verdict.remark else ""
     about = html.P(f"{lead}{remark}", className="about")
@@ -180,10 +180,17 @@ def _method(verdict: Any, chosen: bool, state: Address, description: Description
     )
 
 
-def _reason(remark: str) -> str:
-    """Shorten what the doctor says to what a card needs: the other methods stand beside it."""
-    said = remark.partition("; use ")[0]
-    return said.partition(": ")[2] or said
+def _not_served(names: Sequence[str], reason: str) -> Any:
+    """Give methods that cannot explain the model, with what the doctor says of them."""
+    boxes = [dmc.Checkbox(label=spoken(m), checked=False, disabled=True, size="sm") for m in names]
+    about = dmc.Text(f"Not for this model: {reason}", size="xs", c="dimmed")
+    return html.Div([dmc.Group(boxes, gap="lg", mb=4), about], className="method off")
+
+
+def _reason(remark: str, method: str) -> str:
+    """Shorten what the doctor says to what a card needs: the method is named by it, and the others stand beside it."""
+    said = re.split(r"; use |: for an? ", remark)[0]
+    return re.sub(rf"^{re.escape(method)} (cannot explain [^:]*: |(?=cannot))", "", said)
 
 
 # ---------------------------------------------------------------- what happens on it
