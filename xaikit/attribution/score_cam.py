@@ -15,6 +15,9 @@ from xaikit.inputs import Raw
 from xaikit.model import Model
 from xaikit.perturb.soft import Fading, Masks
 
+ROUNDING = 1e-6
+"""Relative differences of float32 scores that say nothing."""
+
 
 @methods("score-cam")
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +26,8 @@ class ScoreCam(Method):
 
     Σ_k α_k A_k, α the softmax over the channels of C_k = f(x shown where A_k is active) - f(nothing shown). A channel
     is brought to the input's size and scaled to 0..1, which is how much of the input it shows; the rest is `baseline`
-    (the paper's is 0 in the network's units). Constant channels tell no place from another and have no weight.
+    (the paper's is 0 in the network's units). Constant channels tell no place from another and have no weight; none
+    has where the score is f(x) whatever is shown, of which the softmax would make equal weights.
     `quality["complete"]` is the share of the channels that were asked about, those that vary most first; ReLU, values,
     `layer`, `upsample` and `quality["cut"]` as in grad-cam. Source: Wang et al., "Score-CAM" (2020), section 3,
     definition 3 and algorithm 1.
@@ -66,7 +70,7 @@ class ScoreCam(Method):
             scores[i, order[i, s]], known[i, order[i, s]] = found, True
 
         complete = Fading(task, list(places), self.baseline).ask(order.shape[1], masks, take)
-        weights = _softmax(scores, known & (spread > 0))
+        weights = _softmax(scores, known & (spread > 0)) * _moved(scores, task.value(task.x), known)[:, None]
         cam = np.einsum("n...k,nk->n...", activation.astype(np.float64), weights)
         found = laid_out(task, layer, cam, relu=self.relu, sized=self.upsample)
         return replace(found, quality={**found.quality, "complete": complete})
@@ -97,6 +101,12 @@ def _shares(maps: Array) -> Array:
     axes = tuple(range(1, maps.ndim))
     low, span = maps.min(axes, keepdims=True), np.ptp(maps, axis=axes, keepdims=True)
     return np.divide(maps - low, span, out=np.zeros_like(maps), where=span > 0)
+
+
+def _moved(scores: Array, own: Array, asked: Array) -> Array:
+    """Say of which samples some channel's score (sample, channel) is another than f(x), by more than rounding."""
+    same = np.abs(scores - own[:, None]) <= ROUNDING * np.abs(own[:, None])
+    return np.asarray((~same & asked).any(1))
 
 
 def _softmax(scores: Array, counted: Array) -> Array:
