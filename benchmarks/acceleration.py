@@ -11,13 +11,12 @@ layout, channels first, as a network that was not built for speed has them, and 
 import argparse
 import os
 import time
-from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 import numpy as np
+from networks import ordinary, resnet50
+from timing import Ratio, keep_to, threads, turns
 
 import xaikit as xk
 from xaikit.errors import NotSupported
@@ -28,22 +27,21 @@ PACKAGES = {"torch": ("torch", "onnxruntime"), "keras": ("keras", "onnxruntime",
 
 def network(name: str, framework: str) -> Any:
     """A network of the zoo with random weights of a usual size, and its logits as output scores."""
+    if name == "resnet50" and framework == "torch":
+        return resnet50()
     net = xk.zoo.build(name, framework=framework)
-    if framework == "torch":
+    size, channels = (28, 1) if name == "mnist_cnn" else (224, 3)
+    model = xk.wrap(net, inputs=xk.Image(size, size, channels))
+    if framework == "torch":  # such weights let numbers grow from layer to layer; the logits of a trained one do not
         import torch
 
         torch.manual_seed(0)
-        torch.nn.Module.to(net, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         weighted = [m for m in net.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
         for module in weighted:
             torch.nn.init.kaiming_normal_(module.weight)
-    size, channels = (28, 1) if name == "mnist_cnn" else (224, 3)
-    model = xk.wrap(net, inputs=xk.Image(size, size, channels))
-    if (
-        framework == "torch"
-    ):  # such weights let numbers grow from block to block; the logits of a trained network do not
         logits = model.run(rows(name, (size, size, channels))[:2], score="logit").output
         weighted[-1].weight.data.div_(float(np.abs(logits).max()) / 10)
+        ordinary(model)
     return model
 
 
@@ -51,27 +49,22 @@ def rows(name: str, shape: tuple[int, ...]) -> Any:
     return np.random.default_rng(0).standard_normal((ROWS[name], *shape)).astype(np.float32)
 
 
-def seconds(function: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
-
-
-def compared(model: Any, copied: Any, x: Any, repeats: int) -> tuple[Any, float, float]:
-    """Give the ratios of each round, the median seconds of the network, and the relative change of the logits."""
-    rounds = [(seconds(lambda: model.run(x)), seconds(lambda: copied.run(x))) for _ in range(repeats + 2)][2:]
+def compared(model: Any, copied: Any, x: Any, rounds: int) -> tuple[Ratio, float, float]:
+    """Give how long the copy takes over the network, the seconds of the network, and the relative change of logits."""
+    found = turns({"network": lambda: model.run(x), "copy": lambda: copied.run(x)}, least=rounds, limit=0)
     logits = model.run(x, score="logit").output
     change = np.abs(copied.run(x, score="logit").output - logits).max() / np.abs(logits).max()
-    return [c / m for m, c in rounds], float(np.median([m for m, _ in rounds])), float(change)
+    return found.ratio("copy", "network"), found.median("network"), float(change)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--framework", default="torch", choices=["torch", "keras"])
     parser.add_argument("--networks", nargs="+", default=list(ROWS), choices=list(ROWS))
-    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--compile", action="store_true", help="torch.compile too, which takes a minute or two")
     asked = parser.parse_args()
+    keep_to(threads())
     print(" ".join(f"{p} {version(p)}" for p in PACKAGES[asked.framework]), f"load {os.getloadavg()[0]:.1f}")
     for name in asked.networks:
         model = network(name, asked.framework)
@@ -85,10 +78,9 @@ def main() -> None:
                 print(f"{name:10} {kind:12} {error}")
                 continue
             prepared = time.perf_counter() - start
-            ratios, plain, change = compared(model, copied, x, asked.repeats)
-            low, middle, high = np.percentile(ratios, [25, 50, 75])
+            ratio, plain, change = compared(model, copied, x, asked.rounds)
             print(
-                f"{name:10} {kind:12} {middle:5.2f} ({low:.2f}–{high:.2f}) of {plain:.4f} s for {len(x)} rows   "
+                f"{name:10} {kind:12} {ratio} of {plain:.4f} s for {len(x)} rows   "
                 f"prepared in {prepared:5.1f} s   logits change by {change:.1e}"
             )
 

@@ -44,7 +44,7 @@ def of(result: Any) -> Any:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--inputs", type=int, default=100)
     parser.add_argument("--models", nargs="*", default=["mnist_cnn", "xo_cnn", "cats_vs_dogs"])
     asked = parser.parse_args()

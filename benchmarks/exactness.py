@@ -20,6 +20,6 @@ def exactness(scale: Scale) -> Iterator[Row]:
             f"error of KernelSHAP with {share} calls for a part",
             "mnist_cnn, torch",
             figures=[Figure("of shap's error", 0.7, own / theirs)],
-            remark=f"median RMSE {own:.5f}, shap's {theirs:.5f} with the better of two settings; {len(counts)} pictures "
-            f"of {min(counts)} to {max(counts)} parts, {seeds} seeds; wanted: 0.5",
+            remark=f"median RMSE {own:.5f}, shap's {theirs:.5f} with the better of two settings; {len(counts)} "
+            f"pictures of {min(counts)} to {max(counts)} parts, {seeds} seeds; wanted: 0.5",
         )

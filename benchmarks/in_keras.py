@@ -69,6 +69,18 @@ def occlusion(scale: Scale) -> Iterator[Row]:
     yield row(scale, "occlusion, 169 windows", NETWORK, sides, 1.15, "tf-keras-vis has none")
 
 
+@case("keras-deep-lift")
+def deep_lift(scale: Scale) -> Iterator[Row]:
+    model, images = mnist_cnn("keras"), digits(64)
+    sides = {
+        BARE: partial(bare.keras_gradient(model.net, CLASS), model.inputs.encode(images)),
+        OURS: ours(model, images, "deep-lift", baseline=0.0),
+    }
+    yield row(
+        scale, "DeepLIFT of 64 pictures", NETWORK, sides, 2.4, "over one gradient of the batch; captum has no Keras"
+    )
+
+
 @case("keras-many")
 def many(scale: Scale) -> Iterator[Row]:
     yield from together_and_apart(scale, "keras")

@@ -54,23 +54,20 @@ def resnet50() -> Any:
     torch.manual_seed(0)
     net = xk.zoo.build("resnet50", framework="torch")
     model = xk.wrap(net, inputs=xk.Image(224, 224), outputs=xk.Classes(range(1000)))
-    seen = np.stack([*(np.roll(photo(), 56 * i, axis=i % 2) for i in range(4)), *_noise(4)])
-    encoded = model.inputs.encode(seen)
+    photos = model.inputs.encode(np.stack([np.roll(photo(), 56 * i, axis=i % 2) for i in range(4)]))
+    noise = np.random.default_rng(0).standard_normal(photos.shape).astype(np.float32)
+    seen = np.concatenate([photos, noise])
     norms = [m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = None  # the mean of what it sees
         norm.reset_running_stats()
     with torch.no_grad():
-        net.train()(torch.from_numpy(np.ascontiguousarray(np.moveaxis(encoded, -1, 1))))
+        net.train()(torch.from_numpy(np.ascontiguousarray(np.moveaxis(seen, -1, 1))))
     net.eval()
     last = [m for m in net.modules() if isinstance(m, torch.nn.Linear)][-1]
     with torch.no_grad():
-        last.weight.div_(float(np.abs(model.run(encoded, score="logit").output).max()))
+        last.weight.div_(float(np.abs(model.run(seen, score="logit").output).max()))
     return ordinary(model)
-
-
-def _noise(count: int) -> Array:
-    return np.random.default_rng(0).integers(0, 256, (count, 224, 224, 3)).astype(np.float32)
 
 
 def reader() -> Any:

@@ -53,7 +53,7 @@ def of_lime(model: Any, image: Array, labels: Array, samples: int, **how: Any) -
     def predict(rows: Array) -> Array:
         return run(bare.pictures(model.inputs.encode(rows[..., :channels])))
 
-    how = {"num_samples": samples, "top_labels": 1, "random_seed": 0, "progress_bar": False, **how}
+    how = {"num_samples": samples, "top_labels": 1, "random_seed": 0, **how}
     explainer = LimeImageExplainer(random_state=0)
     return partial(explainer.explain_instance, rgb, predict, segmentation_fn=lambda _: labels, **how)
 
@@ -183,3 +183,27 @@ def deep_lift(scale: Scale) -> Iterator[Row]:
         "captum": of_captum(model, images, "DeepLift", baselines=torch.zeros_like(x)),
     }
     yield row(scale, "DeepLIFT of 64 pictures", NETWORK, sides, 2.4, "over one gradient of the batch; wanted: 1.7")
+
+
+@case("one-picture")
+def one_picture(scale: Scale) -> Iterator[Row]:
+    """Methods of one gradient, for which no figure is set: what a single small picture costs."""
+    import captum.attr
+
+    model, image = mnist_cnn(), digits(1)[0]
+    layer, x = ours(model, image, "grad-cam")().layer, bare.pictures(model.inputs.encode(image))
+    leaf = x.clone().requires_grad_()  # captum asks for an input with a gradient
+    grad_cam = captum.attr.LayerGradCam(model.net, dict(model.net.named_modules())[layer])
+    works = {
+        "saliency": (None, partial(captum.attr.Saliency(model.net).attribute, leaf, target=CLASS)),
+        "grad-cam": (layer, partial(grad_cam.attribute, leaf, target=CLASS)),
+        "guided-backprop": (None, partial(captum.attr.GuidedBackprop(model.net).attribute, leaf, target=CLASS)),
+    }
+    for method, (at, theirs) in works.items():
+        sides = {
+            BARE: partial(bare.gradient(model.net, CLASS, at), x),
+            OURS: ours(model, image, method),
+            "captum": theirs,
+        }
+        remark = "xaikit runs the network once more, for its prediction"
+        yield row_of(scale.turns(sides, most=101, limit=3), f"{method}, one picture", NETWORK, remark=remark)

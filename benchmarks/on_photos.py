@@ -202,7 +202,7 @@ def perturbation(scale: Scale) -> Iterator[Row]:
             {"captum, best batch": captum("KernelShap", feature_mask=parts, n_samples=calls, perturbations_per_eval=8)},
         ),
         "occlusion": (
-            {"window": 64, "stride": 32, "max_calls": calls},
+            {"window": 64, "stride": 32, "max_calls": calls + 2},
             {"captum, best batch": captum("Occlusion", perturbations_per_eval=8, **windows)},
         ),
         "rise": ({"samples": calls}, {}),

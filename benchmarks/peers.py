@@ -15,7 +15,7 @@ import os
 import platform
 import warnings
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from pathlib import Path
 
 from cases import CASES, Scale
@@ -23,7 +23,8 @@ from page import Row, as_line, load, page, save
 from timing import CLOCKS, keep_to, threads
 
 MODULES = ("on_digits", "on_photos", "on_text", "on_tables", "many_at_once", "in_keras", "exactness")
-LIBRARIES = ("torch", "tensorflow-cpu", "keras", "onnxruntime", "lime", "shap", "captum", "tf-keras-vis", "numpy")
+FRAMEWORKS = ("torch", "tensorflow", "tensorflow-cpu", "keras", "onnxruntime", "numpy")
+PEERS = ("lime", "shap", "captum", "tf-keras-vis")
 HERE = Path(__file__).parent
 KEPT, PAGE = HERE / "peers.json", HERE.parent / "docs" / "benchmarks.md"
 TITLE = """# Benchmarks
@@ -45,6 +46,10 @@ makes them, and xaikit answers from the network itself unless the row says that 
 """
 
 
+def installed(name: str) -> bool:
+    return bool(list(distributions(name=name)))
+
+
 def conditions(clock: str) -> dict[str, str]:
     """Give the versions and what else the numbers hold for."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
@@ -54,7 +59,7 @@ def conditions(clock: str) -> dict[str, str]:
         "threads": str(threads()),
         "clock": clock,
         "Python": platform.python_version(),
-        "libraries": ", ".join(f"{name} {version(name)}" for name in LIBRARIES),
+        "libraries": ", ".join(f"{name} {version(name)}" for name in FRAMEWORKS + PEERS if installed(name)),
     }
 
 

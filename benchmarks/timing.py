@@ -102,11 +102,12 @@ def threads() -> int:
 
 
 def keep_to(count: int) -> None:
-    """Let torch use so many threads; call it before TensorFlow is imported, and that uses as many."""
+    """Let torch use so many threads, and TensorFlow, if it is not imported yet; peers draw no bars."""
     os.environ["OMP_NUM_THREADS"] = str(count)
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(count))
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", str(count))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TQDM_DISABLE", "1")  # the bars of the peers
     import torch
 
     torch.set_num_threads(count)

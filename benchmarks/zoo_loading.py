@@ -5,23 +5,19 @@
 Prints seconds after the framework is imported, and the ratio to building; each is the best of three.
 """
 
-import sys
-import time
+import argparse
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
+
+from timing import seconds
 
 import xaikit as xk
 
 
 def best(call: Callable[[], object], times: int = 3) -> float:
     """Give the least of several durations, in seconds."""
-    taken = []
-    for _ in range(times):
-        start = time.perf_counter()
-        call()
-        taken.append(time.perf_counter() - start)
-    return min(taken)
+    return min(seconds(call) for _ in range(times))
 
 
 def main(framework: str) -> None:
@@ -37,4 +33,6 @@ def main(framework: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "torch")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("framework", nargs="?", choices=["torch", "keras"], default="torch")
+    main(parser.parse_args().framework)
