@@ -1,5 +1,6 @@
 """Several methods on one sample: what agrees, what is paid for, what fails."""
 
+import time
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,44 @@ def test_where_all_fail_the_first_error_is_raised(net: Analytic) -> None:
 def test_mistakes_end_it_before_anything_is_run(net: Analytic, methods: Any, error: Any, message: str) -> None:
     with pytest.raises(error, match=message):
         xk.compare(net, X, methods)
+    assert net.rows == 0
+
+
+class Watched(Analytic):
+    """A network that may take its time for a pass, and knows its largest."""
+
+    pause, largest = 0.0, 0
+
+    def _forward(self, x: Any, *rest: Any) -> Any:
+        time.sleep(self.pause)
+        self.largest = max(self.largest, len(x))
+        return super()._forward(x, *rest)
+
+
+def test_the_budget_holds_for_each_method() -> None:
+    MEMORY.clear()
+    net = Watched(RNG.normal(size=(8, 2)))
+    c = xk.compare(net, X[:1], ["lime", "saliency"], 0, max_calls=6, max_batch=2, accelerate="none")
+    for e in c.attributions.values():
+        assert e.origin.notes["budget"] == {"max_calls": 6, "max_batch": 2}
+    assert c["lime"].quality["complete"] < 1
+    assert net.largest == 2
+
+
+def test_curves_for_which_there_is_no_time_are_named_and_the_map_stays() -> None:
+    MEMORY.clear()
+    net = Watched(RNG.normal(size=(8, 2)))
+    net.pause = 0.05
+    c = xk.compare(net, X[:1], ["saliency"], 0, time_limit=0.3, max_batch=2, accelerate="none")
+    assert c.methods == ("saliency",)
+    assert not c.faithfulness
+    assert "time limit" in c.failed["saliency"]
+
+
+@pytest.mark.parametrize("wrong", [{"max_calls": -1}, {"time_limit": 0}, {"accelerate": "warp"}])
+def test_a_budget_that_is_none_ends_it_before_anything_is_run(net: Analytic, wrong: Any) -> None:
+    with pytest.raises(ParameterError):
+        xk.compare(net, X, ["lime"], **wrong)
     assert net.rows == 0
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ from xaikit.attribution import explain
 from xaikit.attribution import methods as known
 from xaikit.attribution._evidence import judged
 from xaikit.attribution._explain import origin_of, prepare, require_wrapped
-from xaikit.errors import NotSupported, ParameterError
+from xaikit.errors import NotSupported, ParameterError, TimeUp
 from xaikit.model import Model
+from xaikit.perturb.budget import Budget
+from xaikit.perturb.copies import check_kind
 from xaikit.progress import Progress, bar
 from xaikit.quality._agreement import agreements, each_input
 from xaikit.quality._asking import first
@@ -37,6 +40,11 @@ def compare(
     score: str | None = None,
     evidence: bool = True,
     progress: Progress | bool | None = None,
+    max_calls: int | None = None,
+    max_batch: int | None = None,
+    time_limit: float | None = None,
+    tolerance: float | None = None,
+    accelerate: str = "auto",
 ) -> Comparison:
     """Explain the same samples by several methods, and give a Comparison: results, agreement, faithfulness.
 
@@ -48,19 +56,27 @@ def compare(
     serve the model, or whose parameters do not fit the sample, is named in `failed` with the reason; so is one that has
     a result but no curves.
 
+    The budget is that of xk.explain: `max_calls` and `tolerance` hold for each method, `time_limit`, in seconds, for
+    each method with its curves, `max_batch` for every pass. `accelerate` is for the methods that only run the model.
+
     Raises UnknownName and ParameterError for methods and parameters that are none, InputError, TargetError, and the
     first method's error if all failed.
     """
     require_wrapped(model, "compare")
+    check_kind(accelerate)
+    budget = Budget(max_calls, max_batch, time_limit, tolerance)
+    bounds = asdict(budget)
     start, asked = time.perf_counter(), named(methods)
     encoded, _ = prepare(model, x)
     found: dict[str, Attribution | Attributions] = {}
     curves: dict[str, Faithfulness] = {}
-    failed: dict[str, NotSupported | ParameterError] = {}
+    failed: dict[str, NotSupported | ParameterError | TimeUp] = {}
     common = score or ("probability" if _classes(model) else "output")
     with bar(progress, "compare") as shown:
         for k, (label, (name, given)) in enumerate(asked.items()):
-            parameters = {**_shared(name, segments, baseline), **given}
+            copy = "auto" if "pull" in known[name].needs else accelerate
+            parameters = {**_shared(name, segments, baseline), **given, **bounds, "accelerate": copy}
+            begun = time.perf_counter()
             step = _part(shown, k, len(asked), 2 if evidence else 1)
             try:
                 e = found[label] = explain(
@@ -68,9 +84,9 @@ def compare(
                 )
                 if evidence:
                     how = {"baseline": baseline, "score": common, "perturbations": 0}
-                    curves[label] = faithfulness(model, e, seed, progress=step(1), **how)
+                    curves[label] = faithfulness(budget.timed(model, begun), e, seed, progress=step(1), **how)
                     found[label] = _with_numbers(e, curves[label])
-            except (NotSupported, ParameterError) as error:
+            except (NotSupported, ParameterError, TimeUp) as error:
                 failed[label] = error
             shown((k + 1) * TICKS, len(asked) * TICKS)
     if not found:
