@@ -42,28 +42,42 @@ def surrogate(
     Errors hold whatever the variance of the residuals: White, "A heteroskedasticity-consistent covariance matrix
     estimator" (1980), theorem 1.
     """
-    Z, y = masks.astype(np.float64), np.asarray(scores, np.float64)
+    y, parts = np.asarray(scores, np.float64), masks.shape[1]
     if len(y) < 2:
-        return Surrogate(np.full(Z.shape[1], np.nan), np.nan, np.nan, np.nan, np.nan)
-    apart = (1 - np.sqrt(Z.mean(1))) ** 2 if distance == "cosine" else 1 - Z.mean(1)
+        return Surrogate(np.full(parts, np.nan), np.nan, np.nan, np.nan, np.nan)
+    shown = np.count_nonzero(masks, axis=1) / max(parts, 1)
+    apart = (1 - np.sqrt(shown)) ** 2 if distance == "cosine" else 1 - shown
     weights = np.sqrt(np.exp(-apart / kernel_width**2))
-    middle, mean = np.average(Z, axis=0, weights=weights), float(np.average(y, weights=weights))
-    Zc, yc = Z - middle, y - mean
+    mean = float(np.average(y, weights=weights))
+    yc, root = y - mean, np.sqrt(weights)
     if np.ptp(y) == 0:
-        return Surrogate(np.zeros(Z.shape[1]), mean, 1.0, mean, 0.0)
-    root = np.sqrt(weights)
-    weighted = Zc * root[:, None]  # a product of a matrix with itself takes BLAS half the time
-    inverse = np.linalg.inv(weighted.T @ weighted + alpha * np.eye(Z.shape[1]))
-    values = _lasso(Zc, yc, weights, alpha) if lasso else inverse @ (weighted.T @ (root * yc))
+        return Surrogate(np.zeros(parts), mean, 1.0, mean, 0.0)
+    # All sums of the normal equations are in one product of a matrix with itself, which takes BLAS half the time.
+    A = _beside(masks, np.stack([np.ones(len(y)), yc], axis=1), root)
+    gram = A.T @ A
+    total = gram[parts, parts]
+    middle = gram[parts, :parts] / total
+    normal = gram[:parts, :parts] - total * np.outer(middle, middle)
+    inverse = np.linalg.inv(normal + alpha * np.eye(parts))
+    values = _lasso(masks - middle, yc, weights, alpha) if lasso else inverse @ gram[parts + 1, :parts]
     intercept = float(mean - middle @ values)
-    residual = yc - Zc @ values
+    residual = yc - (A @ np.concatenate([values, [-middle @ values, 0]])) / root
     return Surrogate(
         values,
         intercept,
         _r2(yc, residual, weights, np.abs(y).max() if scale is None else scale),
         float(intercept + values.sum()),
-        _relative(inverse, weighted * (root * residual)[:, None], spare=len(y) - Z.shape[1] - 1, values=values),
+        _relative(inverse, masks, middle, weights * residual, values),
     )
+
+
+def _beside(masks: Array, columns: Array, factor: Array) -> Array:
+    """Give rows of bools beside columns of numbers, each row times its factor, in the columns' type."""
+    parts = masks.shape[1]
+    found = np.empty((len(masks), parts + columns.shape[1]), columns.dtype)
+    found[:, :parts], found[:, parts:] = masks, columns
+    found *= factor[:, None]
+    return found
 
 
 def _lasso(Z: Array, y: Array, weights: Array, alpha: float) -> Array:
@@ -77,17 +91,26 @@ def _lasso(Z: Array, y: Array, weights: Array, alpha: float) -> Array:
     return np.asarray(found.coef_)
 
 
-def _relative(inverse: Array, terms: Array, spare: int, values: Array) -> float:
-    """Give the mean standard error of inverse · sums of independent terms (term, part), relative to the largest value.
+def _relative(inverse: Array, masks: Array, middle: Array, pull: Array, values: Array) -> float:
+    """Give the mean standard error of inverse · Σ pull (mask - middle), relative to the largest value.
 
-    Without spare terms beyond the coefficients fitted to them the residuals say nothing, and the error is NaN.
+    The terms of the sum are independent. Without spare ones beyond the coefficients fitted to them the residuals say
+    nothing, and the error is NaN.
     """
-    if spare < 1:
+    count, parts = masks.shape
+    largest, most = np.abs(values).max(initial=0), np.abs(pull).max(initial=0)
+    if count - parts - 1 < 1:
         return float("nan")
-    variance = np.einsum("ij,ij->i", inverse @ (terms.T @ terms), inverse)
-    error = np.sqrt(np.maximum(variance, 0) * (len(terms) / spare)).mean()
-    largest = np.abs(values).max(initial=0)
-    return float(error / largest) if largest else 0.0
+    if not largest or not most:
+        return 0.0
+    # An error needs no more digits than float32 has, with the largest term as the unit.
+    B = _beside(masks, np.ones((count, 1), np.float32), (pull / most).astype(np.float32))
+    sums = (B.T @ B).astype(np.float64)
+    cross = np.outer(sums[parts, :parts], middle)
+    scatter = sums[:parts, :parts] - cross - cross.T + sums[parts, parts] * np.outer(middle, middle)
+    variance = np.einsum("ij,ij->i", inverse @ scatter, inverse)
+    error = np.sqrt(np.maximum(variance, 0) * (count / (count - parts - 1))).mean() * most
+    return float(error / largest)
 
 
 def _r2(centred: Array, residual: Array, weights: Array, scale: float) -> float:
