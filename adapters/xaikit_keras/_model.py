@@ -45,6 +45,7 @@ class KerasModel(Network):
         self._marks = Marks()
         self._fingerprint: tuple[tuple[bytes, ...], str] | None = None
         self._untreated: dict[tuple[str, str], dict[str, str]] = {}
+        self._batch: int | None = None
         self._rows_free = False
         self._rows_ahead = 0
 
@@ -66,7 +67,9 @@ class KerasModel(Network):
     @property
     def batch_size(self) -> int:
         """How many samples one chunk has; a network built for a fixed number takes that many."""
-        return self._fixed_rows or super().batch_size
+        if self._batch is None:
+            self._batch = self._fixed_rows or super().batch_size
+        return self._batch
 
     @property
     def _fixed_rows(self) -> int | None:

@@ -224,3 +224,38 @@ def test_seeds_see_only_rows_that_were_asked_for():
 
     assert xaikit_keras.wrap(net).pull(rows(3), seed).gradient.shape == (3, 4)
     assert all(s[0] <= 3 for s in seen)
+
+
+CHANGES = {
+    "assigned": lambda v: v.assign(v + 1),
+    "added to": lambda v: v.value.assign_add(tf.ones(v.shape)),
+    "a slice": lambda v: v.value[0].assign(tf.fill(v.shape[1:], 7.0)),
+    "scattered": lambda v: v.value.scatter_nd_update([[0, 0]], [7.0]),
+    "in a graph": lambda v: tf.function(lambda: v.value.assign_sub(tf.ones(v.shape)))(),
+}
+
+
+@pytest.mark.parametrize("how", CHANGES)
+def test_the_fingerprint_sees_every_change_of_a_weight(how):
+    net = regularised()
+    model, kernel = xaikit_keras.wrap(net), net.weights[0]
+    seen = [model.fingerprint()]
+    for _ in range(3):  # what is written in place once no longer is when others hold it, and the other way round
+        CHANGES[how](kernel)
+        kernel.assign(kernel + 0.5)
+        CHANGES[how](kernel)
+        seen.append(model.fingerprint())
+        assert model.fingerprint() == seen[-1] == xaikit_keras.wrap(net).fingerprint()
+    assert len(set(seen)) == len(seen)
+
+
+def test_the_fingerprint_sees_training():
+    net = regularised()
+    net.compile("adam", "mse")
+    model = xaikit_keras.wrap(net)
+    seen = [model.fingerprint()]
+    for _ in range(3):
+        net.train_on_batch(rows(4), np.zeros(net(rows(4)).shape))
+        seen.append(model.fingerprint())
+        assert seen[-1] == xaikit_keras.wrap(net).fingerprint()
+    assert len(set(seen)) == len(seen)
