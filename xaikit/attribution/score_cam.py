@@ -11,7 +11,7 @@ from xaikit.attribution._cam import choose_layer, input_axes, laid_out
 from xaikit.attribution._method import Map, Method, Task, methods, parameter
 from xaikit.errors import NotSupported
 from xaikit.graph import Layer
-from xaikit.inputs import Raw
+from xaikit.inputs import Raw, Text
 from xaikit.model import Model
 from xaikit.perturb.soft import Fading, Masks
 
@@ -49,6 +49,12 @@ class ScoreCam(Method):
             raise NotSupported(
                 f"score-cam cannot explain {model.name}: a {model.framework} model shows no layers; "
                 "use rise, occlusion, lime or kernel-shap"
+            )
+        specs = list(model.inputs.values()) if isinstance(model.inputs, Mapping) else [model.inputs]
+        if all(isinstance(s, Text) for s in specs):
+            raise NotSupported(
+                "score-cam fades an input into its baseline, and there is nothing between two words: for a Text use "
+                "kernel-shap, permutation-shap, lime or occlusion"
             )
         return "" if isinstance(model.inputs, Raw) else f"looks at layer {choose_layer(model, None).name!r}"
 
