@@ -127,3 +127,14 @@ def test_several_inputs_have_baselines_row_by_row():
     assert_array_equal(found["b"], [[[7], [7], [7]]])
     with pytest.raises(ParameterError, match=r"different numbers of baselines \(a: 3, b: 2\)"):
         baselines({"a": np.zeros((3, 2)), "b": np.zeros((2, 1))}, spec, x)
+
+
+def test_a_tables_own_background_is_encoded_once() -> None:
+    spec = Table({"a": Number(mean=1, std=2)}, background=[[1.0], [5.0]])
+    x = np.zeros((3, 1), "f")
+    first, again = baselines(None, spec, x), baselines(None, spec, x)
+    assert_allclose(first[:, :, 0], [[0, 2]] * 3)  # (value - 1) / 2
+    assert np.shares_memory(first, again)
+    with pytest.raises(ValueError, match="read-only"):
+        spec.encoded_background[:] = 0
+    assert_allclose(baselines([[3.0]], spec, x)[:, :, 0], [[1]] * 3)  # rows that are given go first

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -112,6 +113,13 @@ class Table(InputSpec):
     def parts(self) -> Array:
         """For each of the network's inputs, the index of its column: (feature,)."""
         return np.repeat(np.arange(len(self.columns)), [c.width for c in self.columns.values()])
+
+    @cached_property
+    def encoded_background(self) -> Array:
+        """The background as the network takes it, encoded once: (row, feature), not to be written to."""
+        encoded = self.encode(self.background)
+        encoded.flags.writeable = False
+        return encoded
 
     def samples(self, x: Any) -> list[Any]:
         if hasattr(x, "columns") and hasattr(x, "iloc"):

@@ -169,5 +169,5 @@ def _background_rows(value: Any, spec: Any, x: Array) -> Array:
         )
     if isinstance(rows, str) or np.isscalar(rows):
         raise ParameterError(f"the baseline of a Table is a set of rows, not {rows!r}")
-    encoded = spec.encode(rows)
+    encoded = spec.encoded_background if value is None else spec.encode(rows)
     return np.broadcast_to(encoded[None], (len(x), *encoded.shape))
