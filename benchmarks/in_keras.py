@@ -77,7 +77,7 @@ def deep_lift(scale: Scale) -> Iterator[Row]:
         OURS: ours(model, images, "deep-lift", baseline=0.0),
     }
     yield row(
-        scale, "DeepLIFT of 64 pictures", NETWORK, sides, 2.4, "over one gradient of the batch; captum has no Keras"
+        scale, "DeepLIFT of 64 pictures", NETWORK, sides, 2.4, "over one gradient of the batch; no peer in Keras 3"
     )
 
 
