@@ -223,6 +223,6 @@ def perturbation(scale: Scale) -> Iterator[Row]:
             figures = [Figure("faster than lime", 1.7, t, "×", at_least=True) for t in times]
             work = f"{method}, {calls} calls, answered by a copy: {kind}"
             remark = (
-                f"{calls} calls, not hundreds, for time; plain passes in batches of {size}; 'auto' from {due} calls on"
+                f"few calls, for time; plain passes in batches of {size}; 'auto' from {due} calls on"
             )
             yield row_of(found, work, NETWORK, most, remark, side=kind, peers=list(peers), figures=figures)
