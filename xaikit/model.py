@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 
 from xaikit.arrays import Array, Tensors, chunks, concatenate, each, leaves, length, rows
-from xaikit.errors import InputError, ModelError, NotSupported, UnknownName
+from xaikit.errors import InputError, ModelError, NotSupported, UnknownName, XaikitError
 from xaikit.graph import Layer
 from xaikit.inputs import Array as ArraySpec
 from xaikit.inputs import Classes, InputSpec, Masks, Raw, Reconstruction, ScoreKind, Text, Values
@@ -492,6 +492,7 @@ class CallableModel(Network):
     def __init__(self, net: Callable[[Any], Any], **described: Any) -> None:
         named = described.pop("name", None) or getattr(net, "__name__", type(net).__name__)
         super().__init__(net, name=str(named), **described)
+        self._works_in_place: bool | None = None
 
     @property
     def device(self) -> str:
@@ -508,9 +509,25 @@ class CallableModel(Network):
         return False
 
     def _forward(self, x: Tensors, at: tuple[str, ...], patch: Mapping[str, Array], score: ScoreKind) -> Run:
-        output = self.net(x)
+        output = self._called(x)
         output = each(lambda a: _columns(np.asarray(a), length(x), self.name), output)
         return Run(self._in_form(output, score))
+
+    def _called(self, x: Tensors) -> Any:
+        """Call the function: the first time with a copy, later too if it has changed that."""
+        given = x if self._works_in_place is False else each(np.copy, x)
+        try:
+            output = self.net(given)
+        except XaikitError:
+            raise
+        except Exception as error:
+            said = (str(error).strip() or type(error).__name__).splitlines()[0]
+            shapes = ", ".join(str(a.shape) for _, a in leaves(x))
+            raise ModelError(f"the function {self.name!r} cannot be called with {shapes}: {said}") from error
+        if self._works_in_place is None:
+            untouched, now = dict(leaves(x)), dict(leaves(given))
+            self._works_in_place = any(not np.array_equal(a, now[n]) for n, a in untouched.items())
+        return output
 
     def _in_form(self, output: Tensors, score: ScoreKind) -> Tensors:
         if score == "output" or self._outputs is None:

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 import xaikit as xk
 from xaikit import wrapping
@@ -230,3 +230,22 @@ def test_a_result_of_another_schema_is_refused(tmp_path):
         xk.load(path)
     with pytest.raises(StorageError, match="no stored result"):
         xk.load(tmp_path / "gone")
+
+
+def test_a_function_that_works_in_place_changes_nothing_of_ours():
+    def halved(x):
+        x *= 0.5
+        return x
+
+    model, x = xk.wrap(halved, inputs=xk.Array((3,))), np.ones((2, 3), np.float32)
+    for _ in range(2):
+        assert_array_equal(model.run(x).output, 0.5)
+        assert_array_equal(x, 1)
+
+
+def test_an_error_in_a_function_is_told_in_one_line():
+    def broken(x):
+        raise ZeroDivisionError("by nothing\nat all")
+
+    with pytest.raises(ModelError, match=r"^the function 'broken' cannot be called with \(2, 3\): by nothing$"):
+        xk.wrap(broken, inputs=xk.Array((3,))).run(np.ones((2, 3), np.float32))

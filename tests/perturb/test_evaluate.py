@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from tests.perturb.questions import question
-from xaikit.errors import Cancelled, ParameterError
+from xaikit.errors import Cancelled, ModelError, ParameterError
 from xaikit.inputs import Array, Image, Raw
 from xaikit.perturb.evaluate import Evaluator, ask
 from xaikit.perturb.maskers import maskers
@@ -236,7 +236,7 @@ def test_an_error_of_the_model_is_not_swallowed():
         return x.sum(1, keepdims=True)
 
     task = question(X, Array(3), broken)
-    with pytest.raises(ValueError, match="out of order"):
+    with pytest.raises(ModelError, match="out of order"):
         ask(task, maskers(task, cut(task)), [ALL, ALL])
 
 
