@@ -29,10 +29,20 @@ BATCH_BYTES = 20 * 2**20
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What a forward pass gives: the output, and activations (sample, *layer axes) at the layers asked for."""
+    """What a forward pass gives: the output, and activations (sample, *layer axes) at the layers asked for.
+
+    `raw` is the network's raw output beside an `output` of logits, where the same pass has given it, else None.
+    """
 
     output: Tensors
     activations: Mapping[str, Array] = field(default_factory=dict)
+    raw: Tensors | None = None
+
+    @classmethod
+    def join(cls, parts: Sequence["Run"]) -> "Run":
+        """Put runs of one kind behind each other."""
+        activations = {n: np.concatenate([p.activations[n] for p in parts]) for n in parts[0].activations}
+        return cls(concatenate([p.output for p in parts]), activations, _joined([p.raw for p in parts]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +63,12 @@ class Pull:
     def join(cls, parts: Sequence["Pull"]) -> "Pull":
         """Put pulls of one kind behind each other."""
         value, source, gradient = (concatenate([getattr(p, f) for p in parts]) for f in ("value", "source", "gradient"))
-        outputs = [p.output for p in parts if p.output is not None]
-        return cls(value, source, gradient, concatenate(outputs) if len(outputs) == len(parts) else None)
+        return cls(value, source, gradient, _joined([p.output for p in parts]))
+
+
+def _joined(parts: Sequence[Tensors | None]) -> Tensors | None:
+    there = [p for p in parts if p is not None]
+    return concatenate(there) if len(there) == len(parts) else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -286,11 +300,12 @@ class Network(ABC):
                 self._forward(self._inwards(rows(x, s)), tuple(at), _patch_rows(patch, s), score)
                 for s in chunks(length(x), self.batch_size)
             ]
-            output = self._outwards(concatenate([p.output for p in parts]))
+            found = Run.join(parts)
+            output = self._outwards(found.output)
             if score == "output":
                 self._settle_outputs(output)
-            activations = {n: np.concatenate([p.activations[n] for p in parts]) for n in at}
-            return Run(each(_float32, output), activations)
+            raw = None if found.raw is None else each(_float32, self._outwards(found.raw))
+            return Run(each(_float32, output), found.activations, raw)
 
     def pull(
         self,

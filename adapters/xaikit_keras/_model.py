@@ -169,7 +169,7 @@ class KerasModel(Network):
             with untouched(self.net, self._values), intercepted(operations(self.net), recorder):
                 result = call_net(self.net, x)
             found.append(read(recorder, result, self._axes()))
-            return Pass(self.net, self.name, found[-1], count, {}).outputs(result, Task()), []
+            return Pass(self.net, self.name, found[-1], count, {}).outputs(result, Task()), [], None
 
         try:
             self.traced.trace(Key(Task(), shapes_of(sample), count), function, sample, [], None)
@@ -198,8 +198,8 @@ class KerasModel(Network):
 
     def _forward(self, x: Tensors, at: tuple[str, ...], patch: Mapping[str, Array], score: ScoreKind) -> Run:
         task = Task(at, tuple(sorted(patch)), self._form(score))
-        output, values = self._compute(task, self._goes_traced(task, x), x, patch)
-        return Run(output, dict(zip(at, values, strict=True)))
+        output, values, raw = self._compute(task, self._goes_traced(task, x), x, patch)
+        return Run(output, dict(zip(at, values, strict=True)), raw)
 
     def _backward(
         self,

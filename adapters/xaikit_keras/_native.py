@@ -333,7 +333,7 @@ def _pass(made: Pass, task: Task, x: Any) -> tuple[list[Any], dict[str, str], An
 
     start = len(graph.get_operations())
     with intercepted(list({id(o): o for o, _ in calls.values()}.values()), note):
-        outputs, _ = made.run(task, x, {})
+        outputs = made.run(task, x, {})[0]
     return [op for op in graph.get_operations()[start:] if op.type != "Placeholder"], places, outputs
 
 

@@ -85,20 +85,19 @@ class Taps:
     def _without_end(self, operation: Any, place: Place, call: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Leave out the final softmax or sigmoid; the layer's own value is still what the layer gives.
 
-        A pull keeps that value too: it is the network's output.
+        That value is kept: it is the network's output.
         """
         name = self._names.get(place)
-        wanted = name is not None or self.task.pulls
         if name is not None and name in self.patch:
             raise NotSupported(f"the logit behind {name!r} is not known when its value is replaced: use score='output'")
         if kind_of(operation) == ending_function(operation):
             logits = args[0]
-            value = call(*args, **kwargs) if wanted else None
+            value = call(*args, **kwargs)
         else:
             function = operation.activation
             with replaced(operation, "activation", keras.activations.linear):
                 logits = call(*args, **kwargs)
-            value = function(logits) if wanted else None
+            value = function(logits)
         self.ended[place] = value
         if name:
             self._through(name, value)
@@ -166,14 +165,15 @@ class Pass:
     values: Sequence[tuple[Any, Any]] = ()
 
     def compute(self, task: Task, x: Any, patch: Sequence[Any], seed: Any) -> tuple[Any, ...]:
-        """Give (output, values at the layers asked for), or what a Pull holds for a task that pulls."""
+        """Give what a Run holds, its activations in the order of the layers asked for; or a Pull if the task pulls."""
         named = dict(zip(task.patch, patch, strict=True))
         return self.pull(task, x, named, seed) if task.pulls else self.run(task, x, named)
 
-    def run(self, task: Task, x: Any, patch: Mapping[str, Any]) -> tuple[Any, list[Any]]:
-        """Give the output, and the values at the layers asked for."""
+    def run(self, task: Task, x: Any, patch: Mapping[str, Any]) -> tuple[Any, list[Any], Any]:
+        """Give the output, the values at the layers asked for, and the raw output beside one of logits."""
         result, taps = self._through(task, x, patch)
-        return self.outputs(result, task), [taps.value(n) for n in task.at]
+        raw = self._whole(result, task, taps) if task.score == "logit" else None
+        return self.outputs(result, task), [taps.value(n) for n in task.at], raw
 
     def pull(self, task: Task, x: Any, patch: Mapping[str, Any], seed: Any) -> tuple[Any, Any, Any, Any]:
         """Give value, source, gradient, and the raw output where it is not the value.
@@ -218,7 +218,7 @@ class Pass:
             return call_net(self.net, x), taps
 
     def _whole(self, result: Any, task: Task, taps: Taps) -> Any:
-        """Give the raw output though a pull from its logits or probabilities was made; None where it is the value."""
+        """Give the raw output beside its logits or probabilities; None where it is itself what was asked for."""
         if task.of is not None or task.score == "output":
             return None
         named = self.reading.named(result)

@@ -23,7 +23,7 @@ from xaikit_torch._calls import Reached, module_paths
 from xaikit_torch._exported import Exported
 from xaikit_torch._graph import Axes
 from xaikit_torch._kernels import channels_last, kernel_of, kernel_of_call
-from xaikit_torch._native import frozen, passed, placed, rules_of
+from xaikit_torch._native import frozen, one_row, passed, placed, rules_of
 from xaikit_torch._private import is_exported_program, unwrapped, version
 from xaikit_torch._rules import put_rule
 from xaikit_torch._state import borrowed
@@ -193,7 +193,9 @@ class TorchModel(Network):
             out = self._call(self._tensors(x), watch)
             output = self._emitted(out, count, score)
             kept = {n: self._kept(watch, n, count) for n in at}
-            return Run(_public(output), {n: _float32(to_array(t)) for n, t in kept.items()})
+            whole = self._whole(out, count, watch) if score == "logit" else None
+            raw = None if whole is None else _public(whole)
+            return Run(_public(output), {n: _float32(to_array(t)) for n, t in kept.items()}, raw)
 
     def _backward(
         self,
@@ -271,18 +273,28 @@ class TorchModel(Network):
         count = self._count(x)
         device, program = self._device, self._called
 
-        def run(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        def run(tensors: Mapping[str, torch.Tensor], count: int = count) -> dict[str, torch.Tensor]:
             watch = Watch(skip=self._skipped(score))
             return self._emitted(self._call({n: t.clone() for n, t in tensors.items()}, watch), count, score)
 
         with torch.inference_mode(False), borrowed(program, device, backward=True), frozen(program):
             start = None if baseline is None else self._tensors(baseline)
-            first = None if start is None else partial(run, start)
-            rules = rules_of(name, first, parameters, stopped)
             given = self._tensors(x)
             self._require(given)
-            with nullcontext() if stopped is None else placed(program, rules):
-                found = passed(rules, partial(run, given), given, partial(self._weighted, name, seed))
+
+            def explained(first: Callable[[], Any] | None, alone: bool = False) -> dict[str, torch.Tensor]:
+                rules = rules_of(name, first, parameters, stopped, alone)
+                with nullcontext() if stopped is None else placed(program, rules):
+                    return passed(rules, partial(run, given), given, partial(self._weighted, name, seed))
+
+            whole = None if start is None else partial(run, start)
+            shared = None if start is None or stopped is not None else one_row(start, self._sample_axis)
+            try:
+                found = explained(whole) if shared is None else explained(partial(run, shared, 1), alone=True)
+            except XaikitError:
+                if shared is None:
+                    raise
+                found = explained(whole)  # the network takes another way for a single row, or its rows depend
             if start is not None:
                 found = {n: t * (given[n] - start[n]).detach() for n, t in found.items()}
             return {n: t.narrow(self._sample_axis(n), 0, count) for n, t in found.items()}

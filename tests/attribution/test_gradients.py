@@ -110,6 +110,19 @@ def test_one_pass_gives_the_gradient_the_score_and_the_prediction(method):
     assert_allclose(result.quality["score"], expected[:, 0], rtol=1e-6)
 
 
+@pytest.mark.parametrize("framework", ADAPTERS)
+@pytest.mark.parametrize(
+    ("method", "others"), [("smooth-grad", {"samples": 9}), ("integrated-gradients", {"steps": 8})]
+)
+def test_one_pass_gives_the_score_and_the_prediction(method, others, framework):
+    model, x = image_pair(framework)
+    e = explain(model, x, method, target=1, **others)
+    expected, logits = (model.run(e.x, score=s).output for s in ("output", "logit"))
+    assert_allclose(e.prediction, expected, rtol=1e-6)
+    assert_allclose(e.quality["score"], logits[:, 1], rtol=1e-6)
+    assert e.origin.model_calls == len(x) * (9 + 1)  # nine noisy copies; eight steps and the baseline
+
+
 def test_the_model_is_run_where_the_target_is_the_predicted_class():
     net = Analytic(W, (5.0, -5.0), outputs=Classes(("a", "b"), "logits"))
     explain(net, X, "saliency", target=0)

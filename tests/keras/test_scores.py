@@ -57,6 +57,7 @@ def test_the_logit_is_what_enters_the_final_softmax(how, count):
     np.testing.assert_allclose(ours.gradient, theirs.gradient, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(ours.value, theirs.value, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(ours.output, model.run(x).output, rtol=1e-6)
+    np.testing.assert_allclose(model.run(x, score="logit").raw, model.run(x).output, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -260,9 +260,10 @@ def test_the_logit_is_what_enters_the_final_softmax_or_sigmoid(name: str, form: 
     pull = model.pull(x, seed, score="logit")
     assert_allclose(pull.value, logit, **CLOSE)
     if name in ("sigmoid in place", "reshaped", "first of a sigmoid", "squeezed"):  # something comes after the end
-        assert pull.output is None
+        assert pull.output is model.run(x, score="logit").raw is None
     else:
         assert_array_equal(pull.output, model.run(x).output)
+        assert_array_equal(model.run(x, score="logit").raw, model.run(x).output)
     assert_allclose(pull.gradient, seed @ fc.weight.detach().numpy(), rtol=1e-5, atol=1e-6)
 
 

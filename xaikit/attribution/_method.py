@@ -89,7 +89,7 @@ class Task:
         if self.by_logits:
             run = dataclasses.replace(run, output=probabilities(run.output, self.model.outputs))
         if not how.get("patch"):
-            self.remember(x, run.output)
+            self.remember(x, run.output, run.raw)
         return run
 
     def remember(self, x: Tensors, output: Tensors, raw: Tensors | None = None) -> None:

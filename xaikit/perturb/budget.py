@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from xaikit.arrays import Array, Tensors, chunks, concatenate, length, rows
+from xaikit.arrays import Array, Tensors, chunks, length, rows
 from xaikit.errors import ParameterError, TimeUp
 from xaikit.model import Model, Pull, Run
 from xaikit.perturb.question import Question
@@ -136,8 +136,7 @@ class Bounded:
     def run(self, x: Tensors, at: Any = (), patch: Mapping[str, Array] = {}, **how: Any) -> Run:
         """Run the model, so many rows at a time."""
         parts = [self._model.run(rows(x, s), at, _rows_of(patch, s), **how) for s in chunks(length(x), self.batch_size)]
-        activations = {n: np.concatenate([p.activations[n] for p in parts]) for n in at}
-        return Run(output=concatenate([p.output for p in parts]), activations=activations)
+        return Run.join(parts)
 
     def pull(self, x: Tensors, seed: Any, *, patch: Mapping[str, Array] = {}, **how: Any) -> Pull:
         """Pull back, so many rows at a time; raises TimeUp after the deadline."""
