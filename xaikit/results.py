@@ -247,7 +247,7 @@ class Faithfulness:
         NaN where random maps do not differ: a score that does not change, or a single part.
         """
         spread = self.random_gains.std(1)
-        size = np.nanmax(np.abs(self.random_deletion_curves), axis=(1, 2))
+        size = np.max(np.nan_to_num(np.abs(self.random_deletion_curves)), axis=(1, 2))
         return np.divide(self.gain, spread, out=np.full(len(self), np.nan), where=spread > 1e-6 * size)
 
     @property
@@ -299,9 +299,10 @@ class Faithfulness:
 
 
 def area(shares: Array, curves: Array) -> Array:
-    """Give the areas under curves (..., point) over shares by the trapezoidal rule: (...). NaN are left out."""
+    """Give the areas under curves (..., point) over shares by the trapezoidal rule: (...); none where shares are NaN."""
     width = np.diff(shares, axis=-1)
-    return np.nansum(width * (curves[..., 1:] + curves[..., :-1]) / 2, axis=-1)
+    steps = width * (curves[..., 1:] + curves[..., :-1]) / 2
+    return np.asarray(np.where(np.isnan(width), 0.0, steps).sum(-1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -798,10 +799,14 @@ def by_column(result: Attribution, i: int) -> Array:
     return np.array([values[spec.parts == c].sum() for c in range(len(spec.names))])
 
 
+SCORES = ("score", "deletion", "insertion")
+"""Numbers of `quality` that are scores of the model, or means of such."""
+
+
 def judge(quality: Mapping[str, Array], values: Array) -> Status:
     """Turn evidence into a verdict; the worst sample decides.
 
-    Fail: a value that is not finite, a completeness gap over 5 % of |f(x) - f(baseline)| that is more than rounding,
+    Fail: a value or score that is not finite, a completeness gap over 5 % of |f(x) - f(baseline)| and over rounding,
     R² < 0.2, or a map no better than random ones. Warn: a gap over 1 %, R² < 0.5, a rank agreement over seeds under
     0.7, a map that stays when the weights are random, a map of zeros, or an evaluation that was cut short.
     """
@@ -810,6 +815,8 @@ def judge(quality: Mapping[str, Array], values: Array) -> Status:
         fails.append("the map holds values that are not finite")
     elif values.size and np.any(np.abs(values).reshape(len(values), -1).max(1) == 0):
         warns.append(_silent(quality))
+    if any(not np.isfinite(quality[key]).all() for key in SCORES if key in quality):
+        fails.append("the score is not finite, or not while parts are hidden: what was measured of it says nothing")
     gap = float(np.max(_gaps(quality), initial=0.0))
     if not gap <= GAP_WARN:
         (fails if not gap <= GAP_FAIL else warns).append(f"completeness gap {gap:.1%} of f(x) - f(baseline)")

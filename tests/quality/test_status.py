@@ -1,5 +1,6 @@
 """The verdict on an explanation: its rules, its reasons, and how often it is wrong about exact results."""
 
+import dataclasses
 import time
 from typing import Any
 
@@ -10,6 +11,7 @@ import xaikit as xk
 from tests.analytic import Analytic
 from tests.contract.nets import image_pair
 from xaikit.errors import Cancelled, ParameterError
+from xaikit.quality import stability
 from xaikit.results import judge
 
 ONES = np.ones((1, 3))
@@ -149,6 +151,17 @@ def test_columns_that_nothing_can_stand_in_for_are_not_hidden() -> None:
     e = xk.explain(model, {"a": 1.0, "b": 2.0}, "saliency", evidence="full")
     assert "typical rows" in e.origin.notes["evidence"]["faithfulness"]["skipped"]
     assert e.status == "ok"
+
+
+@pytest.mark.filterwarnings("error")
+def test_of_a_score_that_is_no_number_nothing_is_ok() -> None:
+    model, x = Analytic(np.full((4, 1), np.nan)), np.ones((1, 4), np.float32)
+    e = xk.explain(model, x, "lime", samples=20)
+    assert e.status == "fail"
+    for found in (xk.faithfulness(model, e), stability(model, e)):
+        assert found.status == "fail"
+    flat = dataclasses.replace(e, values=np.ones_like(e.values), quality={"score": np.array([np.nan])})
+    assert judge(flat.quality, flat.values) == "fail"
 
 
 def test_a_map_of_zeros_says_what_is_known_of_it() -> None:

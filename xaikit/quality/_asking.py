@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xaikit.arrays import Tensors, leaves
+from xaikit.arrays import Array, Tensors, leaves
 from xaikit.attribution import Task, methods
 from xaikit.attribution._explain import answer, fingerprint, has_logits, require_wrapped
 from xaikit.errors import NotSupported, UsageError
@@ -86,6 +86,13 @@ def again(task: Task, e: Attribution | Attributions, **changed: Any) -> Attribut
     task.calls["model_calls"] += own.calls["model_calls"]
     task.check_time()
     return found
+
+
+def no_numbers(e: Attribution | Attributions) -> Array:
+    """Give of the maps, for a verdict, those that hold what is no finite number: how alike such are says nothing."""
+    inputs = [np.asarray(a.values).reshape(len(a), -1) for a in each_input(e).values()]
+    maps = np.concatenate(inputs, axis=1)
+    return np.asarray(maps[~np.isfinite(maps).all(1)])
 
 
 def same_network(task: Task, e: Attribution | Attributions) -> None:

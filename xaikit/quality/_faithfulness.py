@@ -27,6 +27,8 @@ SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
 """The shares of the strongest parts that comprehensiveness and sufficiency look at."""
 CHEAP = 500
 """A method that asks the model no more often than this is asked again for its sensitivity by default."""
+JUDGED = ("deletion", "insertion", "advantage", "ranked_parts")
+"""What the verdict heeds."""
 CONTRIBUTIONS = frozenset(
     {
         "lime",
@@ -362,9 +364,7 @@ def _result(
         status=judge({}, np.zeros((0, 1))),
         origin=origin,
     )
-    return dataclasses.replace(
-        made, status=judge({"advantage": made.advantage, "ranked_parts": made.parts}, made.deletion_curves[:, :0])
-    )
+    return dataclasses.replace(made, status=judge({n: made.quality[n] for n in JUDGED}, made.deletion_curves[:, :0]))
 
 
 def _stacked(numbers: list[Any]) -> Array:

@@ -12,7 +12,7 @@ from xaikit.errors import NotSupported
 from xaikit.model import Model
 from xaikit.progress import Progress, bar
 from xaikit.quality._agreement import each_input, paired, structural_similarity
-from xaikit.quality._asking import again, first, question
+from xaikit.quality._asking import again, first, no_numbers, question
 from xaikit.quality._stability import between
 from xaikit.results import Attribution, Attributions, Randomisation, judge
 
@@ -68,7 +68,7 @@ def randomisation(
         seed=seed,
     )
     counts = np.array([len(paired(*both, i)[0]) for i in range(len(one))])
-    status = judge({"randomised_similarity": rank[-1], "ranked_parts": counts}, np.zeros((0, 1)))
+    status = judge({"randomised_similarity": rank[-1], "ranked_parts": counts}, no_numbers(e))
     return Randomisation(
         tuple(layers[d] for d in sorted(places)),
         np.stack(rank),

@@ -11,7 +11,7 @@ from xaikit.attribution._method import require
 from xaikit.model import Model
 from xaikit.progress import Progress, bar
 from xaikit.quality._agreement import each_input, paired, rank_agreement
-from xaikit.quality._asking import again, first, question
+from xaikit.quality._asking import again, first, no_numbers, question
 from xaikit.results import Attribution, Attributions, Stability, judge
 
 SEEDS = 2**32
@@ -53,7 +53,7 @@ def stability(
         seed=one.origin.seed,
     )
     agreed = {"rank_agreement": table[:, *np.triu_indices(seeds, 1)].mean(1)}
-    status = judge(agreed, np.zeros((0, 1)))
+    status = judge(agreed, no_numbers(e))
     return Stability(chosen, table, _spread(runs), one.target_labels, one.origin, status, made_from)
 
 
