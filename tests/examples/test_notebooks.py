@@ -35,7 +35,14 @@ def shown(cell: Any) -> set[str]:
 
 
 def test_the_notebooks_are_these() -> None:
-    assert NOTEBOOKS == ["a_photo", "digit_anomalies", "your_keras_model", "your_pytorch_model"]
+    assert NOTEBOOKS == [
+        "a_photo",
+        "a_review",
+        "digit_anomalies",
+        "evidence",
+        "your_keras_model",
+        "your_pytorch_model",
+    ]
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)

@@ -276,6 +276,8 @@ def test_evidence_and_cost_are_listed() -> None:
     assert "surrogate R² 0.4" in facts
     assert "1,000 model calls · 250 ms" in facts
     assert "standard error 2.9 % of the largest" in only(s.image(quality={"standard_error": [0.029]}), MapPanel).facts
+    unknown = only(s.image(quality={"randomised_similarity": [np.nan]}), MapPanel).facts
+    assert not any("random weights" in fact for fact in unknown)
 
 
 @pytest.mark.parametrize("kind", s.KINDS)

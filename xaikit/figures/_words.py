@@ -144,7 +144,8 @@ def _entry(result: Attribution, i: int) -> tuple[Any, Array, Any]:
 
 def facts_of(result: Attribution, i: int) -> tuple[str, ...]:
     """List the evidence and the cost of sample `i`'s explanation."""
-    q = {name: float(values[i]) for name, values in result.quality.items() if np.ndim(values) == 1}
+    numbers = {name: float(values[i]) for name, values in result.quality.items() if np.ndim(values) == 1}
+    q = {name: value for name, value in numbers.items() if not np.isnan(value)}
     found = []
     if "completeness_gap_relative" in q:
         found.append(f"completeness gap {percent(q['completeness_gap_relative'])}")
