@@ -299,7 +299,7 @@ class Faithfulness:
 
 
 def area(shares: Array, curves: Array) -> Array:
-    """Give the areas under curves (..., point) over shares by the trapezoidal rule: (...); none where shares are NaN."""
+    """Give the areas under curves (..., point) over shares by the trapezoidal rule: (...); none at NaN shares."""
     width = np.diff(shares, axis=-1)
     steps = width * (curves[..., 1:] + curves[..., :-1]) / 2
     return np.asarray(np.where(np.isnan(width), 0.0, steps).sum(-1))
@@ -799,6 +799,7 @@ def by_column(result: Attribution, i: int) -> Array:
     return np.array([values[spec.parts == c].sum() for c in range(len(spec.names))])
 
 
+ABSORBED_WARN, READ_WARN = 0.5, 0.5
 SCORES = ("score", "deletion", "insertion")
 """Numbers of `quality` that are scores of the model, or means of such."""
 
@@ -808,7 +809,8 @@ def judge(quality: Mapping[str, Array], values: Array) -> Status:
 
     Fail: a value or score that is not finite, a completeness gap over 5 % of |f(x) - f(baseline)| and over rounding,
     R² < 0.2, or a map no better than random ones. Warn: a gap over 1 %, R² < 0.5, a rank agreement over seeds under
-    0.7, a map that stays when the weights are random, a map of zeros, or an evaluation that was cut short.
+    0.7, a map that stays when the weights are random, a map of zeros, an evaluation that was cut short, biases
+    that take over half of the relevance, or over half of a text unread.
     """
     fails, warns = [], []
     if not np.isfinite(values).all():
@@ -837,6 +839,12 @@ def judge(quality: Mapping[str, Array], values: Array) -> Status:
     kept = left > _by_chance(parts)
     if kept.any():
         warns.append(f"the map hardly depends on the weights: rank correlation {left[kept].max():.2f} with random ones")
+    absorbed = _worst(quality, "relevance_absorbed", np.max)
+    if absorbed is not None and not absorbed <= ABSORBED_WARN:
+        warns.append(f"biases and ε take {absorbed:.0%} of the score: the values sum to what they leave")
+    read = _worst(quality, "read", np.min)
+    if read is not None and read < READ_WARN:
+        warns.append(f"the network knows {read:.0%} of the text: the rest is cut off, or not in its vocabulary")
     complete = _worst(quality, "complete", np.min)
     if complete is not None and complete < 1:
         warns.append(f"stopped early: {complete:.0%} of the model calls were made")

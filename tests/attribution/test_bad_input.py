@@ -172,6 +172,9 @@ def test_odd_texts_are_noted_or_refused(text, noted, method):
     if e is None:
         return
     assert noted in e.origin.notes
+    if noted == "unknown_tokens":
+        assert e.status != "ok"
+        assert "vocabulary" in " ".join(e.status.reasons)
     assert e.values.shape == (1, 4)
     assert np.isfinite(e.values).all()
     assert e.display == [text]

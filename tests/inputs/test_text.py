@@ -179,3 +179,10 @@ def test_unknown_tokens_and_cut_ones_are_counted() -> None:
 def test_ids_are_whole_numbers_from_zero(ids: list[float]) -> None:
     with pytest.raises(InputError, match="token ids are whole numbers from 0"):
         Text(2, vocabulary=("", "?")).encode(np.array(ids))
+
+
+def test_the_share_of_a_text_that_is_read() -> None:
+    spec = Text(2, vocabulary=("", "?", "a", "film"))
+    texts = ["a film", "so good a film", "a good", "bad", np.array([1, 1])]
+    assert spec.read(texts).tolist() == [1, 0.5, 0.5, 0, 1]
+    assert Text(4, tokenizer=Fast()).read(["unbelievable film"]).tolist() == [0.5]

@@ -266,6 +266,8 @@ def _attribution(task: Task, found: Map, origin: Origin, name: str | None) -> At
             parts = np.stack([spec.words(d) for d in own(task.display)])
             part_values = summed(values, parts)
     quality = {k: np.asarray(v, np.float64) for k, v in found.quality.items()}
+    if isinstance(spec, Text) and (read := spec.read(own(task.display))).min() < 1:
+        quality["read"] = read
     calls = np.full(len(task), task.calls["model_calls"] / len(task))
     quality = {**quality, "model_calls": calls}
     return Attribution(

@@ -135,6 +135,16 @@ class Text(InputSpec):
             found["unknown_tokens"] = unknown
         return found
 
+    def read(self, display: Sequence[Any]) -> Array:
+        """Give the share of each text's tokens that the network sees and its vocabulary knows; 1 for ids: (sample,)."""
+        found = np.ones(len(display))
+        for i, text in enumerate(display):
+            if isinstance(text, str):
+                seen = [t for t in self._fitted(text) if t is not None and t.word is not None]
+                unknown = sum(self._id(t) == self.unknown for t in seen) if self.vocabulary is not None else 0
+                found[i] = (len(seen) - unknown) / max(len(self.tokens(text)), 1)
+        return found
+
     @property
     def _named(self) -> bool:
         return self.tokenizer is None or isinstance(self.tokenizer, str)
