@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -79,10 +80,10 @@ class Applied:
     def source(self) -> torch.Tensor:
         return self.args[0] if self.args else next(t for t in self.kwargs.values() if isinstance(t, torch.Tensor))
 
-    @property
+    @cached_property
     def varying(self) -> list[torch.Tensor]:
         """The tensors that depend on the input; the parameters of the network are frozen."""
-        return [t for t in tensors((self.args, self.kwargs)) if t.requires_grad]
+        return [t for t in _given(self.args, self.kwargs) if t.requires_grad]
 
     @property
     def in_place(self) -> bool:
@@ -131,7 +132,7 @@ class Watching(TorchFunctionMode):
         kwargs = kwargs or {}
         if getattr(func, "__name__", "") in ("__get__", "__set__") or function_name(func) in CONSTANT:
             return func(*args, **kwargs)
-        if not any(t.is_floating_point() for t in tensors((args, kwargs))):
+        if not any(t.is_floating_point() for t in _given(args, kwargs)):
             return func(*args, **kwargs)
         op = function_op(func, args, kwargs)
         found = self.rules.treat(op.kind, Applied(func, args, kwargs, op.parameters))
@@ -174,11 +175,13 @@ class Rescale(Rules):
     Rescale rule: Shrikumar, Greenside and Kundaje, "Learning Important Features Through Propagating Activation
     Differences" (2017), section 3.5.1. Where |Δin| < eps it is the derivative. Of a maximum, the rise goes to the place
     that is largest now, the fall to the one that was largest in the baseline. Of a product of two varying values each
-    gets its own change times the other's mean, as in Lundberg and Lee (2017).
+    gets its own change times the other's mean, as in Lundberg and Lee (2017). `alone`: the baseline's pass had one row,
+    which stands for those of all samples.
     """
 
     notes: deque[tuple[str, tuple[torch.Tensor, ...], torch.Tensor]] = field(default_factory=deque)
     eps: float = 1e-10
+    alone: bool = False
 
     def treat(self, kind: str, call: Applied) -> Any:
         if kind in ELEMENTWISE:
@@ -195,11 +198,15 @@ class Rescale(Rules):
 
     def _noted(self, kind: str, now: tuple[torch.Tensor, ...]) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
         noted, before, after = self.notes.popleft() if self.notes else ("", (), torch.empty(0))
-        if noted != kind or [t.shape for t in before] != [t.shape for t in now]:
+        if noted != kind or len(before) != len(now) or not all(map(self._fit, before, now)):
             raise NotSupported(
                 f"{self.place(kind)!r}: the network takes another way for the baseline than for the sample"
             )
         return before, after
+
+    def _fit(self, before: torch.Tensor, now: torch.Tensor) -> bool:
+        """Whether a tensor of the baseline's pass stands for the sample's; one row of it may stand for all."""
+        return before.shape == now.shape or (self.alone and before.shape == (1, *now.shape[1:]))
 
     def _elementwise(self, kind: str, call: Applied) -> Any:
         (before,), after = self._noted(kind, (call.source,))
@@ -209,18 +216,21 @@ class Rescale(Rules):
             return self.stop(kind, call, "has an argument that varies too")
         self.treated[self.place(kind)] = kind
         y = call.plain()
-        change = call.source.detach() - before
-        if (
-            kind == "relu" and self.eps < 1e-6
-        ):  # whose ratio is the derivative however small the change: there is only 0/0 to replace
-            multiplier = (y - after).div_(change)
+        change = call.source.detach() - _laid_out(before, call.source)
+        multiplier = (y - _laid_out(after, y)).div_(change)
+        if kind == "relu" and self.eps < 1e-6:
+            # whose ratio is the derivative however small the change: there is only 0/0 to replace
             small = multiplier.isnan() if bool(multiplier.sum().isnan()) else None
         else:
-            small = change.abs() < self.eps
-            multiplier = (y - after).div_(change)
+            small = change.abs_() < self._eps(_laid_out(before, call.source))
         if small is not None and bool(small.any()):
-            multiplier[small] = ((y > 0).to(y.dtype) if kind == "relu" else call.derivative())[small]
+            own = (y > 0).to(y.dtype) if kind == "relu" else call.derivative()
+            multiplier = torch.where(small, own, multiplier)
         return call.returns(_Scaled.apply(call.source, [y], multiplier))
+
+    def _eps(self, before: torch.Tensor) -> Any:
+        """Below what a change counts as none; a pass of another number of rows may round otherwise."""
+        return (ROUNDING * before.abs()).clamp_(min=self.eps) if self.alone else self.eps
 
     def _product(self, kind: str, call: Applied, factors: list[torch.Tensor]) -> Any:
         before, _ = self._noted(kind, tuple(factors))
@@ -245,13 +255,14 @@ class Rescale(Rules):
         self.treated[self.place(kind)] = kind
         x, y = call.source.detach(), call.plain()
         pool, dims = _pool(call)
-        places = [pool(_untied(v, top, dims)).flatten(-dims) for v, top in ((x, y), (before, after))]
-        picked = self._shared((y - after).flatten(-dims), (x - before).flatten(-dims), places)
-        return _Picked.apply(call.source, [y], picked, dims)
+        flat, axis = _in_a_row(x, dims)
+        places = [flat(pool(_untied(v, top, dims))) for v, top in ((x, y), (before, after))]
+        picked = self._shared([flat(y), flat(after)], [flat(x), flat(before)], places, axis)
+        return _Picked.apply(call.source, [y], picked, (flat, axis))
 
     def _largest(self, kind: str, call: Applied) -> Any:
         """Treat a maximum over whole axes, as a row of the values along them."""
-        (before,), after = self._noted(kind, (call.source,))
+        (before,), _ = self._noted(kind, (call.source,))
         if not call.source.requires_grad:
             return None
         self.treated[self.place(kind)] = kind
@@ -263,18 +274,40 @@ class Rescale(Rules):
             # of equal values the first
             near = [(t >= top - TIE * top.abs()).to(t.dtype) for t, top in zip(rows, tops, strict=True)]
             places = [t.argmax(-1, keepdim=True) for t in near]
-            picked = self._shared(tops[0] - tops[1], rows[0] - rows[1], places)
-        y = _Picked.apply(rows[0], [tops[0]], picked, 1).reshape(after.shape)
+            picked = self._shared(tops, rows, places)
+        y = _Picked.apply(rows[0], [tops[0]], picked, _in_a_row(rows[0], 1)).reshape(next(tensors(result)).shape)
         return y if isinstance(result, torch.Tensor) else type(result)((y, *result[1:]))
 
-    def _shared(self, rise: torch.Tensor, change: torch.Tensor, places: list[torch.Tensor]) -> Any:
-        """Give for the places of the maxima, now and in the baseline, their shares: of the rise, and of the fall."""
+    def _shared(
+        self, tops: list[torch.Tensor], values: list[torch.Tensor], places: list[torch.Tensor], axis: int = -1
+    ) -> Any:
+        """Give for the places of the maxima, now and in the baseline, their shares: of the rise, and of the fall.
+
+        `tops` are the maxima, `values` those that they are of along an axis, now and in the baseline.
+        """
+        rise, now, before = tops[0] - tops[1], *(t.detach() for t in values)
+        moved = tops[0] - _at(before.expand_as(now), places[0], axis), _at(now, places[1], axis) - tops[1]
         found = []
-        for place, part, own in zip(places, (rise.clamp(min=0), rise.clamp(max=0)), (1.0, 0.0), strict=True):
-            moved = change.gather(-1, place)
-            ratio = part.div_(moved).clamp_(0, 1)
-            found.append((place, torch.where(moved.abs() < self.eps, own, ratio)))
+        for place, gone, part, own in zip(
+            places, moved, (rise.clamp(min=0), rise.clamp_(max=0)), (1.0, 0.0), strict=True
+        ):
+            ratio = part.div_(gone).clamp_(0, 1)
+            found.append((place.expand_as(rise), torch.where(gone.abs_() < self.eps, own, ratio)))
         return found
+
+
+def _at(values: torch.Tensor, places: torch.Tensor, axis: int) -> torch.Tensor:
+    """Give the values at some places along an axis; one row of places may stand for those of all samples."""
+    if len(places) == len(values) or values.ndim != 3 or not values.is_contiguous():
+        return values.gather(axis, places.expand(len(values), *places.shape[1:]))
+    # the same places of all samples are taken several times as fast in one go
+    number = torch.arange(values[0].numel(), device=places.device).view_as(values[0]).gather(axis, places[0])
+    return values.flatten(1).index_select(1, number.flatten()).view(len(values), *number.shape)
+
+
+def _laid_out(one: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Give a row in the layout in memory of many: where they differ arithmetic takes several times as long."""
+    return one if one.shape == like.shape else torch.empty_like(like[:1]).copy_(one)
 
 
 def _axes(call: Applied) -> tuple[int, ...]:
@@ -282,6 +315,16 @@ def _axes(call: Applied) -> tuple[int, ...]:
     axes = call.kwargs.get("dim", call.args[1] if len(call.args) > 1 else ())
     axes = (axes,) if isinstance(axes, int) else axes
     return tuple(axes) if isinstance(axes, tuple | list) else ()
+
+
+def _in_a_row(x: torch.Tensor, dims: int) -> tuple[Callable[[torch.Tensor], torch.Tensor], int]:
+    """Give the function that lays the last axes of a tensor out as one, and where that is: as `x` lies in memory.
+
+    Where the channels are the last in memory they stay so; in another order arithmetic takes several times as long.
+    """
+    if x.ndim != dims + 2 or x.is_contiguous():
+        return lambda t: t.flatten(-dims), -1
+    return lambda t: t.movedim(1, -1).flatten(1, -2), -2
 
 
 def _pool(call: Applied) -> tuple[Callable[[torch.Tensor], torch.Tensor], int]:
@@ -300,7 +343,7 @@ def _untied(x: torch.Tensor, top: torch.Tensor, dims: int) -> torch.Tensor:
 
     `top` are the maxima.
     """
-    step = TIE * top.abs().flatten(1).amax(1).reshape(-1, *[1] * (x.ndim - 1))
+    step = TIE * top.abs().amax(tuple(range(1, x.ndim)), keepdim=True)
     order = x.new_zeros(())
     for axis in range(dims):
         places = torch.arange(x.shape[axis - dims], dtype=x.dtype, device=x.device)
@@ -308,6 +351,8 @@ def _untied(x: torch.Tensor, top: torch.Tensor, dims: int) -> torch.Tensor:
     return x - step * order
 
 
+ROUNDING = 1e-6
+"""Changes below this share of the value are rounding where the two passes had not the same number of rows."""
 TIE = 2e-6
 """Values closer than some times this share of the largest count as equal: a maximum is then found at the first."""
 
@@ -371,28 +416,29 @@ class _Scaled(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, y: list[torch.Tensor], multiplier: torch.Tensor) -> torch.Tensor:
-        ctx.save_for_backward(multiplier)
+        ctx.multiplier = multiplier
         return y[0]  # in a list, or it would count as a view, which the network could not overwrite
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> Any:
-        return grad * ctx.saved_tensors[0], None, None
+        own, ctx.multiplier = ctx.multiplier, None
+        return own.mul_(grad) if own.shape == grad.shape else grad * own, None, None
 
 
 class _Picked(torch.autograd.Function):
     """Maxima whose gradient goes to places among the flattened ones, each with its share."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, y: list[torch.Tensor], picked: Any, dims: int) -> torch.Tensor:
-        ctx.picked, ctx.shape, ctx.dims = picked, x.shape, dims
+    def forward(ctx: Any, x: torch.Tensor, y: list[torch.Tensor], picked: Any, laid: Any) -> torch.Tensor:
+        ctx.picked, ctx.laid, ctx.like = picked, laid, torch.empty_like(x, device="meta")
         return y[0]
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> Any:
-        given, found = grad.flatten(-ctx.dims), grad.new_zeros(ctx.shape)
-        flat = found.view(*ctx.shape[: -ctx.dims], -1)
+        (flat, axis), found = ctx.laid, torch.zeros_like(ctx.like, device=grad.device)
+        given, row = flat(grad), flat(found)
         for places, share in ctx.picked:
-            flat.scatter_add_(-1, places, given * share)
+            row.scatter_add_(axis, places, given * share)
         return found, None, None, None
 
 
@@ -469,6 +515,15 @@ def _is_linear(kind: str, call: Applied) -> bool:
     return kind in LINEAR
 
 
+def _given(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Iterator[torch.Tensor]:
+    """Yield the tensors that a function is given; most arguments are tensors or numbers, and need no search."""
+    for value in (*args, *kwargs.values()):
+        if isinstance(value, torch.Tensor):
+            yield value
+        elif value is not None and not isinstance(value, int | float | str):
+            yield from tensors(value)
+
+
 def _factors(call: Applied) -> list[torch.Tensor]:
     """The two tensors that are multiplied; one of them where the other is a number."""
     return [t for t in call.args[:2] if isinstance(t, torch.Tensor) and t.is_floating_point()]
@@ -513,9 +568,13 @@ def passed(
 
 
 def rules_of(
-    name: str, baseline: Callable[[], Any] | None, parameters: Mapping[str, Any], stopped: dict[str, str] | None
+    name: str,
+    baseline: Callable[[], Any] | None,
+    parameters: Mapping[str, Any],
+    stopped: dict[str, str] | None,
+    alone: bool = False,
 ) -> Rules:
-    """Give the rules of a method; for DeepLIFT the network is first run on the baseline."""
+    """Give the rules of a method; for DeepLIFT the network is first run on the baseline, or on one row (`alone`)."""
     if name == "lrp":
         return Relevance(stopped=stopped, **parameters)
     if baseline is None:
@@ -523,7 +582,14 @@ def rules_of(
     noted = _on_baseline(baseline, copies=False)
     if noted.overwrites:
         noted = _on_baseline(baseline, copies=True)
-    return Rescale(stopped=stopped, notes=noted.notes, **parameters)
+    return Rescale(stopped=stopped, notes=noted.notes, alone=alone, **parameters)
+
+
+def one_row(tensors: Mapping[str, torch.Tensor], axis: Callable[[str], int]) -> dict[str, torch.Tensor] | None:
+    """Give the first row of tensors in which all rows are equal; None where they differ or there is but one."""
+    first = {n: t.narrow(axis(n), 0, 1) for n, t in tensors.items()}
+    several = any(t.shape[axis(n)] > 1 for n, t in tensors.items())
+    return first if several and all(bool((t == first[n]).all()) for n, t in tensors.items()) else None
 
 
 def _on_baseline(baseline: Callable[[], Any], copies: bool) -> Noted:
