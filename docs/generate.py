@@ -7,7 +7,7 @@ from pathlib import Path
 
 from xaikit import zoo
 from xaikit.attribution import families, methods
-from xaikit.cli._tables import dialect_rows, method_page
+from xaikit.cli._tables import dialect_rows, method_page, needs_of
 from xaikit.figures import spoken
 from xaikit.quality import examine
 
@@ -69,20 +69,13 @@ def table() -> str:
         lines.append(f"| *{family}* |" + " |" * (len(KINDS) + 1))
         for name in names:
             cells = [_cell(served()[name][kind]) for kind in KINDS]
-            lines.append(f"| [`{name}`](docs/methods.md#{name}) | {' | '.join(cells)} | {_needs(name)} |")
+            lines.append(f"| [`{name}`](docs/methods.md#{name}) | {' | '.join(cells)} | {needs_of(name)} |")
     return "\n".join(lines)
 
 
 def _cell(said: Mapping[str, str | None]) -> str:
     able = [f for f in FRAMEWORKS if said[f] is None]
     return "✓" if len(able) == len(FRAMEWORKS) else ", ".join(map(spoken, able)) or "–"
-
-
-def _needs(name: str) -> str:
-    needs = methods[name].needs
-    if not any(_cell(said) != "–" for said in served()[name].values()):
-        return "layers of attention"
-    return "gradients" if "pull" in needs else "layers" if needs != {"run"} else "any callable"
 
 
 def all_methods() -> str:

@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 from PIL import Image as Pillow
 
 import xaikit as xk
+from xaikit.attribution import FAMILIES
 from xaikit.cli import main
 from xaikit.cli._explain import parse_parameters
 from xaikit.errors import ParameterError
@@ -156,6 +157,26 @@ def test_methods_lists_and_describes(run):
     for name in xk.methods:
         assert name in run("methods")[1]
         assert run("methods", name)[0] == 0
+
+
+def test_methods_are_listed_by_family_with_what_they_need(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    lines = run("methods")[1].splitlines()
+    assert max(map(len, lines)) <= 100
+    rows = [line.split()[:2] for line in lines if line.strip()]
+    needs = {row[0]: row[1] for row in rows if row[0] in xk.methods}
+    assert list(needs) == [m for members in FAMILIES.values() for m in members]
+    assert {m: needs[m] for m in ("lime", "lrp", "score-cam", "attention-rollout")} == {
+        "lime": "answers",
+        "lrp": "gradients",
+        "score-cam": "layers",
+        "attention-rollout": "attention",
+    }
+
+
+def test_a_method_names_its_dialects(run):
+    assert "dialect=captum, dialect=tf-keras-vis" in run("methods", "saliency")[1]
+    assert "dialect=" not in run("methods", "rise")[1]
 
 
 def test_layers_are_listed_in_call_order(run, model):

@@ -23,7 +23,9 @@ MEASURES = ("deletion", "insertion", "random", "advantage", "better_than_random"
 @click.option(
     "-p", "--parameter", "parameters", multiple=True, metavar="METHOD.NAME=VALUE", help="A parameter of a method."
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("comparisons"))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("comparisons"), show_default=True
+)
 @click.option("--score", help="logit, probability or output; by each method by default.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @as_json

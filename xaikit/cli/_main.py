@@ -1,6 +1,7 @@
 """The commands. Results go to stdout, progress and messages to stderr; errors are one line and an exit code."""
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from xaikit.errors import XaikitError
 CRASH, INTERRUPTED = 1, 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="xaikit")
 @click.pass_context
@@ -87,7 +88,7 @@ def emit(data: Any, json_: bool, table: Callable[[], Any]) -> None:
     else:
         from rich.console import Console
 
-        width = None if sys.stdout.isatty() else 140
+        width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 140
         Console(width=width, highlight=False).print(table())
 
 
@@ -96,8 +97,23 @@ def emit(data: Any, json_: bool, table: Callable[[], Any]) -> None:
 @click.argument("inputs", nargs=-1, required=True)
 @click.option("-m", "--method", required=True, help="A name from `xaikit methods`.")
 @click.option("-t", "--target", help="Class name or index; the predicted class by default.")
-@click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter of the method.")
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("explanations"))
+@click.option(
+    "-p",
+    "--parameter",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter of the method, as `xaikit methods METHOD` lists them; dialect=captum, for one, takes that "
+    "library's defaults. Can be given several times.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("explanations"),
+    show_default=True,
+    help="The folder for what is written.",
+)
 @click.option("--score", help="logit, probability or output; by the method by default.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--max-calls", type=click.IntRange(0), help="Model calls for each input, of methods that perturb it.")
@@ -132,6 +148,7 @@ def explain(model: str, framework: str | None, allow_code: bool, json_: bool, **
     \b
     xaikit explain cats_vs_dogs cat.jpg dog.jpg -m grad-cam
     xaikit explain mnist_cnn digit.png -m lime -t 7 -p samples=500 -o out
+    xaikit explain lstm_imdb "A dull film." -m integrated-gradients --evidence full
     """
     from xaikit.cli._explain import explain_files
 
@@ -144,7 +161,7 @@ def explain(model: str, framework: str | None, allow_code: bool, json_: bool, **
 @click.option("--dialects", is_flag=True, help="List the defaults of other libraries that methods can take instead.")
 @as_json
 def methods(name: str | None, dialects: bool, json_: bool) -> None:
-    """List the methods, or describe one.
+    """List the methods by family, or describe one.
 
     With a name: its definition, source and parameters. With --dialects: what captum, lime, shap and others calculate
     under the same name, as presets: xaikit explain ... -p dialect=captum, or xk.explain(..., dialect="captum").

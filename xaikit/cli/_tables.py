@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from xaikit import zoo
-from xaikit.attribution import DIALECTS, methods
+from xaikit.attribution import DIALECTS, FAMILIES, families, methods
 from xaikit.figures import about_lines, file_lines, measures, recipe_lines, training_lines
 from xaikit.inputs import specs_to_dict
 from xaikit.model import Model
@@ -17,10 +17,20 @@ SHOWN = 20
 
 
 def method_rows() -> list[dict[str, Any]]:
-    """Give name, needs, score and first line of every method."""
+    """Give name, family, needs, score and first line of every method."""
+    kin = {name: family for family, members in families(methods).items() for name in members}
     return [
-        {"name": n, "needs": sorted(m.needs), "score": m.score, "gives": _first_line(m)} for n, m in methods.items()
+        {"name": n, "family": kin[n], "needs": sorted(m.needs), "score": m.score, "gives": _first_line(m)}
+        for n, m in methods.items()
     ]
+
+
+def needs_of(name: str) -> str:
+    """Say what a method needs of a model: its answers alone, or also gradients, layers or attention."""
+    needs = methods[name].needs
+    if name in FAMILIES["attention"]:
+        return "attention"
+    return "gradients" if "pull" in needs else "answers" if needs == {"run"} else "layers"
 
 
 def method_page(name: str) -> dict[str, Any]:
@@ -96,8 +106,18 @@ def _zoo_row(card: zoo.Card) -> dict[str, Any]:
 
 def methods_table(rows: list[dict[str, Any]]) -> Any:
     """Draw the list of methods."""
-    lines = [[r["name"], "gradients" if "pull" in r["needs"] else "any model", r["gives"]] for r in rows]
-    return _table(("method", "works on", "gives"), lines)
+    from rich.console import Group
+
+    parts: list[Any] = []
+    gives = {r["name"]: r["gives"] for r in rows}
+    for family, names in families(gives).items():
+        lines = [[name, needs_of(name), gives[name]] for name in names]
+        parts.append(_table((family, "needs", ""), lines, widths=(21, 9)))
+    about = (
+        "Answers are what any function gives. `xaikit methods NAME` describes a method, `xaikit doctor MODEL` says "
+        "which ones can explain a model."
+    )
+    return Group(*parts, about)
 
 
 def dialects_table(rows: list[dict[str, Any]]) -> Any:
@@ -114,8 +134,12 @@ def method_text(page: dict[str, Any]) -> Any:
     from rich.console import Group
 
     lines = [[p["name"], p["type"], repr(p["default"]), p["help"]] for p in page["parameters"]]
-    head = f"[bold]{page['name']}[/bold] (explains the {page['score']} by default)\n\n{_escaped(page['description'])}\n"
-    return Group(head, _table(("parameter", "type", "default", "meaning"), lines)) if lines else head
+    prose = re.sub(r"(?<!\n)\n(?![\n ])", " ", page["description"])
+    parts: list[Any] = [f"[bold]{page['name']}[/bold] (explains the {page['score']} by default)", "", _escaped(prose)]
+    parts += ["", _table(("parameter", "type", "default", "meaning"), lines)] if lines else []
+    spoken = [f"dialect={row['dialect']}" for row in dialect_rows(page["name"])]
+    parts += ["", f"Other libraries' defaults: {', '.join(spoken)}"] if spoken else []
+    return Group(*parts)
 
 
 def layers_table(rows: list[dict[str, Any]]) -> Any:
@@ -135,16 +159,12 @@ def doctor_text(page: dict[str, Any]) -> Any:
     parts: list[Any] = [f"[bold]{_escaped(page['name'])}[/bold]", _table(("", ""), facts)]
     if page["circumstances"]:
         parts += ["For every method:", *(f"  {_escaped(c['remark'])}" for c in page["circumstances"]), ""]
-    groups: dict[tuple[bool, str, tuple[str, ...]], list[str]] = {}
+    groups: dict[tuple[bool, str], list[str]] = {}
     for m in page["methods"]:
-        groups.setdefault((m["serves"], _said(m), tuple(m["layers"])), []).append(m["name"])
+        groups.setdefault((m["serves"], _said(m)), []).append(m["name"])
     for serves, title in ((True, "These methods can explain it:"), (False, "These cannot:")):
-        lines = [
-            ["\n".join(names), _escaped(remark), _escaped(_layers_text(layers))]
-            for (able, remark, layers), names in groups.items()
-            if able is serves
-        ]
-        parts += [title, _table(("method", "here it ..." if serves else "why", "layers"), lines)] if lines else []
+        lines = [["\n".join(names), _escaped(remark)] for (able, remark), names in groups.items() if able is serves]
+        parts += [title, _table(("method", "here it ..." if serves else "why"), lines)] if lines else []
     return Group(*parts)
 
 
@@ -154,10 +174,6 @@ def _said(method: Mapping[str, Any]) -> str:
     if method["serves"]:
         return remark
     return remark.removeprefix(f"{method['name']} ").partition("; use ")[0]
-
-
-def _layers_text(layers: tuple[str, ...]) -> str:
-    return "\n".join(layers[:4]) + (f"\nand {len(layers) - 4} more" if len(layers) > 4 else "")
 
 
 def zoo_table(rows: list[dict[str, Any]]) -> Any:
@@ -216,13 +232,16 @@ def _confusion(classes: tuple[str, ...], counts: tuple[tuple[int, ...], ...]) ->
     return _table(("is / said", *classes), lines, right=right)
 
 
-def _table(headers: tuple[str, ...], lines: list[list[str]], right: tuple[int, ...] = ()) -> Any:
+def _table(
+    headers: tuple[str, ...], lines: list[list[str]], right: tuple[int, ...] = (), widths: tuple[int, ...] = ()
+) -> Any:
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, show_header=any(headers), pad_edge=False)
     for i, header in enumerate(headers):
-        table.add_column(header, justify="right" if i in right else "left", overflow="fold")
+        least = widths[i] if i < len(widths) else None
+        table.add_column(header, justify="right" if i in right else "left", overflow="fold", min_width=least)
     for line in lines:
         table.add_row(*line)
     return table
