@@ -1,11 +1,12 @@
 """The model calls alone, as one writes them in the framework itself: what every overhead is measured over."""
 
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
-from timing import Work, seconds
+from timing import Work, turns
 
 from xaikit.arrays import Array, chunks
 
@@ -13,7 +14,10 @@ Call = Callable[[Any], Any]
 
 
 def best(call: Call, x: Any, sizes: Sequence[int]) -> tuple[Work, int]:
-    """Give the function that calls all rows of `x` in the batch size that is fastest a row, and that size."""
+    """Give the function that calls all rows of `x` in the batch size that is fastest a row, and that size.
+
+    The size is chosen by processor time, which other work on the machine changes least.
+    """
 
     def calls(size: int, rows: Any) -> None:
         for s in chunks(len(rows), size):
@@ -21,9 +25,8 @@ def best(call: Call, x: Any, sizes: Sequence[int]) -> tuple[Work, int]:
 
     sizes = [size for size in sizes if size <= len(x)] or [len(x)]
     probe = x[: max(sizes)]
-    for size in sizes:
-        calls(size, probe[: 2 * size])
-    took = {size: min(seconds(partial(calls, size, probe)) for _ in range(2)) for size in sizes}
+    tried = turns({str(size): partial(calls, size, probe) for size in sizes}, least=5, limit=0, clock=time.process_time)
+    took = {size: min(tried.seconds[str(size)]) for size in sizes}
     size = min(took, key=lambda size: took[size])
     return partial(calls, size, x), size
 

@@ -173,11 +173,15 @@ def integrated_gradients(scale: Scale) -> Iterator[Row]:
         "captum": of_captum(model, image, "IntegratedGradients", n_steps=steps),
         "captum, best batch": of_captum(model, image, "IntegratedGradients", n_steps=steps, internal_batch_size=size),
     }
-    grown = {name: peak(side) for name, side in sides.items()}
-    found = scale.turns(sides, least=1, most=1, warm=False)
+    grown: dict[str, float | None] = {}
+
+    def watched(name: str) -> None:
+        grown[name] = peak(sides[name])
+
+    found = scale.turns({name: partial(watched, name) for name in sides}, least=1, most=1, warm=False)
     memory = [Figure("memory", 1.2, grown[OURS] / GIBIBYTE, " GiB")] if grown[OURS] is not None else []
     told = ", ".join(f"{name} {mib or 0:.0f}" for name, mib in grown.items())
-    remark = f"one round after the one that measured memory; MiB at the peak: {told}; best batch {size}"
+    remark = f"one round; MiB at the peak: {told}; best batch {size}"
     yield row_of(found, f"integrated gradients, {steps} steps", NETWORK, 1.10, remark, figures=memory)
 
 
@@ -191,10 +195,10 @@ def perturbation(scale: Scale) -> Iterator[Row]:
     """Every perturbation method, over the plain forward passes of as many masked pictures."""
     import torch
 
-    model, image, calls = network(), photo(), scale.of(36, 4)
+    model, image, calls = network(), photo(), scale.of(25, 4)
     labels = explained(model, image, "lime", target=CLASS, samples=2).parts[0]
     parts = torch.from_numpy(labels[None, None])
-    windows = {"sliding_window_shapes": (3, 64, 64), "strides": (3, 32, 32)}
+    windows = {"sliding_window_shapes": (3, 80, 80), "strides": (3, 36, 36)}
     captum = partial(of_captum, model, image)
     methods: Mapping[str, tuple[dict[str, Any], dict[str, Work]]] = {
         "lime": ({"samples": calls}, {"lime": of_lime(model, image, labels, calls)}),
@@ -203,7 +207,7 @@ def perturbation(scale: Scale) -> Iterator[Row]:
             {"captum, best batch": captum("KernelShap", feature_mask=parts, n_samples=calls, perturbations_per_eval=8)},
         ),
         "occlusion": (
-            {"window": 64, "stride": 32, "max_calls": calls + 2},
+            {"window": 80, "stride": 36, "max_calls": calls + 2},
             {"captum, best batch": captum("Occlusion", perturbations_per_eval=8, **windows)},
         ),
         "rise": ({"samples": calls}, {}),
@@ -213,16 +217,14 @@ def perturbation(scale: Scale) -> Iterator[Row]:
         [np.where(shown[labels][..., None], image, hidden) for shown in coin_flips(calls, labels.max() + 1, 0)]
     )
     plain, size = bare.best(bare.forward(model.net), bare.pictures(model.inputs.encode(rows)), BATCHES)
-    for kind in COPIES:
-        model.fast(kind)
+    for kind in COPIES:  # a copy is made at the first call
+        ours(model, image, "lime", samples=2, accelerate=kind)()
     for method, (how, peers) in methods.items():
         own = {kind: ours(model, image, method, accelerate=kind, **how) for kind in COPIES}
-        found = scale.turns({BARE: plain, **own, **peers}, limit=20, least=2)
+        found = scale.turns({BARE: plain, **own, **peers}, least=2, limit=0, warm=False)
         for kind, (most, due) in COPIES.items():
             times = [found.ratio(name, kind).median for name in peers if name == "lime" and kind == "onnxruntime"]
             figures = [Figure("faster than lime", 1.7, t, "×", at_least=True) for t in times]
             work = f"{method}, {calls} calls, answered by a copy: {kind}"
-            remark = (
-                f"few calls, for time; plain passes in batches of {size}; 'auto' from {due} calls on"
-            )
+            remark = f"few calls, for time; plain passes in batches of {size}; 'auto' from {due} calls on"
             yield row_of(found, work, NETWORK, most, remark, side=kind, peers=list(peers), figures=figures)

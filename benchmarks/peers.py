@@ -73,8 +73,12 @@ def measured(name: str, scale: Scale) -> list[Row]:
 
 
 def write(found: dict[str, list[Row]], now: dict[str, str]) -> None:
-    """Keep what was measured, in place of older rows of the same cases, and write the page."""
-    older = load(KEPT)[0] if KEPT.exists() else {}
+    """Keep what was measured, in place of older rows of the same cases, and write the page.
+
+    What was measured under other conditions goes: numbers of two kinds make no table.
+    """
+    older, before = load(KEPT) if KEPT.exists() else ({}, now)
+    older = older if before == now else {}
     rows = {name: found.get(name) or older[name] for name in CASES if name in found or name in older}
     save(KEPT, rows, now)
     PAGE.write_text(page(TITLE, [row for of in rows.values() for row in of], now), encoding="utf-8")
@@ -101,9 +105,10 @@ def main() -> None:
     keep_to(threads())
     warnings.simplefilter("ignore")  # those of the peers
     scale = Scale(CLOCKS[asked.clock], asked.quick)
-    found = {name: measured(name, scale) for name in asked.only}
-    if asked.write:
-        write(found, conditions(asked.clock))
+    for name in asked.only:
+        rows = measured(name, scale)
+        if asked.write:
+            write({name: rows}, conditions(asked.clock))
 
 
 if __name__ == "__main__":
