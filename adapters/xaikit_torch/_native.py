@@ -430,12 +430,12 @@ class _Picked(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, y: list[torch.Tensor], picked: Any, laid: Any) -> torch.Tensor:
-        ctx.picked, ctx.laid, ctx.like = picked, laid, torch.empty_like(x, device="meta")
+        ctx.picked, ctx.laid, ctx.like = picked, laid, x.detach()
         return y[0]
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> Any:
-        (flat, axis), found = ctx.laid, torch.zeros_like(ctx.like, device=grad.device)
+        (flat, axis), found = ctx.laid, torch.zeros_like(ctx.like)
         given, row = flat(grad), flat(found)
         for places, share in ctx.picked:
             row.scatter_add_(axis, places, given * share)
