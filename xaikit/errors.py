@@ -29,6 +29,10 @@ class XaikitError(Exception):
 
     exit_code: ClassVar[int] = 1
 
+    def __str__(self) -> str:
+        """Give the text in one line, also where it quotes an array or another library."""
+        return " ".join(line.strip() for line in super().__str__().splitlines())
+
 
 class UsageError(XaikitError):
     """What was asked makes no sense, whatever the model and the data."""

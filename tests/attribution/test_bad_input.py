@@ -6,7 +6,7 @@ from numpy.testing import assert_array_equal
 
 import xaikit as xk
 from xaikit.attribution import methods
-from xaikit.errors import XaikitError
+from xaikit.errors import ParameterError, XaikitError
 from xaikit.perturb.memory import MEMORY
 
 torch = pytest.importorskip("torch")
@@ -142,6 +142,21 @@ def test_a_column_without_variance_counts_for_nothing(method):
     assert e.values[0, 0] != 0
     if method in ("kernel-shap", "permutation-shap", "exact-shapley", "integrated-gradients", "occlusion"):
         assert e.values[0, 1] == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters"),
+    [
+        ("lime", {"kernel_width": np.zeros((8, 8))}),
+        ("lime", {"alpha": np.inf}),
+        ("occlusion", {"window": np.zeros((8, 8))}),
+        ("partition-shap", {"hierarchy": np.full((8, 4), np.nan)}),
+    ],
+)
+def test_parameters_that_are_none_are_refused_in_one_line(method, parameters):
+    with pytest.raises(ParameterError) as raised:
+        asked(healthy(), X, method, target="a", **parameters)
+    assert len(str(raised.value).splitlines()) == 1
 
 
 SENTENCES = xk.Text(4, vocabulary=("", "?", "good", "bad"))

@@ -139,6 +139,21 @@ def segmenting(framework: str) -> tuple[Any, Any]:
     return xk.zoo.load("unet", framework), draw_shapes(1, seed=3)[0]
 
 
+@pytest.mark.parametrize("kind", ["probability", "logit"])
+@pytest.mark.parametrize("method", ["lime", "saliency", "occlusion"])
+def test_a_region_is_explained_in_the_form_that_is_said(method: str, kind: str) -> None:
+    torch = pytest.importorskip("torch")
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        net = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3, padding=1), torch.nn.Softmax(1))
+    model = xk.wrap(net, inputs=xk.Image(12, 12, 3), outputs=xk.Masks(["sky", "sea"]))
+    x = pictures(1)
+    e = xk.explain(model, x, method, xk.Region("sea", box=(2, 2, 8, 8)), score=kind, **few(method))
+    run = model.run(model.inputs.encode(x), score=e.origin.score).output
+    assert e.origin.score == kind
+    assert_allclose(e.quality["score"], run[:, 2:8, 2:8, 1].mean((1, 2)), rtol=1e-5)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ON_REGIONS)
 @pytest.mark.parametrize("region", ["box", "mask", "pixel"])

@@ -228,15 +228,17 @@ def has_logits(model: Model, x: Tensors, prediction: Tensors) -> bool:
 def logits_of(model: Model, x: Tensors, prediction: Tensors) -> Tensors | None:
     """Give the logits of the first sample, or None if they do not give its probabilities.
 
-    They do not where the softmax is the network's own arithmetic, which no adapter recognises.
+    They do not where the softmax is the network's own arithmetic, which no adapter recognises, nor for Masks.
     """
+    specs = model.outputs if isinstance(model.outputs, Mapping) else {"": model.outputs}
+    if any(isinstance(s, Masks) for s in specs.values()):
+        return None
     first = slice(0, 1)
     try:
         logits = model.run(rows(x, first), score="logit").output
     except NotSupported:
         return None
     said = dict(leaves(rows(prediction, first)))
-    specs = {n: model.outputs[n] if isinstance(model.outputs, Mapping) else model.outputs for n in said}
     found = [(specs[n], z, said[n]) for n, z in leaves(logits) if isinstance(specs[n], Classes)]
     fits = all(np.allclose(s.of_logits(z), s.of_logits(p) if s.form == "logits" else p, atol=1e-4) for s, z, p in found)
     return logits if fits else None

@@ -62,7 +62,7 @@ class Lime(Method):
 
     def __post_init__(self) -> None:
         require(self.penalty in PENALTIES, f"penalty is one of {', '.join(PENALTIES)}, not {self.penalty!r}")
-        require(self.alpha >= 0, f"alpha must not be negative, not {self.alpha}")
+        require(0 <= self.alpha < np.inf, f"alpha must be a number that is not negative, not {self.alpha}")
         require(self.samples >= 2, f"samples must be at least 2, not {self.samples}")
         require(self.kernel_width > 0, f"kernel_width must be positive, not {self.kernel_width}")
 

@@ -77,7 +77,10 @@ def by_linkage(linkage: Any, parts: int) -> Hierarchy:
     Raises ParameterError for what is no such tree.
     """
     try:
-        joins = np.asarray(linkage, np.float64)[:, :2].astype(int)
+        told = np.asarray(linkage, np.float64)[:, :2]
+        if not np.isfinite(told).all():
+            raise ValueError(linkage)
+        joins = told.astype(int)
     except (TypeError, ValueError, IndexError):
         raise ParameterError(f"a hierarchy is a linkage matrix of {parts - 1} rows, not {linkage!r}") from None
     if len(joins) != parts - 1:
