@@ -43,7 +43,7 @@ def test_two_methods_side_by_side_and_from_the_store(tab: Any) -> None:
     for fact in ("explained for", "O ", "completeness gap", "seed", "model calls", "time", "steps = 50"):
         assert fact in numbers
     assert page.locator(".stored").count() == 0
-    assert "methods=integrated-gradients,occlusion" in page.url
+    assert "methods=occlusion,integrated-gradients" in page.url
     before = pictures(page)
     page.click("#explain-run")
     page.wait_for_selector(".stored")
@@ -115,6 +115,32 @@ def test_a_killed_worker_is_told_and_replaced(tab: Any, served: Any) -> None:
     page.get_by_label("Kernel SHAP", exact=True).uncheck(force=True)
     page.get_by_label("Saliency", exact=True).check(force=True)
     explained(page, 1)
+
+
+def test_evidence_and_dialects_are_asked_for_by_the_form(tab: Any) -> None:
+    page = tab.open("explain?model=xo_cnn&framework=torch&sample=test-0&methods=saliency")
+    card = page.locator(".method", has=page.get_by_label("Saliency", exact=True))
+    card.locator("summary").click()
+    card.get_by_role("combobox", name="dialect").or_(card.get_by_label("dialect")).first.click()
+    page.get_by_role("option", name="captum").click()
+    page.get_by_label("Check the evidence").check(force=True)
+    page.wait_for_function("location.search.includes('evidence=full') && location.search.includes('saliency.dialect')")
+    explained(page, 1)
+    page.locator(SHOWN).get_by_text("Numbers").click()
+    numbers = page.inner_text(SHOWN)
+    assert "Not checked" not in numbers
+    for fact in ("deletion", "insertion", "dialect = captum", "output"):
+        assert fact in numbers
+
+
+def test_methods_stand_by_family_and_what_cannot_serve_says_why(tab: Any) -> None:
+    page = tab.open("explain?model=xo_cnn&framework=torch")
+    families = page.locator("section[aria-label^='Methods: ']")
+    assert families.count() == 6
+    off = page.locator("section[aria-label='Methods: attention'] .off")
+    assert "no layer of attention" in off.inner_text()
+    assert off.get_by_role("checkbox").is_disabled()
+    assert page.locator(SHOWN).count() == 0
 
 
 def test_uploads(tab: Any) -> None:
