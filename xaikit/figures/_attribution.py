@@ -128,7 +128,7 @@ def _figure(groups: Mapping[str, Mapping[str, Attribution]], shared: bool) -> Fi
             cells = [_explained(s) for s in shown]
             scores = _scores(shown[0]) if len(results) == 1 else None
             given = _given(shown[0], scores is not None)
-            if group and given is None:  # the picture would name the group
+            if len(groups) > 1 and given is None:  # a picture would name the group
                 cells = [replace(c, subtitle=f"{group} · {c.subtitle}") for c in cells]
             drawn += cells
             rows += _wrapped(given, cells, scores)
