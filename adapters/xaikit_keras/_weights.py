@@ -15,6 +15,11 @@ from xaikit_keras._private import automatic_name, functional, is_container, pyth
 from xaikit_keras._reading import own_weights
 from xaikit_keras._tensors import unique
 
+EAGER_READS = 3
+"""How often weights are read one by one before a function that reads all is traced."""
+FEW_WEIGHTS = 30
+"""So many weights are always read one by one: that is faster than to call a traced function."""
+
 
 def named_weights(operation: Any) -> dict[str, Any]:
     """Give the variables that a layer owns by name; those of layers inside it get the inner names in front."""
@@ -109,11 +114,18 @@ def fingerprint(net: Any, replaced: Mapping[int, Any]) -> str:
 
 @dataclass(frozen=True)
 class Mark:
-    """A weight as it was read: its numbers, where in memory they lie (None: not on the CPU), and their checksum."""
+    """A weight as it was read, its numbers where they lie in memory (None: not on the CPU), and their checksum."""
 
     value: Any
-    place: int | None
+    lies: Array | None
     checksum: bytes
+
+    def stands(self, value: Any) -> bool:
+        """Whether what is read now lies in the same place."""
+        if self.lies is None:
+            return False
+        now = np.asarray(value)
+        return now.shape == self.lies.shape and np.may_share_memory(now, self.lies)
 
 
 class Marks:
@@ -121,23 +133,38 @@ class Marks:
 
     TensorFlow writes into the memory of a variable only while nobody else holds it, and else takes new memory. What was
     read is held here, so that a weight which still lies in the same place has not changed and is not summed again.
+    Many weights that are asked for again and again are read by one traced function.
     """
 
     def __init__(self) -> None:
-        self._held: dict[int, Mark] = {}
+        self._asked = 0
+        self._of: list[Any] = []
+        self._traced: Any = None
+        self._held: list[Mark] = []
 
     def __call__(self, net: Any) -> tuple[bytes, ...]:
-        stored = [v.value for v in net.weights]
-        values = [tf.raw_ops.ReadVariableOp(resource=v.handle, dtype=v.dtype) for v in stored]
-        self._held = {i: _marked(value, self._held.get(i)) for i, value in enumerate(values)}
-        return tuple(mark.checksum for mark in self._held.values())
+        values = self._read([v.value for v in net.weights])
+        before: list[Any] = self._held or [None] * len(values)
+        self._held = [m if m and m.stands(v) else _marked(v) for m, v in zip(before, values, strict=True)]
+        return tuple(mark.checksum for mark in self._held)
+
+    def _read(self, stored: list[Any]) -> list[Any]:
+        if len(stored) != len(self._of) or any(a is not b for a, b in zip(stored, self._of, strict=True)):
+            self._of, self._asked, self._traced, self._held = stored, 0, None, []
+        self._asked += 1
+        if self._traced is None and self._asked > EAGER_READS and len(stored) > FEW_WEIGHTS:
+            self._traced = tf.function(lambda: _values(stored), autograph=False).get_concrete_function()
+        found: list[Any] = _values(stored) if self._traced is None else self._traced()
+        return found
 
 
-def _marked(value: Any, before: Mark | None) -> Mark:
-    place = np.asarray(value).__array_interface__["data"][0] if "CPU" in value.device else None
-    if before is not None and place is not None and place == before.place and value.shape == before.value.shape:
-        return before
-    return Mark(value, place, tf.fingerprint(tf.reshape(value, (1, -1))).numpy().tobytes())
+def _values(stored: list[Any]) -> list[Any]:
+    return [tf.raw_ops.ReadVariableOp(resource=v.handle, dtype=v.dtype) for v in stored]
+
+
+def _marked(value: Any) -> Mark:
+    checksum = tf.fingerprint(tf.reshape(value, (1, -1))).numpy().tobytes()
+    return Mark(value, np.asarray(value) if "CPU" in value.device else None, checksum)
 
 
 def _collect(layer: Any, path: str, found: dict[str, Any], seen: set[int]) -> None:

@@ -220,12 +220,16 @@ class Scores:
 
     def _groups(self, output: Tensors, index: Array | None) -> list[tuple[Score, Array]]:
         index = np.arange(length(output)) if index is None else np.asarray(index)
+        if len(index) == 1:
+            return [(self.each[int(index[0])], np.zeros(1, int))]
         order = np.argsort(index, kind="stable")
         groups = np.split(order, np.flatnonzero(np.diff(index[order])) + 1)
         return [(self.each[int(index[r[0]])], r) for r in groups if len(r)]
 
 
 def _gather(parts: list[tuple[Array, Tensors]]) -> Tensors:
+    if len(parts) == 1:  # the rows of one group are in order
+        return parts[0][1]
     order = np.argsort(np.concatenate([r for r, _ in parts]), kind="stable")
     if isinstance(parts[0][1], Mapping):
         return each(lambda a: a[order], concatenate([p for _, p in parts]))
