@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from xaikit.arrays import Array
+from xaikit.attribution._games import completeness
 from xaikit.attribution._method import Map, Method, Task, methods, parameter, require
-from xaikit.attribution.kernel_shap import completeness
 from xaikit.perturb.coalitions import Weighted, exhaustive
 from xaikit.perturb.evaluate import Answers, ask
 from xaikit.perturb.maskers import maskers

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from xaikit.arrays import Array, leaves
+from xaikit.attribution._games import completeness
 from xaikit.attribution._method import Map, Method, Task, methods, parameter, require
-from xaikit.attribution.kernel_shap import completeness
 from xaikit.errors import Cancelled
 from xaikit.perturb.evaluate import Evaluator, ask, evaluate_all
 from xaikit.perturb.hierarchy import Hierarchy, Owen, by_correlation, by_linkage, by_place, centres, together
