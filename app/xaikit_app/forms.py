@@ -71,7 +71,7 @@ def _takes(method: str, name: str, value: int) -> bool:
 
 def _control(method: str, parameter: Parameter, description: Description, value: Any, page: str) -> Any:
     kind = parameter.type
-    common = {
+    common: dict[str, Any] = {
         "id": {"type": f"{page}-parameter", "method": method, "name": parameter.name},
         "label": parameter.name.replace("_", " "),
         "description": _sentence(parameter.help),
