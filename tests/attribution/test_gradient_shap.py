@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import xaikit as xk
+from tests.analytic import Analytic
 from xaikit.attribution.gradient_shap import drawn
 from xaikit.errors import NotSupported, ParameterError
 
@@ -177,3 +178,10 @@ def test_what_has_no_gradient_is_refused():
         xk.explain(wrapped(bent(8), 8), np.ones(8), "gradient-shap", samples=0)
     one = xk.explain(wrapped(bent(8), 8), np.ones(8), "gradient-shap", samples=1)
     assert np.isnan(one.quality["standard_error"]).all()
+
+
+def test_the_raw_output_that_is_explained_is_asked_for_once() -> None:
+    """One pass for the samples, the pulls, and one over the background for the completeness."""
+    net = Analytic(np.ones((4, 1)))
+    xk.explain(net, np.ones((2, 4), np.float32), "gradient-shap", samples=8, baseline=0)
+    assert net.rows <= 2 + 2

@@ -115,6 +115,8 @@ def explain(
         )
         if logits is not None and length(encoded) == 1:
             task.remember(encoded, probabilities(logits, model.outputs))
+        elif scores.kind == "output" and prediction is not None:
+            task.remember(encoded, prediction)
         found = answer(task, method, explainer, start)
     return with_evidence(budget.timed(asked, start), found, progress) if evidence == "full" else found
 
