@@ -47,6 +47,8 @@ POOLS = words("MaxPool MaxPool3D")
 DIVIDING = words("Split SplitV Unpack")
 CELLS = words("rnn lstm gru bidirectional conv_lstm attention")
 UNKNOWN = Layer("", "", (), ())
+ROUNDING = 1e-6
+"""Changes below this share of the value are rounding where the two passes had not the same number of rows."""
 TIE = 2e-6
 """Values closer than some times this share of the largest count as equal: a maximum is then found at the first."""
 
@@ -119,9 +121,15 @@ class Rescale(Walk):
 
     def _scaled(self, op: Any, given: Any, place: int) -> list[Any]:
         twin = self.twins[op.name]
-        change, rise = op.inputs[place] - twin.inputs[place], op.outputs[0] - twin.outputs[0]
+        before, y = twin.inputs[place], op.outputs[0]
+        change, rise = op.inputs[place] - before, y - twin.outputs[0]
+        if op.type == "Relu" and self.parameters.get("eps", 1e-10) < 1e-6:
+            # whose ratio is the derivative however small the change: there is only 0/0 to replace
+            return [given * tf.where(tf.equal(change, 0), tf.sign(y), rise / change)]
         derivative = self.own(op, given)
-        small = tf.abs(change) < self._eps(change)
+        # a pass of another number of rows may round otherwise
+        other = tf.cast(tf.shape(before)[:1] != tf.shape(change)[:1], change.dtype) * ROUNDING
+        small = tf.abs(change) < tf.maximum(self._eps(change), other * tf.abs(before))
         ratio = given * rise / tf.where(small, tf.ones_like(change), change)
         derivative[place] = tf.where(small, derivative[place], ratio)
         return derivative
@@ -143,7 +151,8 @@ class Rescale(Walk):
             (before, twin.outputs[0], -tf.nn.relu(-rise), 0.0),
         ):
             untied = _untied(value, top, dims, op)
-            largest = again(op, [untied])
+            largest = tf.broadcast_to(again(op, [untied]), tf.shape(rise))
+            untied = tf.broadcast_to(untied, tf.shape(x))
             how = {n: op.get_attr(n) for n in ("ksize", "strides", "padding", "data_format")}
             how |= {"orig_input": untied, "orig_output": largest}
             name = "MaxPool" if op.type == "MaxPool" else "MaxPool3D"
@@ -285,7 +294,10 @@ def _first(chosen: Any, axes: Any, like: Any) -> Any:
 
 
 def contributed(made: Pass, task: Task, x: Any, start: Any, seed: Any, stopped: dict[str, str] | None = None) -> Any:
-    """Give the contributions of the inputs `x`, in the graph that is being traced; `start` is DeepLIFT's baseline."""
+    """Give the contributions of the inputs `x`, in the graph that is being traced; `start` is DeepLIFT's baseline.
+
+    One row of a baseline stands for all samples.
+    """
     name, parameters = task.native[0], dict(task.native[1:])
     before = [] if start is None else _pass(made, task, start)[0]
     now, places, value = _pass(made, task, x)

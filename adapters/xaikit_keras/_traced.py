@@ -44,6 +44,12 @@ def made_rows(a: Tensors, count: int) -> Tensors:
     return each(own, a)
 
 
+def one_row(a: Tensors) -> Tensors | None:
+    """Give the first row where several rows are all equal; None where they differ or there is but one."""
+    several = any(len(part) > 1 for _, part in leaves(a))
+    return rows(a, slice(1)) if several and all((part == part[:1]).all() for _, part in leaves(a)) else None
+
+
 def power_above(count: int) -> int:
     """Give the next power of two, so that few sizes are ever traced."""
     return 1 << (count - 1).bit_length()
