@@ -183,5 +183,5 @@ def test_what_has_no_gradient_is_refused():
 def test_the_raw_output_that_is_explained_is_asked_for_once() -> None:
     """One pass for the samples, the pulls, and one over the background for the completeness."""
     net = Analytic(np.ones((4, 1)))
-    xk.explain(net, np.ones((2, 4), np.float32), "gradient-shap", samples=8, baseline=0)
+    xk.explain(net, np.ones((2, 4), np.float32), "gradient-shap", samples=8, background=np.zeros((1, 4)))
     assert net.rows <= 2 + 2
