@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 import tensorflow as tf
@@ -21,7 +21,7 @@ from xaikit_keras._passes import Pass, Task
 from xaikit_keras._private import functional, intercepted, is_built, operations, untouched
 from xaikit_keras._reading import Final, Reading, Recorder, read
 from xaikit_keras._tensors import Declared, built_inputs, call_net, declared_inputs, prepared
-from xaikit_keras._traced import Key, Traced, as_arrays, as_tensors, made_rows, power_above, shapes_of
+from xaikit_keras._traced import Key, Traced, as_arrays, as_tensors, made_rows, one_row, power_above, shapes_of
 from xaikit_keras._weights import Marks, clone, fingerprint, kernel_of, named_weights
 
 
@@ -236,11 +236,21 @@ class KerasModel(Network):
         count = length(x)
         total = made.count or count
         start = None if baseline is None else made_rows(baseline, total)
-        arguments = made_rows(x, total), start, _seed(seed, count, total)
+        shared = None if start is None or made.count else one_row(start)
+        key = Key(task, shapes_of(x), made.count)
+
+        def found(start: Tensors | None) -> Tensors:
+            arguments = made_rows(x, total), start, _seed(seed, count, total)
+            traced = self.traced(key, lambda *given: contributed(made, task, *given), *arguments)
+            return cast(Tensors, as_arrays(traced, count))
+
         with self._refusing(x):
-            key = Key(task, shapes_of(x), made.count)
-            found = self.traced(key, lambda *given: contributed(made, task, *given), *arguments)
-        return as_arrays(found, count)
+            if shared is not None:
+                try:
+                    return found(shared)
+                except tf.errors.InvalidArgumentError:  # the network lays the rows of several samples out in one axis
+                    pass
+            return found(start)
 
     def _walk(
         self, name: str, x: Tensors, baseline: Tensors | None, score: ScoreKind, parameters: Mapping[str, Any]
