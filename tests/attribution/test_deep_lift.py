@@ -260,3 +260,54 @@ def test_a_way_that_the_baseline_does_not_take_is_refused() -> None:
 
     with pytest.raises(NotSupported, match="another way"):
         ours(Turning(), np.ones((1, 3), np.float32), baseline=-1)
+
+
+class Laid(nn.Module):
+    """Lays the steps of all samples out in one axis, so that one row of a baseline cannot stand for all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 5), nn.Linear(15, 2)
+
+    def forward(self, x: Any) -> Any:
+        steps = torch.tanh(self.first(x.reshape(-1, 4)))
+        return self.last(steps.reshape(len(x), -1))
+
+
+@pytest.mark.parametrize("kind", ["pictures", "channels last", "steps"])
+def test_samples_that_share_a_baseline_have_the_values_they_have_alone(kind: str) -> None:
+    torch.manual_seed(0)
+    if kind == "steps":
+        net, x = Laid(), rng.normal(size=(4, 3, 4)).astype(np.float32)
+    else:
+        first, second = nn.Conv2d(2, 4, 3), nn.Conv2d(4, 3, 2)
+        pools = nn.MaxPool2d(3, 2), nn.AdaptiveMaxPool2d(2)
+        net = nn.Sequential(first, nn.ReLU(), pools[0], second, nn.Softplus(), pools[1], nn.Flatten(), nn.Linear(12, 2))
+        net = net.to(memory_format=torch.channels_last) if kind == "channels last" else net
+        x = PICTURES
+    net = net.eval()
+    together = ours(net, x, baseline=0.3)
+    assert together.quality["completeness_gap_relative"].max() < 1e-4
+    for i in range(len(x)):
+        assert_allclose(together.values[i], ours(net, x[i : i + 1], baseline=0.3).values[0], atol=1e-5)
+
+
+def test_a_shared_baseline_is_one_row() -> None:
+    seen = []
+
+    class Counting(nn.Linear):
+        def forward(self, x: Any) -> Any:
+            seen.append(len(x))
+            return super().forward(x)
+
+    torch.manual_seed(0)
+    model = xk.wrap(Counting(4, 2), inputs=xk.Array(4))
+    model.untreated("deep-lift")
+    model.run(ROWS)
+    seed = np.ones((5, 2), np.float32)
+    seen.clear()
+    model.native("deep-lift", ROWS, seed, baseline=np.zeros_like(ROWS))
+    assert seen == [1, 5]
+    seen.clear()
+    model.native("deep-lift", ROWS, seed, baseline=ROWS[::-1].copy())
+    assert seen == [5, 5]

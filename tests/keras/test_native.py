@@ -124,3 +124,22 @@ def test_a_bias_and_its_kernel_are_one_layer_for_lrp() -> None:
     net.layers[0].set_weights([np.float32([[3], [-1]]), np.float32([1])])
     found = xk.explain(xk.wrap(net), np.float32([[2, 1]]), "lrp", epsilon=6.0)
     assert_allclose(found.values, [[6 * 6 / 12, -6 / 12]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["pictures", "steps"])
+def test_samples_that_share_a_baseline_have_the_values_they_have_alone(kind: str) -> None:
+    keras.utils.set_random_seed(0)
+    if kind == "pictures":
+        entry = keras.Input((12, 12, 3))
+        x = layers.MaxPooling2D(2)(layers.Conv2D(4, 3, activation="relu")(entry))
+        x = layers.GlobalMaxPooling2D()(layers.Conv2D(4, 2, activation="softplus")(x))
+    else:
+        entry = keras.Input((3, 4))
+        x = layers.Flatten()(layers.Dense(5, activation="tanh")(entry))
+    model = xk.wrap(keras.Model(entry, layers.Dense(2)(x)))
+    given = PICTURES if kind == "pictures" else np.random.default_rng(2).normal(size=(4, 3, 4)).astype(np.float32)
+    together = xk.explain(model, given, "deep-lift", target=0, baseline=0.3)
+    assert together.quality["completeness_gap_relative"].max() < 1e-4
+    for i in range(len(given)):
+        alone = xk.explain(model, given[i : i + 1], "deep-lift", target=0, baseline=0.3)
+        assert_allclose(together.values[i], alone.values[0], atol=1e-5)
