@@ -110,6 +110,16 @@ def test_rows_belong_to_samples_by_index():
     assert_allclose(scores.seed(rows, rows, index), np.eye(3)[[2, 0, 2, 0]])
 
 
+def test_samples_that_are_asked_for_one_class_share_its_score():
+    output = np.arange(12, dtype=np.float32).reshape(4, 3)
+    scores = resolve([1, 0, 1, None], xk.Classes(("a", "b", "c")), output)
+    assert scores[0] is scores[2]
+    assert_allclose(scores.value(output, output), [1, 3, 7, 11])
+    assert_allclose(scores.seed(output, output), np.eye(3)[[1, 0, 1, 2]])
+    rows = [2, 1, 0, 2]  # of the output; they belong to these samples
+    assert_allclose(scores.value(output[rows], output[rows], np.array(rows)), [7, 3, 1, 7])
+
+
 def test_an_output_that_is_not_there_is_not_passed_over():
     with pytest.raises(TargetError, match="has one output: leave output='boxes' out"):
         value(xk.At(output="boxes", index=1), CLASSES, ONE)

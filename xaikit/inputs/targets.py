@@ -4,6 +4,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -218,10 +219,17 @@ class Scores:
             values[r] = function(score, rows(output, r), rows(x, r))
         return values
 
+    @cached_property
+    def _first(self) -> Array:
+        """For each sample, the first one that has the same score: (sample,)."""
+        places: dict[int, int] = {}
+        return np.array([places.setdefault(id(score), i) for i, score in enumerate(self.each)], int)
+
     def _groups(self, output: Tensors, index: Array | None) -> list[tuple[Score, Array]]:
         index = np.arange(length(output)) if index is None else np.asarray(index)
         if len(index) == 1:
             return [(self.each[int(index[0])], np.zeros(1, int))]
+        index = self._first[index]
         order = np.argsort(index, kind="stable")
         groups = np.split(order, np.flatnonzero(np.diff(index[order])) + 1)
         return [(self.each[int(index[r[0]])], r) for r in groups if len(r)]
@@ -249,10 +257,9 @@ def resolve(target: Any, spec: OutputSpecs, output: Tensors, kind: ScoreKind = "
             raise TargetError(f"{len(targets)} targets were given for {n} samples")
     else:
         targets = [target] * n
-    return Scores(
-        tuple(_one(_python(t), spec, rows(output, slice(i, i + 1)), kind) for i, t in enumerate(targets)),
-        kind,
-    )
+    found = [_one(_python(t), spec, rows(output, slice(i, i + 1)), kind) for i, t in enumerate(targets)]
+    same: dict[Any, Score] = {}  # samples that are asked for one class share its score, and are asked together
+    return Scores(tuple(same.setdefault(s.target, s) if type(s.target) is int else s for s in found), kind)
 
 
 def _python(target: Any) -> Any:
