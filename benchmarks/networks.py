@@ -71,14 +71,14 @@ def resnet50() -> Any:
 
 
 def reader() -> Any:
-    """A torch LSTM over 200 words with random weights."""
+    """A torch LSTM of width 64 over 200 words with random weights."""
     import torch
 
     class Reader(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.embed = torch.nn.Embedding(len(WORDS) + 2, 32)
-            self.lstm, self.head = torch.nn.LSTM(32, 32, batch_first=True), torch.nn.Linear(32, 2)
+            self.embed = torch.nn.Embedding(len(WORDS) + 2, 64)
+            self.lstm, self.head = torch.nn.LSTM(64, 64, batch_first=True), torch.nn.Linear(64, 2)
 
         def forward(self, ids: Any) -> Any:
             return torch.softmax(self.head(self.lstm(self.embed(ids))[1][0][-1]), -1)
