@@ -32,10 +32,13 @@ def best(call: Call, x: Any, sizes: Sequence[int]) -> tuple[Work, int]:
 
 
 def pictures(x: Array) -> Any:
-    """Give encoded pictures (sample, row, column, channel) as a torch user holds them: channels first."""
+    """Give encoded pictures (sample, row, column, channel) as a torch user holds them: channels first, by a copy.
+
+    Without one torch would see channels last where there is one channel, and convolve faster.
+    """
     import torch
 
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(x, -1, 1)))
+    return torch.from_numpy(np.array(np.moveaxis(x, -1, 1), order="C"))
 
 
 def forward(net: Any) -> Call:

@@ -31,7 +31,7 @@ TITLE = """# Benchmarks
 
 What explanations cost, beside the library that one would otherwise take. Written by
 
-    OMP_NUM_THREADS=2 python benchmarks/peers.py --write
+    python benchmarks/peers.py --write
 
 * **bare calls**: the seconds of just the model calls that the work needs, written in the framework itself, at the best
   of several batch sizes, with frozen parameters.
@@ -40,7 +40,9 @@ What explanations cost, beside the library that one would otherwise take. Writte
 * **peer's time over xaikit's**: above 1 xaikit is faster, below 1 the peer is.
 * **figure** and **reached**: what xaikit sets itself, and what was found. What is not reached stays in the table.
 
-Ratios on the same machine say something, seconds say little: a second machine has other ones.
+Ratios on the same machine say something, seconds say little: another machine has other ones. A clock of the processor
+counts what calculates, whatever else the machine does meanwhile. Below 1 is a network that takes longer for some
+pictures than for others, or a batch that suits it better than the sizes that were tried.
 Networks have trained weights (mnist_cnn) or random ones; in torch their weights lie channels first in memory, as torch
 makes them, and xaikit answers from the network itself unless the row says that a copy answers.
 """
