@@ -22,6 +22,7 @@ FEW: dict[str, dict[str, Any]] = {
     "permutation-shap": {"samples": 100},
     "partition-shap": {"samples": 100},
     "gradient-shap": {"samples": 50},
+    "rise": {"samples": 200},
     "smooth-grad": {"samples": 5},
     "integrated-gradients": {"steps": 20},
 }
