@@ -217,3 +217,13 @@ def test_a_tolerance_takes_more_steps_where_the_sum_is_missed(framework: str) ->
     assert_allclose(fine.values, np.concatenate([a.values for a in alone]), rtol=1e-4, atol=1e-6)
     assert_array_equal(fine.quality["steps"], [a.quality["steps"][0] for a in alone])
     assert "steps" not in few.quality
+
+
+def test_a_baseline_that_all_samples_share_is_asked_for_once() -> None:
+    model, x = image_pair("torch")
+    shared = explain(model, x, "integrated-gradients", 1, steps=5, baseline=0)
+    own = explain(model, x, "integrated-gradients", 1, steps=5, baseline="mean")
+    assert (shared.origin.model_calls, own.origin.model_calls) == (3 * 5 + 3 + 1, 3 * 5 + 3 + 3)
+    alone = [explain(model, row, "integrated-gradients", 1, steps=5, baseline=0) for row in x]
+    for key in ("completeness_gap", "score"):
+        assert_allclose(shared.quality[key], [a.quality[key][0] for a in alone], atol=1e-6)

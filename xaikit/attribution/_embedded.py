@@ -116,6 +116,14 @@ class Embedded(Task):
         """Give the explained scalar of every row: (row,)."""
         return self.scores.value(self.run(x, index).output, self._real(x, index), index)
 
+    def risen(self, starts: Tensors, count: int) -> Array:
+        """Give f(x) - f(b), the mean over the baselines b, for the first `count` samples; each has its own mask."""
+        baselines, there = next(a.shape[1] for _, a in leaves(starts)), slice(0, count)
+        index = np.repeat(np.arange(count), baselines)
+        at_b = self.value(each(lambda a: a[there].reshape(-1, *a.shape[2:]), starts), index)
+        at_x = self.value(self.x if count == len(self) else rows(self.x, there))
+        return np.asarray(at_x - at_b.reshape(count, baselines).mean(1))
+
     def pull(self, x: Tensors, index: Array | None = None, *, wrt: str | None = None, **how: Any) -> Pull:
         """Pull the explained scalar back to the embeddings, or to the layer `wrt`, row by row."""
         real, patch = self._real(x, index), self._patch(x)

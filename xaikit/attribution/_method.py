@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, TypeVar, cast, get_args
 
 import numpy as np
 
-from xaikit.arrays import Array, Tensors, each, leaves, length
+from xaikit.arrays import Array, Tensors, concatenate, each, leaves, length, rows
 from xaikit.attribution._dialects import preset
 from xaikit.errors import NotSupported, ParameterError, TimeUp, nearest
 from xaikit.inputs import Classes, ScoreKind, Scores
@@ -122,6 +122,28 @@ class Task:
         """Give the explained scalar of every row: (row,); `index` says to which sample a row belongs."""
         known = self._known(self.scores.kind) if x is self.x and index is None else None
         return self.scores.value(self.run(x).output if known is None else known, x, index)
+
+    def risen(self, starts: Tensors, count: int) -> Array:
+        """Give f(x) - f(b), the mean over the baselines b, for the first `count` samples: (sample,).
+
+        `starts` (sample, baseline, *shape). Samples and baselines go through the model together, and baselines that all
+        samples share only once.
+        """
+        baselines, there = next(a.shape[1] for _, a in leaves(starts)), slice(0, count)
+        shared = count > 1 and all((a[1:count] == a[:1]).all() for _, a in leaves(starts))
+        b = each(lambda a: a[0] if shared else a[there].reshape(-1, *a.shape[2:]), starts)
+        x, known = rows(self.x, there), self._known(self.scores.kind)
+        if known is not None:
+            at_x, at_b = rows(known, there), self.run(b).output
+        else:
+            run = self.run(concatenate([x, b]))
+            at_x, at_b = rows(run.output, there), rows(run.output, slice(count, None))
+            if count == len(self):
+                self.remember(self.x, at_x, None if run.raw is None else rows(run.raw, there))
+        which = np.tile(np.arange(baselines), count) if shared else np.arange(count * baselines)
+        index = np.repeat(np.arange(count), baselines)
+        below = self.scores.value(rows(at_b, which), rows(b, which), index).reshape(count, baselines)
+        return np.asarray(self.scores.value(at_x, x) - below.mean(1))
 
     def pull(self, x: Tensors, index: Array | None = None, *, wrt: str | None = None, rule: Rule | None = None) -> Pull:
         """Pull the explained scalar back to the input, or to the layer `wrt`, row by row; `rule` is for its ReLUs.

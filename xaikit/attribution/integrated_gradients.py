@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from xaikit.arrays import Array, Tensors, chunks, each, leaves, length, rows, total
+from xaikit.arrays import Array, Tensors, chunks, each, leaves, length, total
 from xaikit.attribution._method import Map, Method, Task, methods, parameter, require
 from xaikit.errors import TimeUp
 
@@ -49,7 +49,7 @@ class IntegratedGradients(Method):
     def __call__(self, task: Task) -> Map:
         starts = task.baselines(self.baseline)
         values = along_paths(task, starts, *quadrature(self.steps))
-        difference = risen(task, starts, length(values))
+        difference = task.risen(starts, length(values))
         if task.tolerance is None or length(values) < len(task):
             return Map(values, quality=gaps(values, difference))
         return self._refined(task, starts, values, difference, task.tolerance)
@@ -147,15 +147,7 @@ def _replaced(values: Array, which: Array, by: Array) -> Array:
 
 def completeness(task: Task, values: Tensors, starts: Tensors) -> dict[str, Array]:
     """Compare the sum of the values with f(x) - f(b), for each sample that there are values of."""
-    return gaps(values, risen(task, starts, length(values)))
-
-
-def risen(task: Task, starts: Tensors, count: int) -> Array:
-    """Give f(x) - f(b), the mean over the baselines b, for the first `count` samples: (sample,)."""
-    baselines, there = _count(starts), slice(0, count)
-    starts, index = rows(starts, there), np.repeat(np.arange(count), baselines)
-    at_start = task.value(each(lambda b: b.reshape(-1, *b.shape[2:]), starts), index).reshape(-1, baselines).mean(1)
-    return np.asarray(task.value(task.x if count == len(task) else rows(task.x, there)) - at_start)
+    return gaps(values, task.risen(starts, length(values)))
 
 
 def gaps(values: Tensors, difference: Array) -> dict[str, Array]:
