@@ -25,6 +25,8 @@ Rule = Literal["guided", "deconvnet"]
 
 BATCH_BYTES = 20 * 2**20
 """What the rows given to a plain function at once may hold, of which nothing is known but its input."""
+GATES = {"lstm": 4, "gru": 3}
+"""How many times its output a recurrent layer computes at every step."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -277,7 +279,8 @@ class Network(ABC):
     @property
     def batch_size(self) -> int:
         """How many samples one chunk has: a power of two by the size of the largest layer."""
-        return fastest_batch(max((_bytes(layer.shape) for layer in self.layers.values()), default=4096))
+        sizes = (_bytes(layer.shape) * GATES.get(layer.kind, 1) for layer in self.layers.values())
+        return fastest_batch(max(sizes, default=4096))
 
     def run(
         self,
