@@ -105,7 +105,7 @@ def _refused(name: str) -> str:
     """Say in the doctor's words why a kind of data is not served."""
     why: dict[str, list[str]] = {}
     for kind, said in served()[name].items():
-        for reason in {_short(r, KINDS[kind]) for r in said.values() if r}:
+        for reason in dict.fromkeys(_short(r, KINDS[kind]) for r in said.values() if r):
             why.setdefault(reason, []).append(f"{kind}s")
     return " ".join(f"Not for the {' and '.join(kinds)} above: {reason}." for reason, kinds in why.items())
 

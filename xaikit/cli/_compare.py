@@ -121,17 +121,22 @@ def _number(value: float) -> float | None:
 
 
 def measures_table(told: Mapping[str, Any]) -> Any:
-    """Lay the measures out: a row per method, its agreement with every other at the right."""
+    """Lay the measures out, a row per method, and under them the agreement of every method with every other."""
+    from rich import box
+    from rich.console import Group
     from rich.table import Table
 
-    table = Table(title=f"{', '.join(told['target'])}: the {told['score']} while parts are hidden or shown")
+    title = f"{', '.join(told['target'])}: the {told['score']} while parts are hidden or shown"
+    measures = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)
+    agreement = Table(title="Rank agreement", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("", "Method", "Status", "Deletion", "Insertion", "Random", "Beyond random", "Calls"):
-        table.add_column(column, justify="left" if column in ("Method", "Status") else "right")
-    for k in range(len(told["methods"])):
-        table.add_column(f"≈ {k + 1}", justify="right")
+        words = column in ("Method", "Status")  # what may be broken over lines; a number may not
+        measures.add_column(column, justify="left" if words else "right", no_wrap=not words, overflow="fold")
+    for column in ("", "Method", *(f"{k + 1}" for k in range(len(told["methods"])))):
+        agreement.add_column(column, justify="left" if column == "Method" else "right", no_wrap=column != "Method")
     for k, (row, agreed) in enumerate(zip(told["methods"], told["agreement"], strict=True)):
-        measures = ["–" if row[key] is None else f"{row[key]:.3g}" for key in MEASURES[:3]]
-        measures.append("–" if row["advantage"] is None else f"{row['advantage']:.1f} sd")
-        pairs = ["–" if v is None else f"{v:.2f}" for v in agreed]
-        table.add_row(f"{k + 1}", row["method"], row["status"], *measures, f"{row['model_calls']:,}", *pairs)
-    return table
+        numbers = ["–" if row[key] is None else f"{row[key]:.3g}" for key in MEASURES[:3]]
+        numbers.append("–" if row["advantage"] is None else f"{row['advantage']:.1f} sd")
+        measures.add_row(f"{k + 1}", row["method"], row["status"], *numbers, f"{row['model_calls']:,}")
+        agreement.add_row(f"{k + 1}", row["method"], *("–" if v is None else f"{v:.2f}" for v in agreed))
+    return Group(measures, agreement)

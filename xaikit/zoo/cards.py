@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from xaikit import data
 from xaikit.errors import StorageError
 from xaikit.inputs import plain, specs_from_dict, specs_to_dict
-from xaikit.zoo.networks import Network
+
+if TYPE_CHECKING:
+    from xaikit.zoo.networks import Network
 
 SCHEMA = 1
 
@@ -70,8 +71,10 @@ class Card:
             raise StorageError(f"the card is damaged: {error}") from None
 
 
-def blank(entry: Network) -> Card:
+def blank(entry: "Network") -> Card:
     """The card of a network that is not trained yet."""
+    from xaikit import data
+
     described = data.load(entry.data)
     return Card(
         name=entry.name,
