@@ -300,7 +300,7 @@ class Network(ABC):
             self._check(x, at, patch)
             self._know_outputs(x, score)
             parts = [
-                self._forward(self._inwards(rows(x, s)), tuple(at), _patch_rows(patch, s), score)
+                self._forward(self._inwards(rows(x, s)), tuple(at), patch_rows(patch, s), score)
                 for s in chunks(length(x), self.batch_size)
             ]
             found = Run.join(parts)
@@ -351,7 +351,7 @@ class Network(ABC):
         else:
             part = rows(seed, s)
             chunk_seed = part if of else self._outwards(part, back=True)
-        p = self._backward(self._inwards(rows(x, s)), chunk_seed, of, wrt, _patch_rows(patch, s), rule, score)
+        p = self._backward(self._inwards(rows(x, s)), chunk_seed, of, wrt, patch_rows(patch, s), rule, score)
         source, gradient = (
             (p.source, p.gradient)
             if wrt
@@ -611,7 +611,8 @@ def _has_places(spec: Any) -> bool:
     return isinstance(spec, InputSpec) and spec.kind in ("Image", "Series")
 
 
-def _patch_rows(patch: Mapping[str, Array], s: slice) -> Mapping[str, Array]:
+def patch_rows(patch: Mapping[str, Array], s: slice) -> Mapping[str, Array]:
+    """Give the part of a patch that belongs to some rows; one row serves all."""
     return {n: a if len(a) == 1 else a[s] for n, a in patch.items()}
 
 

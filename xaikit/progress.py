@@ -8,6 +8,10 @@ Progress = Callable[[int, int], None]
 """Called with (done, total) after every step; raise Cancelled in it to stop."""
 
 
+def silent(done: int, total: int) -> None:
+    """Report no progress."""
+
+
 @contextmanager
 def bar(progress: Progress | bool | None, what: str) -> Iterator[Progress]:
     """Give a Progress: the caller's own, none for False, or for None and True a bar.
@@ -18,7 +22,7 @@ def bar(progress: Progress | bool | None, what: str) -> Iterator[Progress]:
     if callable(progress):
         yield progress
     elif progress is False:
-        yield lambda done, total: None
+        yield silent
     else:
         with _Bar(what, delay=0 if progress else 2) as shown:
             yield shown

@@ -10,20 +10,8 @@ from PIL import Image as Pillow
 
 import xaikit as xk
 from xaikit.attribution import FAMILIES
-from xaikit.cli import main
 from xaikit.cli._explain import parse_parameters
 from xaikit.errors import ParameterError
-
-
-@pytest.fixture
-def run(capsys):
-    def call(*arguments):
-        with pytest.raises(SystemExit) as left:
-            main([str(a) for a in arguments])
-        said = capsys.readouterr()
-        return left.value.code, said.out, said.err
-
-    return call
 
 
 @pytest.fixture(scope="module")

@@ -8,20 +8,8 @@ import pytest
 from PIL import Image as Pillow
 
 import xaikit as xk
-from xaikit.cli import main
 
 pytest.importorskip("torch")
-
-
-@pytest.fixture
-def run(capsys):
-    def call(*arguments):
-        with pytest.raises(SystemExit) as left:
-            main([str(a) for a in arguments])
-        said = capsys.readouterr()
-        return left.value.code, said.out, said.err
-
-    return call
 
 
 @pytest.fixture

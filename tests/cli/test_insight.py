@@ -10,18 +10,6 @@ from numpy.testing import assert_array_equal
 from PIL import Image as Pillow
 
 import xaikit as xk
-from xaikit.cli import main
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Any:
-    def call(*arguments: Any) -> tuple[Any, str, str]:
-        with pytest.raises(SystemExit) as left:
-            main([str(a) for a in arguments])
-        said = capsys.readouterr()
-        return left.value.code, said.out, said.err
-
-    return call
 
 
 @pytest.fixture

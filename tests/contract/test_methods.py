@@ -16,20 +16,6 @@ from xaikit.perturb.memory import MEMORY
 
 METHODS = [m for m in methods if m != "attention-rollout"]  # needs attention: test_transformers.py
 CASES = list(itertools.product(METHODS, ADAPTERS))
-EXACT = {
-    "gradient-x-input",
-    "integrated-gradients",
-    "occlusion",
-    "kernel-shap",
-    "exact-shapley",
-    "permutation-shap",
-    "partition-shap",
-    "gradient-shap",
-    "deep-lift",
-    "deep-shap",
-    "lrp",
-}
-"""Methods that give weight · (input - baseline) for a linear score."""
 COMPLETE = {
     "integrated-gradients",
     "kernel-shap",
@@ -40,6 +26,8 @@ COMPLETE = {
     "deep-lift",
     "deep-shap",
 }
+EXACT = COMPLETE | {"gradient-x-input", "occlusion", "lrp"}
+"""Methods that give weight · (input - baseline) for a linear score."""
 STOCHASTIC = [m for m in METHODS if methods[m].stochastic]
 FEW: dict[str, dict[str, Any]] = {
     "lime": {"samples": 200, "segments": "grid"},

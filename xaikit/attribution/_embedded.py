@@ -11,7 +11,7 @@ from xaikit.arrays import Array, Tensors, each, leaves, length, rows
 from xaikit.attribution._method import Map, Method, Task, filled_up, methods
 from xaikit.errors import NotSupported
 from xaikit.model import Model, Pull, Run
-from xaikit.perturb.baseline import aligned, baselines, over
+from xaikit.perturb.baseline import aligned, baselines, by_input, over
 
 Place = tuple[str, str | None]
 """An input, and the layer that embeds it; None for an input that is followed itself."""
@@ -147,8 +147,7 @@ class Embedded(Task):
         "zero" is the embedding of zeros. None is the pad.
         """
         several = isinstance(self.words.x, Mapping)
-        named = several and isinstance(value, Mapping) and set(value) <= set(self.layers)
-        asked = {name: value.get(name) if named else value for name in self.layers}
+        asked = by_input(value, self.layers) if several else dict.fromkeys(self.layers, value)
         found = {key: self._starts(asked[name], name, layer) for key, (name, layer) in self._of()}
         return self._formed(aligned(found))
 

@@ -16,7 +16,7 @@ from xaikit.errors import NotSupported, ParameterError, TimeUp, nearest
 from xaikit.inputs import Classes, ScoreKind, Scores
 from xaikit.model import Model, Pull, Rule, Run
 from xaikit.perturb.baseline import baselines
-from xaikit.progress import Progress
+from xaikit.progress import Progress, silent
 from xaikit.registry import Registry
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ class Task:
     scores: Scores
     predicted: Tensors | None
     seed: int
-    progress: Progress = lambda done, total: None
+    progress: Progress = silent
     max_calls: int | None = None
     calls: dict[str, int] = field(default_factory=lambda: {"model_calls": 0})
     by_logits: bool = False

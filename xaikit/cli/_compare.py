@@ -8,21 +8,15 @@ from typing import Any
 import click
 import numpy as np
 
-from xaikit.cli._main import as_json, emit, model_options, open_model
+from xaikit.cli._main import SOME_FAILED, as_json, emit, model_options, open_model, several_methods
 
-SOME_FAILED = 3
 MEASURES = ("deletion", "insertion", "random", "advantage", "better_than_random")
 """Two areas, that of random maps, how many standard deviations beyond these, and the share of samples that are."""
 
 
 @click.command()
 @model_options
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@click.option("-m", "--methods", required=True, metavar="NAME,...", help="Names from `xaikit methods`, by commas.")
-@click.option("-t", "--target", help="Class name or index; the predicted class by default.")
-@click.option(
-    "-p", "--parameter", "parameters", multiple=True, metavar="METHOD.NAME=VALUE", help="A parameter of a method."
-)
+@several_methods
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("comparisons"), show_default=True
 )

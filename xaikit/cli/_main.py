@@ -69,11 +69,27 @@ def _fail(message: str, code: int, debug: bool) -> int:
     return code
 
 
+SOME_FAILED = 3
+"""The exit code where some inputs or methods could not be served, and the others were."""
+
+
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the MODEL argument and the options that say how it is loaded."""
     command = click.option("--allow-code", is_flag=True, help="Import the factory that a model.toml names.")(command)
     command = click.option("--framework", help="torch or keras; for models of the zoo.")(command)
     return click.argument("model")(command)
+
+
+def several_methods(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the inputs, and the options that say by which methods they are explained."""
+    command = click.option(
+        "-p", "--parameter", "parameters", multiple=True, metavar="METHOD.NAME=VALUE", help="A parameter of a method."
+    )(command)
+    command = click.option("-t", "--target", help="Class name or index; the predicted class by default.")(command)
+    command = click.option(
+        "-m", "--methods", required=True, metavar="NAME,...", help="Names from `xaikit methods`, by commas."
+    )(command)
+    return click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")(command)
 
 
 def as_json(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,19 +8,12 @@ from typing import Any
 
 import click
 
-from xaikit.cli._main import model_options
-
-SOME_FAILED = 3
+from xaikit.cli._main import SOME_FAILED, model_options, several_methods
 
 
 @click.command()
 @model_options
-@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@click.option("-m", "--methods", required=True, metavar="NAME,...", help="Names from `xaikit methods`, by commas.")
-@click.option("-t", "--target", help="Class name or index; the predicted class by default.")
-@click.option(
-    "-p", "--parameter", "parameters", multiple=True, metavar="METHOD.NAME=VALUE", help="A parameter of a method."
-)
+@several_methods
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("report"), show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that explain.")

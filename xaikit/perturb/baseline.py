@@ -1,6 +1,6 @@
 """Baselines: what stands in place of a hidden part, or where a path to the input starts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,9 +26,17 @@ def baselines(value: Any, spec: Any, x: Tensors, seed: int = 0) -> Tensors:
     together row by row. Raises ParameterError or InputError.
     """
     if isinstance(x, Mapping):
-        by_name = value if isinstance(value, Mapping) and set(value) <= set(x) else dict.fromkeys(x, value)
-        return aligned({n: kept_pads(_baselines(by_name.get(n), spec[n], a, seed), spec[n], a) for n, a in x.items()})
+        own = by_input(value, x)
+        return aligned({n: kept_pads(_baselines(own[n], spec[n], a, seed), spec[n], a) for n, a in x.items()})
     return kept_pads(_baselines(value, spec, x, seed), spec, x)
+
+
+def by_input(value: Any, names: Iterable[str]) -> dict[str, Any]:
+    """Give what is asked for each of several inputs: a mapping by their names says it, anything else is for all."""
+    names = list(names)
+    if isinstance(value, Mapping) and set(value) <= set(names):
+        return {name: value.get(name) for name in names}
+    return dict.fromkeys(names, value)
 
 
 def kept_pads(found: Array, spec: InputSpec, x: Array) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 
 from xaikit.arrays import Array, Tensors, chunks, length, rows
 from xaikit.errors import ParameterError, TimeUp
-from xaikit.model import Model, Pull, Run
+from xaikit.model import Model, Pull, Run, patch_rows
 from xaikit.perturb.question import Question
 
 SHARES = (0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0)
@@ -135,7 +135,9 @@ class Bounded:
 
     def run(self, x: Tensors, at: Any = (), patch: Mapping[str, Array] = {}, **how: Any) -> Run:
         """Run the model, so many rows at a time."""
-        parts = [self._model.run(rows(x, s), at, _rows_of(patch, s), **how) for s in chunks(length(x), self.batch_size)]
+        parts = [
+            self._model.run(rows(x, s), at, patch_rows(patch, s), **how) for s in chunks(length(x), self.batch_size)
+        ]
         return Run.join(parts)
 
     def pull(self, x: Tensors, seed: Any, *, patch: Mapping[str, Array] = {}, **how: Any) -> Pull:
@@ -145,7 +147,7 @@ class Bounded:
             if time.perf_counter() >= self._deadline:
                 raise TimeUp("the time limit was over before there was anything to return")
             own = seed if callable(seed) else rows(seed, s)
-            parts.append(self._model.pull(rows(x, s), own, patch=_rows_of(patch, s), **how))
+            parts.append(self._model.pull(rows(x, s), own, patch=patch_rows(patch, s), **how))
         return Pull.join(parts)
 
 
@@ -166,10 +168,6 @@ class Timed(Bounded):
     def with_weights(self, weights: Mapping[str, Array]) -> Model:
         """Give the same network with other weights, in the same bounds."""
         return cast(Model, Timed(self._model.with_weights(weights), self._most, self._deadline))
-
-
-def _rows_of(patch: Mapping[str, Array], s: slice) -> Mapping[str, Array]:
-    return {n: a if len(a) == 1 else a[s] for n, a in patch.items()}
 
 
 def unbounded(model: Model) -> Model:

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from xaikit.accelerated import TOLERANCE
 from xaikit.arrays import Tensors, leaves, length, rows
 from xaikit.errors import NotSupported, ParameterError, XaikitError
 from xaikit.inputs import ScoreKind
@@ -22,8 +23,6 @@ CHOSEN = ("none", "channels-last", "onnxruntime")
 """What "auto" chooses among, for more and more calls; "none" is the model itself."""
 FEW, MANY = 32, 100
 """Calls for one sample from which on a copy in another layout, and one in ONNX Runtime, are worth preparing."""
-TOLERANCE = 1e-4
-"""How far the outputs of a copy may lie from the model's, absolute, or relative where they are larger than 1."""
 CHECKED = 16
 """Rows of the first batch on which a copy is compared with the model."""
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from xaikit.arrays import Array, chunks, leaves, upsample
 from xaikit.errors import ParameterError
-from xaikit.perturb.baseline import baselines
+from xaikit.perturb.baseline import baselines, by_input
 from xaikit.perturb.question import Question
 from xaikit.perturb.segments import Parts
 
@@ -102,8 +102,7 @@ def maskers(task: Question, parts: Sequence[Parts], baseline: Any = None) -> lis
     background set) mean that a coalition's value is the mean over them. Raises ParameterError.
     """
     inputs, several = dict(leaves(task.x)), isinstance(task.x, Mapping)
-    named = several and isinstance(baseline, Mapping) and set(baseline) <= set(inputs)
-    asked = {name: baseline.get(name) if named else baseline for name in inputs}
+    asked = by_input(baseline, inputs) if several else dict.fromkeys(inputs, baseline)
     hidden: dict[str, Sequence[Array]] = {}
     for name, x in inputs.items():
         spec, display = (task.spec[name], task.display[name]) if several else (task.spec, task.display)

@@ -11,7 +11,7 @@ import numpy as np
 
 from xaikit.arrays import Array, Tensors, chunks, leaves
 from xaikit.errors import Cancelled, ParameterError
-from xaikit.perturb.baseline import baselines
+from xaikit.perturb.baseline import baselines, by_input
 from xaikit.perturb.budget import growing
 from xaikit.perturb.copies import answering, choice
 from xaikit.perturb.evaluate import BUFFER_BYTES
@@ -30,9 +30,8 @@ class Fading:
 
     def __init__(self, task: Question, names: Sequence[str], baseline: Any = None) -> None:
         self.task, self.x = task, dict(leaves(task.x))
-        named = isinstance(task.x, Mapping) and isinstance(baseline, Mapping) and set(baseline) <= set(self.x)
         spec: Any = task.spec if isinstance(task.x, Mapping) else {"": task.spec}
-        asked = {n: baseline.get(n) if named else baseline for n in names}
+        asked = by_input(baseline, self.x) if isinstance(task.x, Mapping) else dict.fromkeys(names, baseline)
         self.hidden = {n: np.asarray(baselines(asked[n], spec[n], self.x[n], task.seed)) for n in names}
         self._answering: Question | None = None
         row = sum(a[0].nbytes for a in self.x.values())

@@ -8,21 +8,17 @@ from typing import Any
 import numpy as np
 
 from xaikit.arrays import Array, Tensors, leaves
-from xaikit.attribution import Task, methods
+from xaikit.attribution import Task, methods, origin_of
 from xaikit.attribution._explain import answer, fingerprint, has_logits, require_wrapped
 from xaikit.errors import NotSupported, UsageError
 from xaikit.inputs import resolve
 from xaikit.model import Model
-from xaikit.progress import Progress
+from xaikit.progress import Progress, silent
 from xaikit.quality._agreement import each_input
-from xaikit.results import Attribution, Attributions
+from xaikit.results import Attribution, Attributions, Origin
 
 SAME = 1e-3
 """How far the outputs of one network may be apart in two frameworks or on two devices."""
-
-
-def silent(done: int, total: int) -> None:
-    """Report no progress."""
 
 
 def first(e: Attribution | Attributions) -> Attribution:
@@ -86,6 +82,22 @@ def again(task: Task, e: Attribution | Attributions, **changed: Any) -> Attribut
     task.calls["model_calls"] += own.calls["model_calls"]
     task.check_time()
     return found
+
+
+def recorded(
+    task: Task, method: str, start: float, parameters: Mapping[str, Any], *, seed: int | None = None
+) -> Origin:
+    """Record how a judgement about a task came about, begun at `start`; `seed` is the task's own unless given."""
+    return origin_of(
+        task.model,
+        task.x,
+        method,
+        parameters=parameters,
+        seconds=time.perf_counter() - start,
+        calls=task.calls["model_calls"],
+        score=task.scores.kind,
+        seed=task.seed if seed is None else seed,
+    )
 
 
 def no_numbers(e: Attribution | Attributions) -> Array:

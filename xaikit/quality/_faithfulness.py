@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from xaikit.arrays import Array, Tensors, each, leaves, rows, upsample
+from xaikit.arrays import Array, each, leaves, rows, upsample
 from xaikit.attribution import Task, methods
-from xaikit.attribution._explain import origin_of
 from xaikit.attribution._method import require
 from xaikit.attribution.lime import own_means
 from xaikit.errors import Cancelled, NotSupported, ParameterError
@@ -20,7 +19,7 @@ from xaikit.perturb.maskers import Masker, maskers
 from xaikit.perturb.segments import Parts, renumbered
 from xaikit.progress import Progress, bar
 from xaikit.quality._agreement import each_input
-from xaikit.quality._asking import again, first, question, same_network
+from xaikit.quality._asking import again, first, question, recorded, same_network
 from xaikit.results import Attribution, Attributions, Faithfulness, by_column, judge
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
@@ -344,17 +343,7 @@ def _result(
     start: float,
 ) -> Faithfulness:
     one = first(e)
-    x: Tensors = task.x
-    origin = origin_of(
-        task.model,
-        x,
-        "faithfulness",
-        parameters=parameters,
-        seconds=time.perf_counter() - start,
-        calls=task.calls["model_calls"],
-        score=task.scores.kind,
-        seed=task.seed,
-    )
+    origin = recorded(task, "faithfulness", start, parameters)
     fields = {name: _stacked([f[name] for f in found]) for name in found[0]}
     made = Faithfulness(
         **fields,

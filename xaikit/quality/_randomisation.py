@@ -6,13 +6,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from xaikit.arrays import Array
-from xaikit.attribution._explain import origin_of
 from xaikit.attribution._method import require
 from xaikit.errors import NotSupported
 from xaikit.model import Model
 from xaikit.progress import Progress, bar
 from xaikit.quality._agreement import each_input, paired, structural_similarity
-from xaikit.quality._asking import again, first, no_numbers, question
+from xaikit.quality._asking import again, first, no_numbers, question, recorded
 from xaikit.quality._stability import between
 from xaikit.results import Attribution, Attributions, Randomisation, judge
 
@@ -57,16 +56,7 @@ def randomisation(
             ssim.append(_ssim(e, found))
             both = list(each_input(e).values()), list(each_input(found).values())
             shown(len(rank), len(places))
-    made_from = origin_of(
-        model,
-        task.x,
-        "randomisation",
-        parameters={"depths": depths},
-        seconds=time.perf_counter() - start,
-        calls=task.calls["model_calls"],
-        score=one.origin.score,
-        seed=seed,
-    )
+    made_from = recorded(task, "randomisation", start, {"depths": depths}, seed=seed)
     counts = np.array([len(paired(*both, i)[0]) for i in range(len(one))])
     status = judge({"randomised_similarity": rank[-1], "ranked_parts": counts}, no_numbers(e))
     return Randomisation(

@@ -6,12 +6,11 @@ from itertools import combinations
 import numpy as np
 
 from xaikit.arrays import Array
-from xaikit.attribution._explain import origin_of
 from xaikit.attribution._method import require
 from xaikit.model import Model
 from xaikit.progress import Progress, bar
 from xaikit.quality._agreement import each_input, paired, rank_agreement
-from xaikit.quality._asking import again, first, no_numbers, question
+from xaikit.quality._asking import again, first, no_numbers, question, recorded
 from xaikit.results import Attribution, Attributions, Stability, judge
 
 SEEDS = 2**32
@@ -42,16 +41,7 @@ def stability(
     table = np.ones((len(one), seeds, seeds))
     for a, b in combinations(range(seeds), 2):
         table[:, a, b] = table[:, b, a] = between(runs[a], runs[b])
-    made_from = origin_of(
-        model,
-        task.x,
-        "stability",
-        parameters={"seeds": seeds},
-        seconds=time.perf_counter() - start,
-        calls=task.calls["model_calls"],
-        score=one.origin.score,
-        seed=one.origin.seed,
-    )
+    made_from = recorded(task, "stability", start, {"seeds": seeds})
     agreed = {"rank_agreement": table[:, *np.triu_indices(seeds, 1)].mean(1)}
     status = judge(agreed, no_numbers(e))
     return Stability(chosen, table, _spread(runs), one.target_labels, one.origin, status, made_from)
