@@ -1,0 +1,6 @@
+"""The layer graph of a network, and the geometry of each layer: plain data and arithmetic, NumPy only."""
+
+from xaikit.graph._geometry import Geometry
+from xaikit.graph._layers import Call, Layer, between, flattened
+
+__all__ = ["Call", "Geometry", "Layer", "between", "flattened"]

@@ -1,0 +1,59 @@
+"""What a calculation gives: frozen, labelled, in raw units, with its origin and the evidence for it."""
+
+from typing import Any
+
+from xaikit.results._anomaly import AnomalyScores, Calibration
+from xaikit.results._attribution import Attribution, Attributions, Prediction, by_column
+from xaikit.results._curves import Curve, Curves, lowest
+from xaikit.results._inside import Activations, Concepts, Filters, TopPatches
+from xaikit.results._judging import judge
+from xaikit.results._origin import Origin, Status
+from xaikit.results._quality import Comparison, Faithfulness, Parity, Randomisation, Stability, Summary
+
+__all__ = [
+    "RESULTS",
+    "SHOWN",
+    "Activations",
+    "AnomalyScores",
+    "Attribution",
+    "Attributions",
+    "Calibration",
+    "Comparison",
+    "Concepts",
+    "Curve",
+    "Curves",
+    "Faithfulness",
+    "Filters",
+    "Origin",
+    "Parity",
+    "Prediction",
+    "Randomisation",
+    "Stability",
+    "Status",
+    "Summary",
+    "TopPatches",
+    "by_column",
+    "judge",
+    "lowest",
+]
+
+SHOWN: tuple[type[Any], ...] = (
+    Activations,
+    AnomalyScores,
+    Attribution,
+    Attributions,
+    Calibration,
+    Comparison,
+    Concepts,
+    Curves,
+    Faithfulness,
+    Filters,
+    Parity,
+    Randomisation,
+    Stability,
+    Summary,
+    TopPatches,
+)
+"""The results that a person looks at: each has panels and shows itself in a notebook."""
+RESULTS: dict[str, type[Any]] = {c.__name__: c for c in (*SHOWN, Curve, Origin, Prediction) if c is not Attributions}
+"""The dataclasses that are written to disk and read back, by name; Attributions are stored input by input."""

@@ -1,0 +1,261 @@
+"""What is inside a network: filters, activations, the patches that excite a unit, concepts."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from xaikit.arrays import Array, Tensors
+from xaikit.errors import NotSupported, ParameterError, UnknownName
+from xaikit.results._origin import Origin, Status
+
+
+@dataclass(frozen=True, eq=False)
+class Filters:
+    """The kernels of one layer: `values` (filter, *space, in), raw, with `axes` names, and `bias` (filter,) or None.
+
+    `numbers` (filter,) are the filters' own numbers in the layer, since a part may be taken: `filters[64:128]`,
+    `filters[[3, 5]]`; the layer has `total`. With `groups` > 1 a filter sees the `in` channels of its group only.
+    `order` is "rgb" or "bgr" where the input channels are the colours of a picture, else None. `statistics` (filter,)
+    by name, against the whole layer: "norm" (L2), "mean", "std", "sparsity" (share of weights under a thousandth of
+    the layer's largest), "dead" (a norm under a thousandth of the median), and of the filter most alike "nearest" its
+    number and "similarity" the cosine of the two.
+    """
+
+    values: Array
+    bias: Array | None
+    axes: tuple[str, ...]
+    numbers: Array
+    layer: str
+    kind: str
+    groups: int
+    total: int
+    order: str | None
+    statistics: Mapping[str, Array]
+    origin: Origin
+
+    def __len__(self) -> int:
+        """Count the filters."""
+        return len(self.values)
+
+    def __getitem__(self, index: Any) -> "Filters":
+        """Give some filters by place: a number, a slice, a list of places or of truths."""
+        i = _places(index, len(self), "filter")
+        bias = None if self.bias is None else self.bias[i]
+        statistics = {n: a[i] for n, a in self.statistics.items()}
+        return replace(self, values=self.values[i], bias=bias, numbers=self.numbers[i], statistics=statistics)
+
+    @property
+    def strengths(self) -> Array:
+        """The L2 norm of every filter over space, by input channel: (filter, in)."""
+        return np.sqrt(np.sum(np.square(self.values, dtype=np.float64), axis=tuple(range(1, self.values.ndim - 1))))
+
+    def strongest(self, by: str = "norm") -> "Filters":
+        """Give the filters in falling order of one of the statistics. Raises UnknownName."""
+        if by not in self.statistics:
+            raise UnknownName("statistic", by, self.statistics)
+        return self[np.argsort(-self.statistics[by], kind="stable")]
+
+    def inputs_of(self, i: int) -> Array:
+        """Give the numbers of the input channels that the filter at place `i` sees: (in,)."""
+        width = self.values.shape[-1]
+        return int(self.numbers[i]) * self.groups // self.total * width + np.arange(width)
+
+    def __repr__(self) -> str:
+        shape = dict(zip(self.axes, self.values.shape, strict=True))
+        return f"<Filters of {self.layer!r} in {self.origin.model} {shape}>"
+
+
+@dataclass(frozen=True, eq=False)
+class Activations:
+    """What layers give for samples: by layer `values` (sample, *space, channel), raw, whatever the network's layout.
+
+    `axes` names the axes of each; the last is the channel, or the unit of a layer without places. `x` is the encoded
+    input (sample, ...), `display` what a person sees.
+    """
+
+    values: Mapping[str, Array]
+    axes: Mapping[str, tuple[str, ...]]
+    x: Tensors
+    display: Any
+    input_spec: Any
+    origin: Origin
+
+    def __len__(self) -> int:
+        """Count the samples."""
+        return len(self.origin.input_hash)
+
+    def __getitem__(self, layer: str) -> Array:
+        """Give one layer's values (sample, *space, channel). Raises UnknownName."""
+        if layer not in self.values:
+            raise UnknownName("recorded layer", layer, self.values)
+        return self.values[layer]
+
+    def __iter__(self) -> Iterator[str]:
+        """Give the names of the layers in call order."""
+        return iter(self.values)
+
+    def statistics(self, layer: str) -> dict[str, Array]:
+        """Give numbers of every channel over all samples and places, by name: (channel,).
+
+        "mean", "std", "min", "max", "sparsity" (share that is zero), "positive" (share above zero), and "dead": zero
+        at every place of every sample.
+        """
+        rows = self[layer].reshape(-1, self[layer].shape[-1])
+        return {
+            "mean": rows.mean(0, dtype=np.float64),
+            "std": rows.std(0, dtype=np.float64),
+            "min": rows.min(0),
+            "max": rows.max(0),
+            "sparsity": (rows == 0).mean(0),
+            "positive": (rows > 0).mean(0),
+            "dead": ~rows.any(0),
+        }
+
+    def ranking(self, layer: str, sample: int | None = None, by: str = "max") -> Array:
+        """Give the channels' numbers, most active first: (channel,); by "max", "mean" or "mean-abs".
+
+        Over all samples, or in one. Raises UnknownName.
+        """
+        if by not in ACTIVITY:
+            raise UnknownName("measure of activity", by, ACTIVITY)
+        values = self[layer] if sample is None else self[layer][sample][None]
+        return np.argsort(-ACTIVITY[by](values.reshape(-1, values.shape[-1])), kind="stable")
+
+    def limits(self, layer: str, percentile: float = 99.0, roi: tuple[slice, ...] | None = None) -> tuple[float, float]:
+        """Give the (100 - percentile)th and the percentile of a layer's values: the ends of a display.
+
+        `roi` has one slice for each axis of space; only values in it count. Raises ParameterError.
+        """
+        values = self[layer]
+        if not 50 < percentile <= 100:
+            raise ParameterError(f"percentile is over 50 and at most 100, not {percentile!r}")
+        if roi is not None and len(roi) != values.ndim - 2:
+            raise ParameterError(f"layer {layer!r} has {values.ndim - 2} axes of space; roi has {len(roi)} slices")
+        inside = values if roi is None else values[(slice(None), *roi)]
+        if not inside.size:
+            raise ParameterError(f"roi holds no place of layer {layer!r}, whose places are {values.shape[1:-1]}")
+        low, high = np.percentile(inside, [100 - percentile, percentile])
+        return float(low), float(high)
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{n} {a.shape[1:]}" for n, a in list(self.values.items())[:4])
+        return (
+            f"<Activations of {len(self)} samples in {self.origin.model}: {shapes}{', ...' * (len(self.values) > 4)}>"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class TopPatches:
+    """The places in a data set that excite one channel of a layer most, strongest first.
+
+    `values` (patch,); `samples` (patch,) the numbers of their samples among the `seen`; `places` (patch, axis) where in
+    the layer, whose places have the lengths `space` and the names `axes`; `boxes` (patch, axis, 2) the first and last
+    place of the input that the unit sees, beyond the border where it sees padding, or None where it sees everything or
+    that is not known. `x` (patch, ...) and `display` are the samples, whole.
+    """
+
+    values: Array
+    samples: Array
+    places: Array
+    boxes: Array | None
+    axes: tuple[str, ...]
+    space: tuple[int, ...]
+    layer: str
+    channel: int
+    seen: int
+    x: Tensors
+    display: Any
+    input_spec: Any
+    origin: Origin
+
+    def __len__(self) -> int:
+        """Count the patches."""
+        return len(self.values)
+
+    def patch(self, i: int) -> Array:
+        """Give what the unit sees of patch `i`, in display units: (*space, channel), cut at the border of the input.
+
+        Raises NotSupported where the box is not known.
+        """
+        if self.boxes is None:
+            raise NotSupported(f"what a unit of {self.layer!r} sees is not known, or everything: take display[i]")
+        return np.asarray(self.display[i])[tuple(slice(max(lo, 0), hi + 1) for lo, hi in self.boxes[i].tolist())]
+
+    def __repr__(self) -> str:
+        return f"<TopPatches of channel {self.channel} of {self.layer!r}: {len(self)} of {self.seen} samples>"
+
+
+ACTIVITY: Mapping[str, Any] = {
+    "max": lambda rows: rows.max(0),
+    "mean": lambda rows: rows.mean(0, dtype=np.float64),
+    "mean-abs": lambda rows: np.abs(rows).mean(0, dtype=np.float64),
+}
+"""What is called active: a function of values (place, channel) to (channel,)."""
+
+
+def _places(index: Any, count: int, what: str) -> Array:
+    """Turn an index into places 0..count-1. Raises IndexError."""
+    index = [int(index)] if isinstance(index, int | np.integer) else index
+    try:
+        return np.arange(count)[index]
+    except IndexError:
+        raise IndexError(f"there are {count} {what}s: {index} is not among them") from None
+
+
+@dataclass(frozen=True, eq=False)
+class Concepts:
+    """How a class depends on the directions that concepts have in one layer (TCAV).
+
+    For every concept `scores` (concept,) is the share of the samples whose score rises when the layer moves towards it,
+    the mean over the runs: each tells the concept from another set of random samples. `runs` (concept, run) are the
+    single shares, `accuracies` (concept, run) how well the two sets were told apart where the separating plane was not
+    fitted. `random_runs` (random run,) are the shares for random sets in the place of a concept, `random_accuracies`
+    theirs. `p_values` (concept,) are of the two-sided t-test that both have one mean, multiplied by the number of
+    concepts (Bonferroni). `sensitivities` (concept, sample) is the mean over the runs of d score along the unit vector,
+    `vectors` (concept, *layer) the mean of those unit vectors.
+    """
+
+    concepts: tuple[str, ...]
+    scores: Array
+    runs: Array
+    accuracies: Array
+    p_values: Array
+    random_runs: Array
+    random_accuracies: Array
+    sensitivities: Array
+    vectors: Array
+    layer: str
+    axes: tuple[str, ...]
+    level: float
+    target: tuple[Any, ...]
+    target_labels: tuple[str, ...]
+    status: Status
+    origin: Origin
+
+    @property
+    def significant(self) -> Array:
+        """Whether each concept differs from random ones at the given level: (concept,) bool."""
+        return np.asarray(self.p_values < 1 - self.level)
+
+    def __len__(self) -> int:
+        """Count the concepts."""
+        return len(self.concepts)
+
+    def __getitem__(self, name: str) -> float:
+        """Give the score of one concept. Raises UnknownName."""
+        if name not in self.concepts:
+            raise UnknownName("concept", name, self.concepts)
+        return float(self.scores[self.concepts.index(name)])
+
+    def __iter__(self) -> Iterator[str]:
+        """Give the names of the concepts."""
+        return iter(self.concepts)
+
+    def __repr__(self) -> str:
+        said = ", ".join(
+            f"{n} {s:.2f}{'*' if star else ''}"
+            for n, s, star in zip(self.concepts, self.scores, self.significant, strict=True)
+        )
+        return f"<Concepts in {self.layer!r} of {self.origin.model} for {', '.join(self.target_labels[:1])}: {said}>"

@@ -1,0 +1,42 @@
+"""How a result came about, and the verdict on it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How a result came about, in full: enough to make it again."""
+
+    method: str
+    parameters: Mapping[str, Any]
+    score: str
+    model: str
+    framework: str
+    fingerprint: str | None
+    weights_id: str | None
+    input_hash: tuple[str, ...]
+    seed: int
+    versions: Mapping[str, str]
+    device: str
+    seconds: float
+    model_calls: int
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Status(str):
+    """A verdict on a result, "ok", "warn" or "fail": a string with the `reasons` in words."""
+
+    reasons: tuple[str, ...]
+
+    def __new__(cls, level: str, reasons: tuple[str, ...] = ()) -> "Status":
+        """Make a status of one of the three levels."""
+        if level not in ("ok", "warn", "fail"):
+            raise ValueError(f"a status is ok, warn or fail, not {level!r}")
+        status = super().__new__(cls, level)
+        status.reasons = tuple(reasons)
+        return status
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Status, (str(self), self.reasons)
