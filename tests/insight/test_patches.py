@@ -105,7 +105,7 @@ def test_the_field_covers_every_place_with_a_gradient(framework: str, layer: str
         seed = np.zeros((1, height, width, channels), "f")
         seed[(0, *place, 0)] = 1
         moved = np.argwhere(np.abs(model.pull(x, seed, of=layer).gradient[0]).sum(-1) > 0)
-        (box,) = field(model.layers, layer, place).values()
+        (box,) = field(model.layers, {"input": {"height": 12, "width": 12}}, layer, place).values()
         assert box is not None
         inside = [(max(lo, 0), min(hi, 11)) for lo, hi in box]
         for axis, (lo, hi) in enumerate(inside):

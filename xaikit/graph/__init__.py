@@ -1,6 +1,18 @@
 """The layer graph of a network, and the geometry of each layer: plain data and arithmetic, NumPy only."""
 
+from xaikit.graph._fields import Affine, Misaligned, Node, fields, places
 from xaikit.graph._geometry import Geometry
 from xaikit.graph._layers import Call, Layer, between, flattened
 
-__all__ = ["Call", "Geometry", "Layer", "between", "flattened"]
+__all__ = [
+    "Affine",
+    "Call",
+    "Geometry",
+    "Layer",
+    "Misaligned",
+    "Node",
+    "between",
+    "fields",
+    "flattened",
+    "places",
+]

@@ -158,7 +158,8 @@ def _box(model: Model, layer: str, place: tuple[int, ...]) -> tuple[tuple[int, i
     spec = model.inputs
     if not isinstance(spec, InputSpec) or spec.kind not in ("Image", "Series") or not place:
         return None
-    found = field(model.layers, layer, place)
+    inputs = {"input": dict(zip(spec.axes[:-1], spec.shape[:-1], strict=True))}
+    found = field(model.layers, inputs, layer, place)
     box = next(iter(found.values())) if len(found) == 1 else None
     return box if box is not None and len(box) == len(spec.shape) - 1 else None
 
