@@ -121,7 +121,7 @@ class Model(Protocol):
         seed: Seed,
         *,
         of: str | None = None,
-        wrt: str | None = None,
+        wrt: str | Sequence[str] | None = None,
         patch: Mapping[str, Array] = {},
         rule: Rule | None = None,
         score: ScoreKind = "output",
@@ -183,7 +183,7 @@ class Network(ABC):
         x: Tensors,
         seed: Seed,
         of: str | None,
-        wrt: str | None,
+        wrt: str | tuple[str, ...] | None,
         patch: Mapping[str, Array],
         rule: Rule | None,
         score: ScoreKind,
@@ -316,7 +316,7 @@ class Network(ABC):
         seed: Seed,
         *,
         of: str | None = None,
-        wrt: str | None = None,
+        wrt: str | Sequence[str] | None = None,
         patch: Mapping[str, Array] = {},
         rule: Rule | None = None,
         score: ScoreKind = "output",
@@ -324,12 +324,14 @@ class Network(ABC):
         """Give seed · d value(of) / d source(wrt) for each sample: a vector-Jacobian product.
 
         `seed` is the cotangent, shaped like the value, or a function from the value of one chunk to it (it must treat
-        all rows alike). `of=None` is the output in the form `score`; `wrt=None` the input.
+        all rows alike). `of=None` is the output in the form `score`; `wrt=None` the input. With several layers in
+        `wrt` one pass gives them all: source and gradient are mappings by name.
         """
         if rule is not None and f"rule:{rule}" not in self.can:
             raise NotSupported(f"{self.name} ({self.framework}) has no backward rule {rule!r}")
         with self._lock:
-            self._check(x, [n for n in (of, wrt) if n], patch)
+            wrt = wrt if wrt is None or isinstance(wrt, str) else tuple(wrt)
+            self._check(x, [*([of] if of else []), *named_sources(wrt)], patch)
             self._know_outputs(x, score)
             step = max(1, self.batch_size // 2)
             parts = [self._pull_chunk(x, seed, s, of, wrt, patch, rule, score) for s in chunks(length(x), step)]
@@ -576,6 +578,11 @@ def _convert(output: Array, spec: Any, score: ScoreKind) -> Array:
         full = spec.probabilities(output)
         return full[:, 1:] if spec.binary(output.shape[-1]) else full
     raise NotSupported("the logit behind a callable's probabilities is not known: use score='probability'")
+
+
+def named_sources(wrt: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    """List the layers that a gradient is asked for at; none where it is the input's."""
+    return (wrt,) if isinstance(wrt, str) else wrt or ()
 
 
 def separable(depthwise: Kernel, pointwise: Kernel) -> Kernel:

@@ -11,6 +11,7 @@ import tensorflow as tf
 from xaikit.errors import NotSupported
 from xaikit.graph import between
 from xaikit.inputs import ScoreKind
+from xaikit.model import named_sources
 from xaikit_keras._gates import opened
 from xaikit_keras._graph import kind_of
 from xaikit_keras._private import called_functions, intercepted, replaced, untouched, with_mask_of
@@ -30,14 +31,19 @@ class Task:
     score: ScoreKind = "output"
     pulls: bool = False
     of: str | None = None
-    wrt: str | None = None
+    wrt: str | tuple[str, ...] | None = None
     rule: str | None = None
     native: tuple[Any, ...] = ()
 
     @property
     def read(self) -> tuple[str, ...]:
         """The layers whose values are needed."""
-        return tuple(dict.fromkeys((*self.at, *(n for n in (self.of, self.wrt) if n))))
+        return tuple(dict.fromkeys((*self.at, *([self.of] if self.of else []), *self.sources)))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The layers that a gradient is asked for at."""
+        return named_sources(self.wrt)
 
 
 @dataclass
@@ -113,11 +119,11 @@ class Taps:
     def _value(self, name: str, value: Any) -> Any:
         if name in self.patch:
             value = with_mask_of(value, tf.cast(self.patch[name], value.dtype))
-        return self._watched(value) if name == self.task.wrt else value
+        return self._watched(name, value) if name in self.task.sources else value
 
-    def _watched(self, value: Any) -> Any:
+    def _watched(self, name: str, value: Any) -> Any:
         if not value.dtype.is_floating:
-            raise NotSupported(f"there is no gradient to {self.task.wrt!r}: its values are {value.dtype.name}")
+            raise NotSupported(f"there is no gradient to {name!r}: its values are {value.dtype.name}")
         own = with_mask_of(value, tf.identity(value))
         self.watch(own)
         return own
@@ -128,8 +134,8 @@ class Taps:
         if name in self.patch:
             chosen = self.patch[name] if time is None else self.patch[name][:, time]
             value = tf.cast(chosen, value.dtype)
-        if name == self.task.wrt:
-            value = self._watched(value)
+        if name in self.task.sources:
+            value = self._watched(name, value)
         if time is None:
             self.values[name] = value
         else:
@@ -183,12 +189,12 @@ class Pass:
         if task.rule is not None:
             return self._pull_by_rule(task, x, patch, seed)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            inputs = floating(x) if task.wrt is None else []
+            inputs = [] if task.sources else floating(x)
             for tensor in inputs:
                 tape.watch(tensor)
             result, taps = self._through(task, x, patch, tape.watch)
             value = taps.value(task.of) if task.of else self.outputs(result, task)
-        sources = taps.sources(task.wrt) if task.wrt else inputs
+        sources = [t for n in task.sources for t in taps.sources(n)] or inputs
         seeds = parts(seed(value) if callable(seed) else seed)
         found = tape.gradient(parts(value), sources, seeds, tf.UnconnectedGradients.ZERO)
         return self._pulled(task, x, value, found, result, taps)
@@ -198,13 +204,13 @@ class Pass:
         with graph.gradient_override_map(dict.fromkeys(RELUS, RELU_RULES[str(task.rule)])):
             result, taps = self._through(task, x, patch)
             value = taps.value(task.of) if task.of else self.outputs(result, task)
-        sources = taps.sources(task.wrt) if task.wrt else floating(x)
+        sources = [t for n in task.sources for t in taps.sources(n)] or floating(x)
         _require_relus(parts(value), sources, str(task.rule), self.name)
         found = tf.gradients(parts(value), sources, parts(seed), unconnected_gradients="zero")
         return self._pulled(task, x, value, found, result, taps)
 
     def _pulled(self, task: Task, x: Any, value: Any, found: list[Any], result: Any, taps: Taps) -> tuple[Any, ...]:
-        source = taps.value(task.wrt) if task.wrt else x
+        source = by_layer(task, taps.value) if task.sources else x
         return value, source, _assembled(task, x, found, taps), self._whole(result, task, taps)
 
     def _through(
@@ -274,12 +280,22 @@ def parts(value: Any) -> list[Any]:
     return list(value.values()) if isinstance(value, Mapping) else [value]
 
 
+def by_layer(task: Task, value: Callable[[str], Any]) -> Any:
+    """Give the value of the only source, or those of several by name."""
+    return value(task.wrt) if isinstance(task.wrt, str) else {n: value(n) for n in task.sources}
+
+
 def _assembled(task: Task, x: Any, found: list[Any], taps: Taps) -> Any:
     """Give gradients in the form of their source."""
     gradients = [single(tf.convert_to_tensor(g)) for g in found]
-    if task.wrt is not None:
-        return tf.stack(gradients, axis=1) if task.wrt in taps.steps else gradients[0]
     left = iter(gradients)
+    if task.sources:
+
+        def whole(name: str) -> Any:
+            own = [next(left) for _ in taps.sources(name)]
+            return tf.stack(own, axis=1) if name in taps.steps else own[0]
+
+        return by_layer(task, whole)
     if isinstance(x, Mapping):
         return {n: next(left) if t.dtype.is_floating else tf.zeros(tf.shape(t)) for n, t in x.items()}
     return next(left)

@@ -18,7 +18,7 @@ from xaikit.errors import InputError, ModelError, NotSupported, UnknownName, Xai
 from xaikit.graph import Layer, flattened
 from xaikit.inputs import Array as ArraySpec
 from xaikit.inputs import Classes, Raw, ScoreKind
-from xaikit.model import Kernel, Layout, Network, Pull, Rule, Run, Seed, canonical_hash
+from xaikit.model import Kernel, Layout, Network, Pull, Rule, Run, Seed, canonical_hash, named_sources
 from xaikit_torch._calls import Reached, module_paths
 from xaikit_torch._exported import Exported
 from xaikit_torch._graph import Axes
@@ -202,7 +202,7 @@ class TorchModel(Network):
         x: Tensors,
         seed: Seed,
         of: str | None,
-        wrt: str | None,
+        wrt: str | tuple[str, ...] | None,
         patch: Mapping[str, Array],
         rule: Rule | None,
         score: ScoreKind,
@@ -212,7 +212,7 @@ class TorchModel(Network):
         watch = Watch(
             keep=[of] if of else [],
             patches=self._patches(patch, count),
-            source=wrt,
+            sources=named_sources(wrt),
             skip=() if of else self._skipped(score),
             stop=of is not None,
         )
@@ -225,9 +225,9 @@ class TorchModel(Network):
             value = {"": self._kept(watch, of, count)} if of else self._emitted(out, count, score)
             whole = None if of or score == "output" else self._whole(out, count, watch)
             cotangent = self._cotangent(seed, value)
-            if wrt is not None:
-                self._kept(watch, wrt, count)
-            sources = {"": watch.kept[wrt]} if wrt else given
+            for name in named_sources(wrt):
+                self._kept(watch, name, count)
+            sources = {"": watch.kept[wrt]} if isinstance(wrt, str) else {n: watch.kept[n] for n in wrt or ()} or given
             if rule is not None:
                 put_rule(rule, value.values(), sources.values(), self.name)
             try:
@@ -304,10 +304,10 @@ class TorchModel(Network):
         seeds = self._cotangent(seed, value)
         return {n: t * value[n].detach() for n, t in seeds.items()} if name == "lrp" else seeds
 
-    def _showing(self, wrt: str | None, count: int) -> Callable[[str, torch.Tensor], torch.Tensor]:
+    def _showing(self, wrt: str | tuple[str, ...] | None, count: int) -> Callable[[str, torch.Tensor], torch.Tensor]:
         """Give the function that brings a source into the order in which it is returned, without filled-up rows."""
-        if wrt is not None:
-            return lambda _, t: self._shown(self._records[wrt], t, count)
+        if wrt:
+            return lambda name, t: self._shown(self._records[name or str(wrt)], t, count)
         return lambda name, t: t.narrow(self._sample_axis(name), 0, count)
 
     def _require(self, given: Mapping[str, torch.Tensor]) -> None:

@@ -19,14 +19,15 @@ Patch = Callable[[torch.Tensor], torch.Tensor]
 class Watch:
     """What to do at which layers, and what was found there.
 
-    `keep`: remember a copy of the value. `patches`: put another value in its place. `source`: the layer at which a
-    graph begins: its value becomes a leaf. `skip`: hand on what enters (a final softmax); `skipped` has what was handed
-    on with what would have been. `stop`: end the run when all of `keep` and the source have been seen.
+    `keep`: remember a copy of the value. `patches`: put another value in its place. `sources`: the layers to which
+    a gradient is taken: a graph begins at the only one, and at the first of several. `skip`: hand on what enters (a
+    final softmax); `skipped` has what was handed on with what would have been. `stop`: end the run when all of `keep`
+    and the sources have been seen.
     """
 
     keep: Collection[str] = ()
     patches: Mapping[str, Patch] = field(default_factory=dict)
-    source: str | None = None
+    sources: Collection[str] = ()
     skip: Collection[str] = ()
     stop: bool = False
     kept: dict[str, torch.Tensor] = field(default_factory=dict)
@@ -35,11 +36,11 @@ class Watch:
     @property
     def names(self) -> set[str]:
         """The layers at which something is to be done."""
-        return {n for n in (*self.keep, *self.patches, *self.skip, self.source) if n}
+        return {n for n in (*self.keep, *self.patches, *self.skip, *self.sources) if n}
 
     def on(self, net: nn.Module, records: Mapping[str, Record]) -> AbstractContextManager[Any]:
         """Give the context in which a run of `net` is watched."""
-        self._wanted = {n for n in (*self.keep, self.source) if n}
+        self._wanted = {*self.keep, *self.sources}
         self._by_call = {records[n].call: (n, records[n]) for n in self.names}
         paths = {records[n].path for n in self.names}
         only = None if None in paths else {p for p in paths if p is not None}
@@ -70,8 +71,9 @@ class Watch:
         changed = False
         if name in self.patches:
             value, changed = self.patches[name](value), True
-        if name == self.source:
-            value = value.detach().clone().requires_grad_()
+        if name in self.sources:
+            further = len(self.sources) > 1 and value.requires_grad
+            value = value.clone() if further else value.detach().clone().requires_grad_()
             self.kept[name] = value
             return replaced(out, value.clone())
         if name in self.keep:

@@ -329,3 +329,15 @@ def test_another_thread_that_uses_the_network_is_not_disturbed():
     np.testing.assert_array_equal(ran.activations["a"], np.zeros((2, 3)))
     assert len(net.seen) == 2
     np.testing.assert_array_equal(net.seen[1], net.seen[0])
+
+
+@pytest.mark.parametrize("count", [2, EAGER_ROWS + 1])
+def test_one_pass_gives_the_gradients_at_several_layers(count):
+    model, x = xaikit_keras.wrap(cnn()), images(count)
+    names = ["c1", "bn", "c2", "r2"]
+    many = model.pull(x, hot(count, 3, 1), wrt=names)
+    assert list(many.gradient) == list(many.source) == names
+    for name in names:
+        one = model.pull(x, hot(count, 3, 1), wrt=name)
+        np.testing.assert_allclose(many.gradient[name], one.gradient, rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(many.source[name].shape, one.source.shape)

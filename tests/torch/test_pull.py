@@ -297,3 +297,17 @@ def test_a_network_whose_gradient_torch_cannot_take_says_so_in_one_line() -> Non
 def test_whole_numbers_for_a_network_of_others_are_named() -> None:
     with pytest.raises(ModelError, match="dtype='float32'"):
         xaikit_torch.wrap(nn.Linear(3, 2), inputs=xk.Array(3)).run(np.array([[1, 2, 3]]))
+
+
+def test_one_pass_gives_the_gradients_at_several_layers(residual):
+    x = nets.draw(3, 16, 16, 3)
+    seed = nets.draw(3, 5)
+    names = ["stem", "layer1.0.bn", "layer1.0.relu:1", "layer1.1.conv2", "head"]
+    many = residual.pull(x, seed, wrt=names, score="logit")
+    assert list(many.gradient) == list(many.source) == names
+    for name in names:
+        one = residual.pull(x, seed, wrt=name, score="logit")
+        assert_allclose(many.gradient[name], one.gradient, **CLOSE)
+        assert_allclose(many.source[name], one.source, **CLOSE)
+    with pytest.raises(UnknownName, match="did you mean 'stem'"):
+        residual.pull(x, seed, wrt=["head", "sten"])
