@@ -9,10 +9,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import xaikit as xk
 from tests.contract.nets import ADAPTERS, image_pair
-from xaikit.figures import BarPanel, ImagePanel, LinePanel, MapPanel, TilesPanel, panels
+from xaikit.figures import BarPanel, ImagePanel, MapPanel, TilesPanel, panels
 from xaikit.figures._insight import TILES, activation_figure
 from xaikit.render import draw, png
-from xaikit.results import Activations, Filters, TopPatches
+from xaikit.results import Activations, Filters
 
 
 def filters(values: Any, order: str | None = None, **changes: Any) -> Filters:
@@ -167,64 +167,6 @@ def test_silent_channels_are_told() -> None:
     assert any("2 channels of 3 are zero everywhere" in f for p in figure.panels for f in p.facts)
 
 
-def patches(layer: str = "c2", **changes: Any) -> TopPatches:
-    model, x = image_pair("torch")
-    return replace(xk.top_patches(model, x, layer, 1, k=2), **changes)
-
-
-def test_patches_are_cut_from_their_samples_and_framed_in_them() -> None:
-    found = patches()
-    seen, whole = panels(found).panels
-    assert isinstance(seen, TilesPanel)
-    assert isinstance(whole, TilesPanel)
-    for i, (crop, tile) in enumerate(zip(seen.tiles, whole.tiles, strict=True)):
-        assert found.boxes is not None
-        (top, bottom), (left, right) = found.boxes[i]
-        assert_array_equal(crop.values, found.display[i][top : bottom + 1, left : right + 1])
-        assert_array_equal(tile.values, found.display[i])
-        assert tile.frame == (top, left, bottom + 1, right + 1)
-
-
-def test_what_lies_beyond_the_border_is_grey() -> None:
-    found = patches(boxes=np.array([[[-2, 3], [4, 8]], [[9, 14], [8, 12]]]))
-    figure = panels(found)
-    seen = next(figure.panels)
-    assert isinstance(seen, TilesPanel)
-    assert [t.values.shape for t in seen.tiles] == [(6, 5, 3)] * 2
-    assert_array_equal(seen.tiles[0].values[:2], 225)
-    assert_array_equal(seen.tiles[0].values[2:], found.display[0][:4, 4:9])
-    assert_array_equal(seen.tiles[1].values[:3, :4], found.display[1][9:, 8:])
-    assert_array_equal(seen.tiles[1].values[3:], 225)
-    assert any("grey" in note for note in figure.notes)
-
-
-def test_units_without_places_show_whole_samples() -> None:
-    found = patches("head")
-    (whole,) = panels(found).panels
-    assert isinstance(whole, TilesPanel)
-    assert [t.frame for t in whole.tiles] == [None, None]
-
-
-def test_stretches_of_series_are_bands() -> None:
-    x = draws(4, 9, 2)
-    found = replace(
-        patches(),
-        boxes=np.array([[[-1, 2]], [[4, 7]]]),
-        places=np.array([[0], [5]]),
-        axes=("time",),
-        display=x[:2],
-        input_spec=xk.Series(9, 2),
-    )
-    (panel,) = panels(found).panels
-    assert isinstance(panel, LinePanel)
-    assert_array_equal(np.flatnonzero(panel.lines[0].contributions), [0, 1, 2])
-    assert_array_equal(np.flatnonzero(panel.lines[1].contributions), [4, 5, 6, 7])
-    assert_array_equal(panel.lines[1].y, x[1, :, 0])
-    (bars,) = panels(replace(found, boxes=None, input_spec=xk.Array((9, 2)))).panels
-    assert isinstance(bars, BarPanel)
-    assert bars.labels[0] == f"sample {found.samples[0]}, time 0"
-
-
 @pytest.mark.parametrize("renderer", ["plotly", "matplotlib", "none", "svg"])
 def test_every_renderer_draws_them(renderer: str) -> None:
     model, x = image_pair("torch")
@@ -232,7 +174,6 @@ def test_every_renderer_draws_them(renderer: str) -> None:
         xk.filters(model, "c1"),
         xk.filters(model, "c2"),
         xk.activations(model, x[:1], ["r2", "head"]),
-        xk.top_patches(model, x, "c2", 0),
     ):
         assert draw(panels(result), renderer) is not None
 

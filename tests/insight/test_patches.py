@@ -11,8 +11,8 @@ import xaikit as xk
 from tests.contract.nets import ADAPTERS, IMAGE, image_pair
 from tests.torch import nets as torch_nets
 from xaikit.errors import InputError, NotSupported, ParameterError, UnknownName
-from xaikit.insight import _patches
-from xaikit.insight._field import field
+from xaikit.insight import _survey
+from xaikit.insight._seen import Sight
 
 
 def pictures(count: int) -> Any:
@@ -28,7 +28,7 @@ def test_the_strongest_are_those_of_all_at_once(
     x = pictures(20)
     values = xk.activations(model, x, "c2")["c2"][..., 5]
     flat = np.sort(values.reshape(20, -1), axis=1)[:, ::-1][:, :per_sample]
-    monkeypatch.setattr(_patches, "CHUNK", 6)
+    monkeypatch.setattr(_survey, "CHUNK", 6)
     steps: list[tuple[int, int]] = []
     found = xk.top_patches(
         model, x, "c2", 5, k=7, per_sample=per_sample, progress=lambda done, total: steps.append((done, total))
@@ -96,23 +96,32 @@ def layered(framework: str) -> Any:
 
 @pytest.mark.parametrize("framework", ADAPTERS)
 @pytest.mark.parametrize("layer", ["a", "pool", "c", "up", "t"])
-def test_the_field_covers_every_place_with_a_gradient(framework: str, layer: str) -> None:
-    """And of a convolution each of its borders, where the unit lies inside."""
+def test_crops_are_the_places_with_a_gradient(framework: str, layer: str) -> None:
+    """Of every unit: the hull of what moves it, tried with positive weights, is its box."""
     model = layered(framework)
-    x = np.random.default_rng(0).normal(size=(1, 12, 12, 3)).astype("f")
+    positive = model.with_weights(
+        {f"{n}/{w}": np.abs(v) + 0.1 for n in model.layers for w, v in model.weights(n).items()}
+    )
+    x = np.random.default_rng(0).uniform(1, 2, size=(1, 12, 12, 3)).astype("f")
     height, width, channels = model.layers[layer].shape
-    for place in [(0, 0), (height // 2, width // 2), (height - 1, width - 2)]:
-        seed = np.zeros((1, height, width, channels), "f")
-        seed[(0, *place, 0)] = 1
-        moved = np.argwhere(np.abs(model.pull(x, seed, of=layer).gradient[0]).sum(-1) > 0)
-        (box,) = field(model.layers, {"input": {"height": 12, "width": 12}}, layer, place).values()
-        assert box is not None
-        inside = [(max(lo, 0), min(hi, 11)) for lo, hi in box]
-        for axis, (lo, hi) in enumerate(inside):
-            assert lo <= moved[:, axis].min()
-            assert moved[:, axis].max() <= hi
-            if layer == "a" and place == (6, 6):
-                assert (moved[:, axis].min(), moved[:, axis].max()) == (lo, hi)
+    places = np.array(list(np.ndindex(height, width)))
+    seed = np.zeros((len(places), height, width, channels), "f")
+    seed[(np.arange(len(places)), *places.T, 0)] = 1
+    moved = np.abs(positive.pull(np.repeat(x, len(places), 0), seed, of=layer).gradient).sum(-1) > 0
+    boxes, windows = Sight(model, layer, x).boxes("", places)
+    for gradient, box, window in zip(moved, boxes, windows, strict=True):
+        at = np.argwhere(gradient)
+        lengths = box[:, 1] - box[:, 0] + 1
+        if layer in ("pool", "c", "up", "t"):  # a maximum sees one place of four
+            assert np.all(at.min(0) >= box[:, 0])
+            assert np.all(at.max(0) <= box[:, 1])
+            assert np.all(at.min(0) - box[:, 0] <= 1)
+        else:
+            assert_array_equal(np.stack([at.min(0), at.max(0)], -1), box)
+        assert np.all(window[:, 0] <= box[:, 0])
+        assert np.all(window[:, 1] >= box[:, 1])
+        assert np.all(lengths > 0)
+    assert len({tuple(w[:, 1] - w[:, 0]) for w in windows}) == 1
 
 
 def test_a_layer_that_mixes_all_places_has_no_box() -> None:

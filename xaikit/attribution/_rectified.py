@@ -43,7 +43,7 @@ class Rectified(Method):
 
 def remark(model: Model) -> str:
     """Say which activations keep their own gradient. Raises NotSupported if there is plainly no ReLU."""
-    kinds = [kind for layer in model.layers.values() for kind in _kinds(layer)]
+    kinds = [kind for layer in model.layers.values() for kind in kinds_of(layer)]
     own = own_gradients(model)
     if not RELUS & set(kinds) and not UNTOLD & set(kinds):
         there = f" but {', '.join(own)}" if own else ""
@@ -59,7 +59,7 @@ def remark(model: Model) -> str:
 def own_gradients(model: Model) -> list[str]:
     """Name the kinds of activations, in call order, to which no rule applies; the function at the end is none."""
     layers = list(model.layers.values())
-    kinds = [kind for layer in layers[:-1] for kind in _kinds(layer)]
+    kinds = [kind for layer in layers[:-1] for kind in kinds_of(layer)]
     return list(dict.fromkeys(kind for kind in kinds if kind in OWN))
 
 
@@ -69,7 +69,7 @@ def notes(model: Model) -> dict[str, list[str]]:
     return {"own_gradient": own} if own else {}
 
 
-def _kinds(layer: Layer) -> Iterator[str]:
+def kinds_of(layer: Layer) -> Iterator[str]:
     """A layer's kind, and that of the activation inside it."""
     yield layer.kind
     if isinstance(inside := layer.config.get("activation"), str):

@@ -34,6 +34,33 @@ def read_samples(name: str, spec: Any) -> Any:
     return reader(path, spec)
 
 
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+"""How the names of picture files end."""
+
+
+def contents(folder: Path, spec: Any) -> list[Any]:
+    """List the samples in a folder and in the folders in it: paths of pictures for Image, else what the files hold.
+
+    In the order of their paths; hidden files are left out. Raises InputError where no file is of a kind that the spec
+    takes.
+    """
+    if isinstance(spec, Mapping):
+        raise InputError(f"a folder holds samples of one input; this model has {', '.join(spec)}: give a list")
+    suffixes = PICTURES if spec.kind == "Image" else tuple(READERS)
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in suffixes
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
+    if not files:
+        raise InputError(f"there is no sample to look at: the folder {folder} holds no file {', '.join(suffixes)}")
+    if spec.kind == "Image":
+        return list(files)
+    return [sample for file in files for sample in spec.samples(read_samples(str(file), spec))]
+
+
 def _several(name: str, spec: Mapping[str, InputSpec]) -> dict[str, Any]:
     given = dict(item.partition("=")[::2] for item in name.split(","))
     if set(given) != set(spec):

@@ -3,6 +3,7 @@
 from xaikit.figures import _anomaly as _anomaly  # registers the panels of AnomalyScores
 from xaikit.figures import _curves as _curves  # registers the panels of Curves
 from xaikit.figures import _insight as _insight  # registers the panels of Filters and Activations
+from xaikit.figures import _patches as _patches  # registers the panels of TopPatches and LayerPatches
 from xaikit.figures import _quality as _quality  # registers the panels of Faithfulness, Comparison and their like
 from xaikit.figures import _summary as _summary  # registers the panels of Summary and Concepts
 from xaikit.figures._attribution import panels

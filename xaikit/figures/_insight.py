@@ -13,8 +13,6 @@ from xaikit.figures._data import (
     Figure,
     ImagePanel,
     Legend,
-    Line,
-    LinePanel,
     MapPanel,
     Panel,
     Scale,
@@ -22,8 +20,8 @@ from xaikit.figures._data import (
     TilesPanel,
 )
 from xaikit.figures._words import number, percent, spoken
-from xaikit.inputs import Image, Series
-from xaikit.results import Activations, Filters, Origin, TopPatches
+from xaikit.inputs import Image
+from xaikit.results import Activations, Filters, Origin
 
 TILES, ACROSS, ROWS = 64, 8, 8
 """How many small pictures a panel has at most, in how many columns, and how many panels of activations a figure has."""
@@ -47,7 +45,7 @@ def _filters(result: Filters, *, shared: bool = False) -> Figure:
         rows = ((_strengths(result), _slices(result.strongest()[:ROWS], scale)),)
     return Figure(
         title=f"Filters of {result.layer}",
-        subtitle=f"{_network(result.origin)} · {_shape(result)}",
+        subtitle=f"{network(result.origin)} · {_shape(result)}",
         rows=rows,
         legend=None if result.order else _signed(limit),
         notes=_about_filters(result, limit, any(isinstance(p, TilesPanel) for row in rows for p in row)),
@@ -59,7 +57,7 @@ def _shape(result: Filters) -> str:
     size = " × ".join(map(str, result.values.shape[1:-1]))
     inputs = result.values.shape[-1]
     grouped = f" in each of {result.groups} groups" if result.groups > 1 else ""
-    return f"{count} filters{f' of {size}' if size else ''} on {_many(inputs, 'input channel')}{grouped}"
+    return f"{count} filters{f' of {size}' if size else ''} on {many(inputs, 'input channel')}{grouped}"
 
 
 def _about_filters(result: Filters, limit: float, tiled: bool) -> tuple[str, ...]:
@@ -82,10 +80,10 @@ def _about_filters(result: Filters, limit: float, tiled: bool) -> tuple[str, ...
         notes.append(f"The {shown} with the largest norm of {len(result)} are shown; take others by filters[64:128].")
     dead = result.numbers[result.statistics["dead"]]
     if len(dead):
-        notes.append(f"Dead, with hardly any weight: {_listed(dead)}.")
+        notes.append(f"Dead, with hardly any weight: {listed(dead)}.")
     twins = result.numbers[result.statistics["similarity"] > 0.95]
     if len(twins):
-        notes.append(f"With a twin (cosine over 0.95): {_listed(twins)}.")
+        notes.append(f"With a twin (cosine over 0.95): {listed(twins)}.")
     return tuple(notes)
 
 
@@ -116,7 +114,7 @@ def _slices(result: Filters, scale: Scale) -> TilesPanel:
         scale=scale,
         title=f"The {len(result)} strongest filters",
         subtitle=f"each row a filter ← its strongest input channels · colours ±{number(scale.limit)}",
-        alt=f"Slices of the filters {_listed(result.numbers)} of {result.layer}.",
+        alt=f"Slices of the filters {listed(result.numbers)} of {result.layer}.",
     )
 
 
@@ -153,7 +151,7 @@ def _panel(result: Filters, tiles: Sequence[Tile], scale: Scale) -> TilesPanel:
         across=min(ACROSS, len(tiles)),
         scale=scale,
         subtitle=f"strongest first · {'colours' if result.order else 'weights'} ±{number(scale.limit)}",
-        alt=f"The filters {_listed(result.numbers)} of {result.layer}.",
+        alt=f"The filters {listed(result.numbers)} of {result.layer}.",
     )
 
 
@@ -195,8 +193,8 @@ def activation_figure(result: Activations, ranges: Range = "layer") -> Figure:
         rows.append((given, panel) if _has_picture(result) else (panel,))
     notes = [f"{len(shown)} of {len(cases)} maps of layers are shown: ask for fewer layers or samples."]
     return Figure(
-        title=f"What {_listed(list(result), 3)} give{'s' * (len(result.values) == 1)}",
-        subtitle=_network(result.origin),
+        title=f"What {listed(list(result), 3)} give{'s' * (len(result.values) == 1)}",
+        subtitle=network(result.origin),
         rows=tuple(rows),
         legend=_legend([p.scale for row in rows for p in row if isinstance(p, TilesPanel | MapPanel)], ranges),
         notes=tuple(notes) if len(cases) > len(shown) else (),
@@ -226,13 +224,13 @@ def _maps(result: Activations, i: int, name: str, scale: Scale, own: bool, most:
     if count > most:
         facts.append(f"The {most} highest of {count} channels are shown.")
     if silent:
-        facts.append(f"{_many(silent, 'channel')} of {count} {'is' if silent == 1 else 'are'} zero everywhere here.")
+        facts.append(f"{many(silent, 'channel')} of {count} {'is' if silent == 1 else 'are'} zero everywhere here.")
     return TilesPanel(
         tiles=tuple(tiles),
         across=min(ACROSS, len(tiles)),
         scale=scale,
         title=name,
-        subtitle=f"{_many(count, 'channel')} of {places} places, highest first · {_said(scale, own)}",
+        subtitle=f"{many(count, 'channel')} of {places} places, highest first · {_said(scale, own)}",
         facts=tuple(facts),
         alt=f"Maps of {name}; most active is channel {order[0]}, up to {number(float(top[order[0]]))}.",
     )
@@ -260,8 +258,8 @@ def _units(values: Array, name: str) -> BarPanel:
         unit="activation",
         ends=("", ""),
         title=name,
-        subtitle=f"{_many(len(values), 'unit')}, strongest first",
-        facts=(f"{_many(left, 'unit')} with smaller values {'is' if left == 1 else 'are'} not shown.",) if left else (),
+        subtitle=f"{many(len(values), 'unit')}, strongest first",
+        facts=(f"{many(left, 'unit')} with smaller values {'is' if left == 1 else 'are'} not shown.",) if left else (),
         alt=f"{name}: unit {order[0]} is the strongest with {number(float(values[order[0]]))}.",
     )
 
@@ -307,159 +305,18 @@ def _signed(limit: float | None) -> Legend:
     return Legend("diverging", tuple(zip((0.0, 0.5, 1.0), said, strict=True)), "negative", "positive", opacity=1.0)
 
 
-# ---------------------------------------------------------------- patches
-
-OUTSIDE = 225
-"""The grey of what lies beyond the border of a picture."""
-HITS = 36
-"""How many patches a figure has at most."""
-
-
-@panels.register
-def _patches(result: TopPatches, *, shared: bool = False) -> Figure:
-    """What the unit saw in the strongest places, all at one scale, beside the whole samples."""
-    if isinstance(result.input_spec, Image):
-        row: tuple[Panel, ...] = _crops(result)
-    elif isinstance(result.input_spec, Series) and result.boxes is not None:
-        row = (_stretches(result),)
-    else:
-        row = (_ranked(result),)
-    placed = result.places.shape[1] > 0
-    seen = f"{_many(len(result), 'place') if placed else len(result)} of {_many(result.seen, 'sample')}"
-    notes = [] if result.boxes is not None else ["A unit sees the whole input here, or what it sees is not known."]
-    if isinstance(result.input_spec, Image) and result.boxes is not None and _beyond(result):
-        notes.append("What lies beyond the border of a picture is grey: there the unit sees padding.")
-    if len(result) > HITS:
-        notes.append(f"The {HITS} strongest of {len(result)} are shown.")
-    return Figure(
-        title=f"What excites {'channel' if placed else 'unit'} {result.channel} of {result.layer}",
-        subtitle=f"{_network(result.origin)} · the {seen} with the highest activation",
-        rows=(row,),
-        notes=tuple(notes),
-    )
-
-
-def _crops(result: TopPatches) -> tuple[Panel, ...]:
-    photos = [picture(d, result.input_spec.scale) for d in result.display[:HITS]]
-    named = [(f"sample {s}", number(float(v))) for s, v in zip(result.samples, result.values, strict=True)]
-    frames = [_framed(result, i) for i in range(len(photos))]
-    across = min(3, len(photos)) if len(photos) <= 9 else 6
-    said = (
-        "the whole sample, and what the unit sees"
-        if result.boxes is not None
-        else "with the unit's place" * any(frames)
-    )
-    whole = TilesPanel(
-        tiles=tuple(Tile(p, *n, frame=f) for p, n, f in zip(photos, named, frames, strict=False)),
-        across=across,
-        scale=Scale(1.0),
-        title="Where" if result.boxes is not None else "The samples",
-        subtitle=said,
-        alt=f"Samples {_listed(result.samples)} with the places framed.",
-    )
-    if result.boxes is None or _sees_all(result):
-        return (whole,)
-    crops = [_crop(p, b) for p, b in zip(photos, result.boxes.tolist(), strict=False)]
-    size = " × ".join(str(hi - lo + 1) for lo, hi in result.boxes[0])
-    seen = TilesPanel(
-        tiles=tuple(Tile(c, *n) for c, n in zip(crops, named, strict=False)),
-        across=across,
-        scale=Scale(1.0),
-        title="What the unit sees",
-        subtitle=f"{size} pixels each, strongest first",
-        facts=("Below each: the sample's number, and the activation.",),
-        alt=f"Patches; the activations run from {named[0][1]} down to {named[len(photos) - 1][1]}.",
-    )
-    return (seen, whole)
-
-
-def _sees_all(result: TopPatches) -> bool:
-    assert result.boxes is not None
-    size = np.array(result.input_spec.shape[:-1])
-    return bool(np.any(result.boxes[0, :, 1] - result.boxes[0, :, 0] + 1 >= size))
-
-
-def _beyond(result: TopPatches) -> bool:
-    assert result.boxes is not None
-    size = np.array(result.input_spec.shape[:-1])
-    return not _sees_all(result) and bool(np.any((result.boxes[..., 0] < 0) | (result.boxes[..., 1] >= size)))
-
-
-def _crop(photo: Array, box: Sequence[tuple[int, int]]) -> Array:
-    """Cut a box out of a picture; what lies beyond its border is grey."""
-    (top, bottom), (left, right) = box
-    cut = np.full((bottom - top + 1, right - left + 1, 3), OUTSIDE, np.uint8)
-    inside = photo[max(top, 0) : bottom + 1, max(left, 0) : right + 1]
-    cut[max(-top, 0) :, max(-left, 0) :][: inside.shape[0], : inside.shape[1]] = inside
-    return cut
-
-
-def _framed(result: TopPatches, i: int) -> tuple[float, float, float, float] | None:
-    """Give the frame on the whole picture: what the unit sees, or the cell that its place covers."""
-    height, width = result.input_spec.shape[:2]
-    if result.boxes is not None:
-        (top, bottom), (left, right) = result.boxes[i].tolist()
-        return max(top, 0), max(left, 0), min(bottom + 1, height), min(right + 1, width)
-    if result.places.shape[1] != 2:
-        return None
-    cells = np.array([height, width]) / np.array(result.space)
-    (top, left), (bottom, right) = result.places[i] * cells, (result.places[i] + 1) * cells
-    return float(top), float(left), float(bottom), float(right)
-
-
-def _stretches(result: TopPatches) -> LinePanel:
-    """Every series with the stretch that the unit sees as a band; of several channels the first is drawn."""
-    assert result.boxes is not None
-    rate = getattr(result.input_spec, "rate", None)
-    lines = []
-    for i in range(min(len(result), ROWS)):
-        signal = np.asarray(result.display[i], np.float64).reshape(len(result.display[i]), -1)[:, 0]
-        (lo, hi), steps = result.boxes[i][0], np.arange(len(signal))
-        band = np.where((steps >= lo) & (steps <= hi), float(result.values[i]), 0.0)
-        lines.append(Line(f"no. {result.samples[i]}", steps / (rate or 1), signal, band))
-    first = result.input_spec.channels > 1
-    return LinePanel(
-        lines=tuple(lines),
-        scale=Scale(float(np.abs(result.values).max()) or 1.0, "activation"),
-        x_label="time (s)" if rate else "step",
-        title="Where",
-        subtitle=f"coloured: what the unit sees{'; of the channels the first is drawn' * first}",
-        facts=(f"activations from {number(float(result.values[0]))} down to {number(float(result.values[-1]))}",),
-        alt=f"Samples {_listed(result.samples)} with the stretches that excite the unit.",
-    )
-
-
-def _ranked(result: TopPatches) -> BarPanel:
-    shown = min(len(result), BARS)
-    labels = [f"sample {s}{_at(result, i)}" for i, s in enumerate(result.samples[:shown])]
-    return BarPanel(
-        labels=tuple(labels),
-        values=result.values[:shown],
-        unit="activation",
-        ends=("", ""),
-        title="The strongest",
-        subtitle="activation",
-        alt=f"Samples {_listed(result.samples)}.",
-    )
-
-
-def _at(result: TopPatches, i: int) -> str:
-    place = ", ".join(f"{a} {p}" for a, p in zip(result.axes, result.places[i], strict=False))
-    return f", {place}" if place else ""
-
-
 # ---------------------------------------------------------------- words
 
 
-def _network(origin: Origin) -> str:
+def network(origin: Origin) -> str:
     return f"{origin.model} · {spoken(origin.framework)}"
 
 
-def _many(count: int, what: str) -> str:
+def many(count: int, what: str) -> str:
     return f"{count:,} {what}{'s' * (count != 1)}"
 
 
-def _listed(items: Sequence[Any] | Array, most: int = 12) -> str:
+def listed(items: Sequence[Any] | Array, most: int = 12) -> str:
     found = [str(x) for x in items]
     left = len(found) - most
     return ", ".join(found[:most]) + (f" and {left} more" if left > 0 else "")

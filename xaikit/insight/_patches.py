@@ -1,175 +1,230 @@
-"""The places in a data set that excite one channel most, and what the unit sees there."""
+"""The places in a data set that excite a unit most, what it sees there, and where in that its signal comes from."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import numpy as np
 
-from xaikit.arrays import Tensors, length, rows
-from xaikit.attribution import origin_of, prepare, require_wrapped
-from xaikit.errors import InputError, ParameterError
-from xaikit.inputs import InputSpec
-from xaikit.insight._activations import axes_of, channels_last
-from xaikit.insight._field import field
-from xaikit.model import Model
+from xaikit.arrays import Array, Tensors, chunks, leaves, length, rows
+from xaikit.attribution import origin_of, require_wrapped
+from xaikit.attribution._rectified import RELUS, UNTOLD, kinds_of, remark
+from xaikit.errors import NotSupported, ParameterError, UnknownName
+from xaikit.insight._activations import channels_last
+from xaikit.insight._samples import Samples
+from xaikit.insight._seen import Sight, cut
+from xaikit.insight._survey import chunk_of, placed, survey
+from xaikit.model import Model, Rule
 from xaikit.progress import Progress, bar
-from xaikit.results import TopPatches
+from xaikit.results import LayerPatches, Status, Survey, TopPatches
 
-CHUNK = 64
-"""Samples that are read at a time."""
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-
-
-@dataclass(frozen=True)
-class _Hit:
-    """One place of one sample; the encoded sample and its display are kept beside it."""
-
-    value: float
-    sample: int
-    place: tuple[int, ...]
-    x: Tensors
-    display: Any
-
-    @property
-    def rank(self) -> tuple[Any, ...]:
-        """The highest first; of equals the earlier sample and place."""
-        return (-self.value, self.sample, self.place)
+Projection = Literal["auto", "deconvnet", "guided", "gradient"]
+PROJECTIONS: Mapping[str, Rule | None] = {"deconvnet": "deconvnet", "guided": "guided", "gradient": None}
+REPRODUCED = 1e-3
+"""By what share of itself an activation may differ when its sample is run again."""
+CAUTION = (
+    "A projection says where in the patch the unit's signal comes from, not what the unit computes: deconvnet and "
+    "guided projections restore edges of the picture even where weights are random (Adebayo et al. 2018; Nie, Zhang "
+    "and Patel 2018)."
+)
 
 
 def top_patches(
     model: Model,
     samples: Any,
     layer: str,
-    channel: int,
+    channel: int | Sequence[int] | None = None,
     k: int = 9,
     *,
     per_sample: int = 1,
+    projection: Projection | None = "auto",
     progress: Progress | bool | None = None,
-) -> TopPatches:
+) -> TopPatches | LayerPatches:
     """Give the `k` places with the strongest activation of a channel, as TopPatches, strongest first.
 
-    `samples` is a batch, a list, any iterable of samples, or a folder of pictures; it is read in chunks, and the
-    answer is exact. At most `per_sample` places of one sample are taken. Each comes with the box of the input that the
-    unit sees, where the layers between tell it. Raises UnknownName, ParameterError for a channel that the layer has
-    not, InputError where there is no sample. Source: Zeiler and Fergus, "Visualizing and Understanding Convolutional
-    Networks" (2014), section 4.
+    `samples` is a batch, a list, any iterable of samples, or a folder: of pictures, also in folders inside it, or of
+    other files that `xaikit explain` reads. It is read once, in chunks, for all channels, and the answer is exact. Of
+    one sample at most `per_sample` places are taken. Several channels, or None for all of the layer, give a
+    LayerPatches: one TopPatches for each, and statistics over the data set.
+
+    Each patch is cut out of its sample by the exact receptive field of its unit, in a window of one size for all; its
+    sample is run again, and `status` warns where the activation is another. `projection` sends a one from the unit
+    back to the input by the rule of "deconvnet" or "guided" backpropagation, or as the "gradient"; "auto" is deconvnet
+    for one channel of a network that it can serve, and none otherwise. Multi-input networks have boxes and projections
+    by input.
+
+    Raises UnknownName, ParameterError for a channel that the layer has not, NotSupported for a projection that the
+    network or its input has not, InputError where there is no sample. Files of a folder that cannot be read are left
+    out, with a warning in `status`. Source: Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks"
+    (2014), sections 2.1 and 4.
     """
     require_wrapped(model, "top_patches")
     for name, number in (("k", k), ("per_sample", per_sample)):
-        if not isinstance(number, int | np.integer) or number < 1:
+        if not isinstance(number, int | np.integer) or isinstance(number, bool) or number < 1:
             raise ParameterError(f"{name} is a whole number from 1 on, not {number!r}")
-    start = time.perf_counter()
-    best: list[_Hit] = []
-    seen = 0
-    given, total = _listed(model, samples)
+    one = isinstance(channel, int | np.integer)
+    way = way_of(model, layer, projection if one or projection != "auto" else None)
+    read = Samples(model, samples)
     with bar(progress, f"top patches of {layer}") as shown:
-        for chunk in given:
-            x, display = prepare(model, chunk)
-            hits = _hits(model, x, display, layer, channel, per_sample, seen)
-            best = sorted([*best, *hits], key=lambda h: h.rank)[:k]
-            seen += length(x)
-            shown(seen, max(total, seen))
-    if not best:
-        raise InputError("there is no sample to look at: the list or folder is empty")
-    return _result(model, best, layer, channel, seen, {"k": k, "per_sample": per_sample}, start)
+        wanted = None if channel is None else [cast(int, channel)] if one else list(cast(Sequence[int], channel))
+        found = survey(model, read, layer, wanted, int(k), int(per_sample), shown)
+    patches = patches_of(model, read, found, way)
+    return patches[int(cast(int, channel))] if one else patches
 
 
-def _listed(model: Model, samples: Any) -> tuple[Iterator[Any], int]:
-    """Give the samples in chunks, and how many there are; 0 = not known."""
-    if isinstance(samples, Mapping):
-        return iter([samples]), 0
-    if isinstance(samples, str | Path) and Path(samples).is_dir():
-        samples = sorted(p for p in Path(samples).iterdir() if p.suffix.lower() in PICTURES)
-    if not isinstance(samples, list) and (not isinstance(samples, Iterable) or _is_one_value(samples)):
-        samples = model.inputs.samples(samples)
-    return _chunked(samples), len(samples) if isinstance(samples, list) else 0
+@dataclass(frozen=True)
+class Way:
+    """How a unit's signal goes back to the input: the `projection`, the adapter's rule for it, and what is to be said.
+
+    Without a projection, `remark` says why there is none.
+    """
+
+    projection: str | None
+    rule: Rule | None = None
+    remark: str = ""
 
 
-def _is_one_value(samples: Any) -> bool:
-    """Whether a spec takes this apart: arrays, tables and text, not a stream of samples."""
-    return isinstance(samples, str | Path) or hasattr(samples, "__array__") or hasattr(samples, "columns")
+def way_of(model: Model, layer: str, asked: str | None) -> Way:
+    """Settle a projection: the one that is asked for, or for "auto" the deconvnet's where there can be one."""
+    if asked is None:
+        return Way(None)
+    if asked != "auto" and asked not in PROJECTIONS:
+        raise UnknownName("projection", asked, ("auto", *PROJECTIONS))
+    try:
+        return _able(model, layer, "deconvnet" if asked == "auto" else asked)
+    except NotSupported as error:
+        if asked == "auto":
+            return Way(None, remark=str(error))
+        raise
 
 
-def _chunked(samples: Iterable[Any]) -> Iterator[list[Any]]:
-    stream = iter(samples)
-    while chunk := list(islice(stream, CHUNK)):
-        yield chunk
+def _able(model: Model, layer: str, projection: str) -> Way:
+    """Raise NotSupported where the network or its input has no such projection."""
+    specs = model.inputs.values() if isinstance(model.inputs, Mapping) else [model.inputs]
+    if any(spec.kind == "Text" for spec in specs):
+        raise NotSupported(f"{model.name} reads tokens, which have no gradient to project to: projection=None")
+    rule = PROJECTIONS[projection]
+    if "pull" not in model.can or (rule is not None and f"rule:{rule}" not in model.can):
+        raise NotSupported(f"{model.name} ({model.framework}) has no backward rule {projection!r}: projection=None")
+    if rule is None:
+        return Way(projection)
+    remark(model)
+    if not (RELUS | UNTOLD) & set(_on_the_way(model, layer)):
+        return Way(projection, None, f"No ReLU lies between the input and {layer}, so the projection is the gradient.")
+    return Way(projection, rule, CAUTION)
 
 
-def _hits(
-    model: Model, x: Tensors, display: Any, layer: str, channel: int, per_sample: int, first: int
-) -> Iterator[_Hit]:
-    """Find the strongest places of every sample of one chunk."""
-    run = model.run(x, at=[layer])
-    values = channels_last(run.activations[layer], model.layers[layer])
-    if not isinstance(channel, int | np.integer) or not 0 <= channel < values.shape[-1]:
-        raise ParameterError(f"layer {layer!r} has the channels 0 to {values.shape[-1] - 1}, not {channel!r}")
-    maps = values[..., channel]
-    flat = np.nan_to_num(maps.reshape(len(maps), -1), nan=-np.inf)
-    for i, row in enumerate(flat):
-        for at in np.argsort(-row, kind="stable")[:per_sample]:
-            place = tuple(int(n) for n in np.unravel_index(at, maps.shape[1:])) if maps.ndim > 1 else ()
-            yield _Hit(float(row[at]), first + i, place, rows(x, slice(i, i + 1)), _one(display, i))
+def _on_the_way(model: Model, layer: str) -> Iterator[str]:
+    """Give the kinds of a layer and of all before it, and of the activations inside them."""
+    layers = model.layers
+    todo, known = [layer], {layer}
+    while todo:
+        found = layers.get(todo.pop())
+        if found is not None:
+            yield from kinds_of(found)
+            todo += [p for p in found.parents if p not in known]
+            known |= set(found.parents)
 
 
-def _one(display: Any, i: int) -> Any:
-    return {n: d[i] for n, d in display.items()} if isinstance(display, Mapping) else display[i]
-
-
-def _result(
-    model: Model, best: list[_Hit], layer: str, channel: int, seen: int, parameters: Mapping[str, Any], start: float
-) -> TopPatches:
-    x = _together([h.x for h in best], np.concatenate)
-    display = _together([h.display for h in best], lambda each: np.stack(each) if _arrays(each) else list(each))
-    described = model.layers[layer]
-    boxes = [_box(model, layer, h.place) for h in best]
-    return TopPatches(
-        values=np.array([h.value for h in best]),
-        samples=np.array([h.sample for h in best]),
-        places=np.array([h.place for h in best], int).reshape(len(best), -1),
-        boxes=None if any(b is None for b in boxes) else np.array(boxes),
-        axes=axes_of(described)[1:-1],
-        space=tuple(int(n or 0) for a, n in zip(described.axes[1:], described.shape, strict=True) if a != "channel")[
-            : len(best[0].place)
-        ],
-        layer=layer,
-        channel=int(channel),
-        seen=seen,
-        x=x,
-        display=display,
+def patches_of(model: Model, samples: Samples, found: Survey, way: Way) -> LayerPatches:
+    """Read the samples of a Survey again, run them again, and cut out what the units see of them."""
+    start = time.perf_counter()
+    numbers = np.unique(found.samples)
+    chunk = samples.again(numbers.tolist())
+    sight = Sight(model, found.layer, chunk.x)
+    at = np.searchsorted(numbers, found.samples)
+    flat = found.places.reshape(found.samples.size, -1)
+    seen = {n: sight.boxes(n, flat) for n in sight.axes}
+    boxes = {n: b.reshape(*found.samples.shape, *b.shape[1:]) for n, (b, _) in seen.items()}
+    windows = {n: w.reshape(*found.samples.shape, *w.shape[1:]) for n, (_, w) in seen.items()}
+    reproduced = _again(model, found, chunk.x, at)
+    projections = {} if way.projection is None else _projected(model, found, chunk.x, at, windows, way.rule)
+    return LayerPatches(
+        survey=found,
+        numbers=numbers,
+        x=chunk.x,
+        display=chunk.display,
+        sources=tuple(samples.name(n) for n in numbers.tolist()),
+        boxes=boxes,
+        windows=windows,
+        reproduced=reproduced,
+        projection=way.projection,
+        projections=projections,
         input_spec=model.inputs,
+        statuses=tuple(_verdict(found, i, reproduced[i]) for i in range(len(found))),
         origin=origin_of(
             model,
-            x,
+            chunk.x,
             "top-patches",
-            parameters={"layer": layer, "channel": int(channel), **parameters},
-            seconds=time.perf_counter() - start,
-            calls=seen,
+            parameters={**found.origin.parameters, "projection": way.projection},
+            seconds=found.origin.seconds + time.perf_counter() - start,
+            calls=found.seen + len(numbers),
+            notes={"projection": way.remark} if way.remark else {},
         ),
     )
 
 
-def _box(model: Model, layer: str, place: tuple[int, ...]) -> tuple[tuple[int, int], ...] | None:
-    """Give what a unit sees of the only input; None where that is not known, or the input has no places."""
-    spec = model.inputs
-    if not isinstance(spec, InputSpec) or spec.kind not in ("Image", "Series") or not place:
-        return None
-    inputs = {"input": dict(zip(spec.axes[:-1], spec.shape[:-1], strict=True))}
-    found = field(model.layers, inputs, layer, place)
-    box = next(iter(found.values())) if len(found) == 1 else None
-    return box if box is not None and len(box) == len(spec.shape) - 1 else None
+def _again(model: Model, found: Survey, x: Tensors, at: Array) -> Array:
+    """Run the samples again and give the activation at every place: (channel, k)."""
+    again = np.zeros(found.values.shape)
+    for part in chunks(length(x), chunk_of(model, found.layer)):
+        run = model.run(rows(x, part), at=[found.layer])
+        values = placed(channels_last(run.activations[found.layer], model.layers[found.layer]))
+        row, j = np.nonzero((at >= part.start) & (at < part.stop))
+        places = found.places[row, j] if found.places.shape[-1] else np.zeros((len(row), values.ndim - 2), np.int64)
+        again[row, j] = values[(at[row, j] - part.start, *places.T, found.channels[row])]
+    return again
 
 
-def _arrays(values: list[Any]) -> bool:
-    return all(isinstance(v, np.ndarray | np.generic) for v in values)
+def _projected(
+    model: Model, found: Survey, x: Tensors, at: Array, windows: Mapping[str, Array], rule: Rule | None
+) -> dict[str, Array]:
+    """Send a one from every unit back to the inputs, and cut it by the windows: (channel, k, *window, ...)."""
+    row, j = np.divmod(np.arange(at.size), at.shape[1])
+    parts: dict[str, list[Array]] = {}
+    for part in chunks(at.size, max(1, chunk_of(model, found.layer))):
+        some = rows(x, at.ravel()[part])
+        hits = [(found.channels[c], found.places[c, i]) for c, i in zip(row[part], j[part], strict=True)]
+        pulled = model.pull(some, _one_at(model, found.layer, hits, some), of=found.layer, rule=rule)
+        for name, gradient in leaves(pulled.gradient):
+            boxes = windows[name].reshape(at.size, *windows[name].shape[2:])[part] if name in windows else None
+            cuts = gradient if boxes is None else np.stack(
+                [cut(g, b) for g, b in zip(gradient, boxes.tolist(), strict=True)]
+            )  # fmt: skip
+            parts.setdefault(name, []).append(cuts)
+    return {n: np.concatenate(p).reshape(*at.shape, *p[0].shape[1:]) for n, p in parts.items()}
 
 
-def _together(each: list[Any], join: Any) -> Any:
-    """Join samples one below the other, input by input where there are several."""
-    if isinstance(each[0], Mapping) and isinstance(next(iter(each[0].values())), np.ndarray | np.generic):
-        return {n: join([e[n] for e in each]) for n in each[0]}
-    return join(each)
+def _one_at(model: Model, layer: str, hits: Sequence[tuple[int, Array]], x: Tensors) -> Array:
+    """Give a seed in the layer's own axes that is one at the unit of every row, and zero elsewhere."""
+    described = model.layers[layer]
+    shape = described.shape
+    if None in shape:
+        shape = model.run(rows(x, slice(0, 1)), at=[layer]).activations[layer].shape[1:]
+    seed = np.zeros((len(hits), *(int(n or 0) for n in shape)), np.float32)
+    by_place = channels_last(seed, described)
+    for i, (channel, place) in enumerate(hits):
+        by_place[(i, *place.tolist(), channel)] = 1
+    return seed
+
+
+def _verdict(found: Survey, i: int, reproduced: Array) -> Status:
+    """Judge the patches of one channel."""
+    values, fails, warns = found.values[i], [], []
+    if not np.isfinite(values).all():
+        fails.append("the layer gives values that are not finite")
+    elif len(values):
+        off = np.abs(reproduced - values) / np.maximum(np.abs(values), np.finfo(np.float32).tiny)
+        if off.max() > REPRODUCED:
+            worst = int(off.argmax())
+            warns.append(
+                f"run again, sample {found.samples[i, worst]} gives {reproduced[worst]:.4g} instead of "
+                f"{values[worst]:.4g}: the samples have changed, or the network is not deterministic"
+            )
+        if found.statistics["dead"][i]:
+            warns.append(f"the unit is nowhere above zero in all {found.seen:,} samples: these patches do not excite it")
+    if found.unread:
+        count = len(found.unread)
+        warns.append(f"{count} file{'s' * (count != 1)} could not be read: {', '.join(list(found.unread)[:3])}")
+    return Status("fail" if fails else "warn" if warns else "ok", (*fails, *warns))

@@ -9,6 +9,7 @@ from xaikit.results._inside import Activations, Concepts, Filters, TopPatches
 from xaikit.results._judging import judge
 from xaikit.results._origin import Origin, Status
 from xaikit.results._quality import Comparison, Faithfulness, Parity, Randomisation, Stability, Summary
+from xaikit.results._units import LayerPatches, Survey
 
 __all__ = [
     "RESULTS",
@@ -24,6 +25,7 @@ __all__ = [
     "Curves",
     "Faithfulness",
     "Filters",
+    "LayerPatches",
     "Origin",
     "Parity",
     "Prediction",
@@ -31,6 +33,7 @@ __all__ = [
     "Stability",
     "Status",
     "Summary",
+    "Survey",
     "TopPatches",
     "by_column",
     "judge",
@@ -48,6 +51,7 @@ SHOWN: tuple[type[Any], ...] = (
     Curves,
     Faithfulness,
     Filters,
+    LayerPatches,
     Parity,
     Randomisation,
     Stability,
@@ -55,5 +59,7 @@ SHOWN: tuple[type[Any], ...] = (
     TopPatches,
 )
 """The results that a person looks at: each has panels and shows itself in a notebook."""
-RESULTS: dict[str, type[Any]] = {c.__name__: c for c in (*SHOWN, Curve, Origin, Prediction) if c is not Attributions}
+RESULTS: dict[str, type[Any]] = {
+    c.__name__: c for c in (*SHOWN, Curve, Origin, Prediction, Survey) if c is not Attributions
+}
 """The dataclasses that are written to disk and read back, by name; Attributions are stored input by input."""

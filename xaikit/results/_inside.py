@@ -1,7 +1,7 @@
 """What is inside a network: filters, activations, the patches that excite a unit, concepts."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -150,16 +150,22 @@ class Activations:
 class TopPatches:
     """The places in a data set that excite one channel of a layer most, strongest first.
 
-    `values` (patch,); `samples` (patch,) the numbers of their samples among the `seen`; `places` (patch, axis) where in
-    the layer, whose places have the lengths `space` and the names `axes`; `boxes` (patch, axis, 2) the first and last
-    place of the input that the unit sees, beyond the border where it sees padding, or None where it sees everything or
-    that is not known. `x` (patch, ...) and `display` are the samples, whole.
+    `values` (patch,); `samples` (patch,) the numbers of their samples among the `seen`, `sources` their files ("" for
+    what is none); `places` (patch, axis) where in the layer, whose places have the lengths `space` and the names
+    `axes`. `boxes` (patch, axis, 2) are the first and last place of the input that the unit sees, exactly, and
+    `windows` (patch, axis, 2) boxes of one size around them, which reach beyond the border of the input where the unit
+    sees padding; None where it sees everything or that is not known. `x` (patch, ...) and `display` are the samples,
+    whole. `reproduced` (patch,) are the activations when the samples were run again.
+
+    `projections` (patch, *window, channel), in units of activation per encoded input, are what a one at the unit
+    becomes on its way back to the input by the rule of `projection`, in the same windows; None without one. With
+    several inputs boxes, windows and projections are mappings by input.
     """
 
     values: Array
     samples: Array
     places: Array
-    boxes: Array | None
+    boxes: Any
     axes: tuple[str, ...]
     space: tuple[int, ...]
     layer: str
@@ -169,22 +175,57 @@ class TopPatches:
     display: Any
     input_spec: Any
     origin: Origin
+    windows: Any = None
+    sources: tuple[str, ...] = ()
+    reproduced: Array | None = None
+    projection: str | None = None
+    projections: Any = None
+    status: Status = field(default_factory=lambda: Status("ok"))
 
     def __len__(self) -> int:
         """Count the patches."""
         return len(self.values)
 
-    def patch(self, i: int) -> Array:
+    @property
+    def by_input(self) -> "Mapping[str, TopPatches]":
+        """Give the patches of each input of a network with several; {"": self} of one with one."""
+        if not isinstance(self.input_spec, Mapping):
+            return {"": self}
+        return {
+            name: replace(
+                self,
+                x=self.x[name],
+                display=self.display[name],
+                input_spec=spec,
+                **{f: (getattr(self, f) or {}).get(name) for f in ("boxes", "windows", "projections")},
+            )
+            for name, spec in self.input_spec.items()
+        }
+
+    def patch(self, i: int, input: str = "") -> Any:
         """Give what the unit sees of patch `i`, in display units: (*space, channel), cut at the border of the input.
 
-        Raises NotSupported where the box is not known.
+        Of a text it is the words. Of several inputs name one. Raises NotSupported where the box is not known.
         """
-        if self.boxes is None:
+        own = self.by_input.get(input)
+        if own is None:
+            raise UnknownName("input", input, self.by_input)
+        if own.boxes is None:
             raise NotSupported(f"what a unit of {self.layer!r} sees is not known, or everything: take display[i]")
-        return np.asarray(self.display[i])[tuple(slice(max(lo, 0), hi + 1) for lo, hi in self.boxes[i].tolist())]
+        shown = own.display[i]
+        if isinstance(shown, str):
+            return _stretch(shown, own.input_spec, *own.boxes[i][0].tolist())
+        return np.asarray(shown)[tuple(slice(lo, hi + 1) for lo, hi in own.boxes[i].tolist())]
 
     def __repr__(self) -> str:
         return f"<TopPatches of channel {self.channel} of {self.layer!r}: {len(self)} of {self.seen} samples>"
+
+
+def _stretch(text: str, spec: Any, first: int, last: int) -> str:
+    """Cut the words at some positions out of a text; "" where only pads are."""
+    offsets = spec.offsets(text)[first : last + 1]
+    there = offsets[offsets[:, 0] >= 0]
+    return text[there[:, 0].min() : there[:, 1].max()] if len(there) else ""
 
 
 ACTIVITY: Mapping[str, Any] = {
