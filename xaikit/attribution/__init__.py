@@ -3,7 +3,7 @@
 from xaikit.attribution._dialects import DIALECTS
 from xaikit.attribution._explain import explain, origin_of, prepare, require_wrapped
 from xaikit.attribution._families import FAMILIES, families
-from xaikit.attribution._method import Map, Method, Parameter, Task, methods, parameter, require
+from xaikit.attribution._method import Map, Method, Parameter, Task, checked, described, methods, parameter, require
 
 __all__ = [
     "DIALECTS",
@@ -12,6 +12,8 @@ __all__ = [
     "Method",
     "Parameter",
     "Task",
+    "checked",
+    "described",
     "explain",
     "families",
     "methods",

@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeVar, cast, get_args
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 import numpy as np
 
@@ -218,12 +218,7 @@ class Method(ABC):
     @classmethod
     def parameters(cls) -> dict[str, Parameter]:
         """Describe the parameters by name, in order: what a form or a command line needs."""
-        fields = dataclasses.fields(cast(Any, cls))
-        return {
-            f.name: Parameter(f.name, _type_text(f.type), f.default, *(f.metadata.get(k, v) for k, v in DESCRIBED))
-            for f in fields
-            if f.name != "dialect"
-        }
+        return described(cls)
 
     @classmethod
     def examine(cls, model: Model) -> str:
@@ -243,17 +238,31 @@ class Method(ABC):
 
         The parameters of a `dialect` are taken where none are given.
         """
-        known, types = cls.parameters(), {f.name: f.type for f in dataclasses.fields(cast(Any, cls))}
         if parameters.get("dialect") is not None:
             parameters = {**preset(_title(cls), parameters["dialect"]).parameters, **parameters}
-        for name, value in parameters.items():
-            if name == "dialect":
-                continue
-            if name not in known:
-                raise ParameterError(f"{_title(cls)} has no parameter {name!r}{nearest(name, known)}")
-            if not _fits(value, types[name]):
-                raise ParameterError(f"{_title(cls)} takes {known[name].type} for {name}, not {value!r}")
+        checked(cls, _title(cls), parameters)
         return cls(**parameters)
+
+
+def described(cls: type[Any]) -> dict[str, Parameter]:
+    """Describe the fields of a frozen dataclass that are its parameters, by name, in order."""
+    return {
+        f.name: Parameter(f.name, _type_text(f.type), f.default, *(f.metadata.get(k, v) for k, v in DESCRIBED))
+        for f in dataclasses.fields(cls)
+        if f.name != "dialect"
+    }
+
+
+def checked(cls: type[Any], title: str, parameters: Mapping[str, Any]) -> None:
+    """Raise ParameterError for a parameter that a frozen dataclass has not, or whose value is of another type."""
+    known, types = described(cls), {f.name: f.type for f in dataclasses.fields(cls)}
+    for name, value in parameters.items():
+        if name == "dialect" and name in types:
+            continue
+        if name not in known:
+            raise ParameterError(f"{title} has no parameter {name!r}{nearest(name, known)}")
+        if not _fits(value, types[name]):
+            raise ParameterError(f"{title} takes {known[name].type} for {name}, not {value!r}")
 
 
 methods: Registry[type[Method]] = Registry("method", "xaikit.attribution")

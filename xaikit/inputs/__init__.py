@@ -5,7 +5,7 @@ from typing import Any
 
 from xaikit.inputs._spec import InputSpec, plain, spec_from
 from xaikit.inputs.array import Array, Series
-from xaikit.inputs.image import Image, read_picture
+from xaikit.inputs.image import Image, picture_array, read_picture
 from xaikit.inputs.outputs import (
     Classes,
     Masks,
@@ -87,6 +87,7 @@ __all__ = [
     "Target",
     "Text",
     "Values",
+    "picture_array",
     "plain",
     "read_picture",
     "resolve",

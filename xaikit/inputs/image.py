@@ -108,17 +108,9 @@ class Image(InputSpec):
             )
 
     def _from_picture(self, picture: Any) -> Array:
-        from PIL import Image as Pillow
-        from PIL import ImageOps
-
         if self.channels not in MODES:
             raise InputError(f"a picture file cannot fill {self.channels} channels; give an array {self.shape}")
-        try:
-            picture = ImageOps.exif_transpose(picture).convert(MODES[self.channels])
-        except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
-            raise InputError(f"the picture cannot be decoded: {error}") from None
-        array = np.asarray(picture)
-        array = array[:, :, None] if array.ndim == 2 else array
+        array = _pixels(picture, MODES[self.channels])
         return array if array.shape == self.shape else self._fit(array)
 
     def _fit(self, array: Array) -> Array:
@@ -180,6 +172,34 @@ def read_picture(path: Path) -> Any:
         raise InputError(f"{path} is not a picture that Pillow can read, or it is corrupt") from None
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise InputError(f"{path} cannot be read as a picture: {error}") from None
+
+
+def picture_array(x: Any) -> Array | None:
+    """Give a picture file or PIL picture as it is, (height, width, 1 or 3) uint8; None for anything else.
+
+    Raises InputError if the file is missing or cannot be decoded.
+    """
+    if isinstance(x, str | os.PathLike):
+        x = read_picture(Path(x))
+    if not _is_picture(x):
+        return None
+    return _pixels(x, "L" if x.mode in GREY else "RGB")
+
+
+GREY = ("1", "L", "LA", "I", "I;16", "F")
+"""The modes of PIL pictures without colour."""
+
+
+def _pixels(picture: Any, mode: str) -> Array:
+    """Decode a PIL picture the right way up: (height, width, channel) uint8."""
+    from PIL import Image as Pillow
+    from PIL import ImageOps
+
+    try:
+        array = np.asarray(ImageOps.exif_transpose(picture).convert(mode))
+    except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
+        raise InputError(f"the picture cannot be decoded: {error}") from None
+    return array[:, :, None] if array.ndim == 2 else array
 
 
 def _is_picture(x: Any) -> bool:
