@@ -1,0 +1,606 @@
+"""What a part of a network wants to see: inputs made by gradient ascent (feature maximisation)."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, cast
+
+import numpy as np
+
+from xaikit.arrays import Array, Tensors, concatenate, each, length, rows
+from xaikit.attribution import origin_of, require, require_wrapped
+from xaikit.attribution._explain import logits_of
+from xaikit.errors import InputError, NotSupported, ParameterError, TargetError, UnknownName, UsageError
+from xaikit.graph import Layer
+from xaikit.inputs import Classes, LinearScore, ScoreKind, resolve
+from xaikit.insight._maximizing import _quality as quality
+from xaikit.insight._maximizing._ascent import Ascent, Crops, Penalties, Schedule, ascend
+from xaikit.insight._maximizing._canvas import SMALL, Canvas, canvas
+from xaikit.insight._maximizing._objectives import Channels, Directions, Objective, Target
+from xaikit.insight._maximizing._parameters import Fourier, Parameters, Pixels, colours_of, phases
+from xaikit.insight._maximizing._transforms import Transformations
+from xaikit.insight._samples import Samples
+from xaikit.model import Model
+from xaikit.progress import Progress, bar
+from xaikit.results import Maximization
+
+METHODS = ("pixels", "fourier", "maco")
+KEPT = 512
+"""How many of the samples given are kept, to read range, background, colours and spectrum from."""
+CHUNK = 64
+"""Samples that are read at a time."""
+MOST_ROWS = 256
+"""How many pictures are made at once; more would take hours, and are asked for in parts."""
+MOST_BYTES = 512 * 2**20
+"""What a layer's values for all pictures of one pass may hold."""
+Sign = bool | Literal["both"]
+
+
+def maximize(
+    model: Model,
+    layer: str | None = None,
+    channel: int | Sequence[int] | slice | None = None,
+    unit: Any = None,
+    target: Any = None,
+    steps: int | None = None,
+    seed: int = 0,
+    *,
+    direction: Any = None,
+    negative: Sign = False,
+    copies: int = 1,
+    like: Any = None,
+    limits: Any = None,
+    background: Any = None,
+    input: str | None = None,
+    held: Mapping[str, Any] | None = None,
+    method: str | None = None,
+    learning_rate: float | None = None,
+    transformations: Mapping[str, Any] | bool | None = None,
+    penalties: Mapping[str, float] | bool | None = None,
+    diversity: float | None = None,
+    crops: int = 8,
+    plateau: float | None = 0.002,
+    reproducibility: int = 0,
+    judges: Sequence[Model] = (),
+    progress: Progress | bool | None = None,
+) -> Maximization:
+    """Give the inputs that a part of a network reacts to most, made by gradient ascent, as Maximization.
+
+    With a `layer`: the mean of a `channel` over all places, or its value at one place (`unit`: a tuple, a number along
+    one axis, or "centre"). `channel` is a number, several, a slice, or None = all of the layer, and all go up in one
+    batch; dense layers have units instead. `direction` (channel,) or (row, channel) takes their combination instead of
+    a channel: dot·max(0.1, cosine)². Without a layer: the logit of the class `target` as in xk.explain, a list of
+    targets, or None = all classes. `negative` seeks the least instead, or "both" in pairs. `copies` makes several
+    pictures of each that are kept apart by `diversity` (a share of the objective). Where `layer` is a ReLU its input is
+    taken, which has a gradient where the ReLU is closed; `origin.notes["tapped"]` names it.
+
+    `like` are real samples as xk.explain takes them (a batch, a list, a folder of pictures): they tell the range, the
+    background and the scale of the penalties, and what the result is compared with. `limits` (low, high) and
+    `background` in display units go before them. Where neither these nor the input spec tell the range, it is not
+    guessed: ParameterError. Of a model with several inputs the one named by `input` is drawn, `held` gives one sample
+    of each other.
+
+    `method`: "pixels" starts at the background, "fourier" moves a spectrum whose amplitudes fall as 1/frequency, with
+    colours decorrelated for photos, "maco" its phases only, beside the mean magnitude of `like`, shown in `crops` boxes
+    a step. None: for photos of 64 pixels or more "fourier" with 512 steps, for everything else "pixels" with 256 steps
+    and `penalties` total_variation=1.8 and l1=0.45, shares of the best activation of `like` (without samples, of half
+    of what the ascent has reached); l2 is 0. Adam has the `learning_rate` 0.05 (NAdam 1.0 for maco). `transformations`
+    are drawn anew in every step: shift=0.07 of the sides, rotation=5 degrees, scale=0.05, flips=False, blur=0 places;
+    False for none. A row ends early when its objective rises by less than the share `plateau` in 32 steps; None for
+    never.
+
+    All random numbers come from `seed`; a row is the same alone and among others, and Keras and torch give the same
+    picture. `reproducibility` repeats it with so many more seeds, and `judges` are other models that are asked whether
+    they recognise the classes; see Maximization for what is measured. An activation below that of the best sample is a
+    failed run, and `status` says so.
+
+    Real samples (xk.top_patches) tell people more than these pictures do (Borowski et al. 2020, arXiv 2010.12606), and
+    pictures may take other ways through the network than real inputs (Geirhos et al. 2024, arXiv 2306.04719).
+    Sources: Erhan et al., "Visualizing Higher-Layer Features of a Deep Network" (2009); Olah, Mordvintsev and Schubert,
+    "Feature Visualization" (2017); Fel et al. (2023) for MaCo.
+
+    Raises UnknownName for a layer, ParameterError, TargetError, InputError, and NotSupported for a model without
+    gradients or an input that is no numbers on a scale.
+    """
+    require_wrapped(model, "maximize")
+    start = time.perf_counter()
+    if "pull" not in model.can:
+        raise NotSupported(
+            f"maximize follows gradients, and {model.name} is a {model.framework} model that can only run: "
+            "use xk.top_patches for the samples that excite it most"
+        )
+    _check(layer, channel, unit, target, direction, negative, copies, steps, seed, crops, reproducibility, plateau)
+    drawn = _Drawn.of(model, input, held)
+    samples = _Samples(model, like)
+    on = canvas(model, drawn.spec, drawn.name, samples.kept(drawn), limits, background)
+    blank = drawn.fed(on.inputs(np.broadcast_to(on.background, (1, *on.places, on.channels))))
+    goal = _goal(model, blank, layer, channel, unit, target, direction, negative)
+    which = np.repeat(np.arange(len(goal.objective)), copies)
+    if len(which) > MOST_ROWS:
+        raise ParameterError(
+            f"{len(which)} pictures are too many for one call (at most {MOST_ROWS}): choose some channels"
+        )
+    schedule = _schedule(on, method, steps, learning_rate, transformations, penalties, crops)
+    schedule = replace(schedule, seed=seed, copies=copies, plateau=plateau, diversity=_diversity(diversity, copies))
+    method = method or _usual(on)
+    parameters = _parameters(on, method, samples.kept(drawn))
+    with bar(progress, f"maximize {layer or 'the output'}") as shown:
+        seen = samples.values(goal.objective)
+        found, others = _climbed(model, on, goal, which, parameters, schedule, seen, drawn, reproducibility, shown)
+        measured = _measured(model, on, goal, which, schedule, found, others, seen, drawn, judges)
+    labels = [goal.names[k] + (f", no. {i % copies + 1}" if copies > 1 else "") for i, k in enumerate(which)]
+    seconds = time.perf_counter() - start
+    ends = np.stack([on.display(np.full((1, *on.places, on.channels), v, np.float32)) for v in (0.0, 1.0)])
+    return Maximization(
+        image=on.display(found.u),
+        axes=on.axes,
+        names=tuple(labels),
+        numbers=tuple(goal.numbers[k] for k in which),
+        signs=goal.objective.signs[which].astype(int),
+        layer=layer,
+        place=goal.place,
+        targets=None if goal.targets is None else tuple(goal.targets[k] for k in which),
+        trace=found.trace[:, : int(np.isfinite(found.trace).any(0).sum())],
+        sensitivity=found.sensitivity,
+        limits=on.laid_out(np.sort(ends, axis=0)[:, 0]).reshape(2, -1, on.channels)[:, 0].T,
+        background=on.laid_out(on.display(np.broadcast_to(on.background, found.u[:1].shape))).reshape(-1, on.channels)[
+            0
+        ],
+        quality=measured,
+        verdicts=tuple(quality.judged(measured, i) for i in range(len(which))),
+        judges=tuple(j.name for j in judges),
+        input=drawn.name or None,
+        input_spec=drawn.spec,
+        origin=origin_of(
+            model,
+            None,
+            "maximize",
+            parameters={
+                **{"layer": layer, "channel": goal.listed, "unit": goal.place, "negative": negative, "method": method},
+                **{"steps": schedule.steps, "learning_rate": schedule.rate, "copies": copies, "plateau": plateau},
+                "transformations": asdict(schedule.transformations),
+                "penalties": asdict(schedule.penalties),
+                "diversity": schedule.diversity,
+                **({"crops": asdict(schedule.crops)} if schedule.crops else {}),
+            },
+            seconds=seconds,
+            calls=found.calls,
+            score=goal.objective.score,
+            seed=seed,
+            notes={**on.known, **goal.notes, "samples": 0 if seen is None else len(seen)},
+        ),
+    )
+
+
+# --- what is drawn, and what beside it ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Drawn:
+    """The input that is drawn ("" = the only one), and the others' encoded values, one row each."""
+
+    name: str
+    spec: Any
+    held: Mapping[str, Array]
+
+    @classmethod
+    def of(cls, model: Model, name: str | None, held: Mapping[str, Any] | None) -> "_Drawn":
+        specs = model.inputs
+        if not isinstance(specs, Mapping):
+            if name is not None or held is not None:
+                raise UsageError(f"{model.name} has one input: leave input= and held= out")
+            return cls("", specs, {})
+        if name is None:
+            raise UsageError(
+                f"{model.name} has the inputs {', '.join(specs)}: name the one that is drawn, "
+                f"input={next(iter(specs))!r}, and give one sample of each other, held={{...}}"
+            )
+        if name not in specs:
+            raise UnknownName(f"input of {model.name}", name, specs)
+        others = [n for n in specs if n != name]
+        missing = [n for n in others if n not in (held or {})]
+        if missing:
+            raise InputError(f"held= lacks a sample of the input {missing[0]!r}, which is not drawn")
+        encoded = {n: np.asarray(specs[n].encode((held or {})[n]))[:1] for n in others}
+        return cls(name, specs[name], encoded)
+
+    def fed(self, x: Array) -> Tensors:
+        """Give all that the network takes."""
+        if not self.name:
+            return x
+        return {self.name: x, **{n: np.repeat(a, len(x), axis=0) for n, a in self.held.items()}}
+
+    def own(self, x: Tensors) -> Array:
+        """Give the part that is drawn."""
+        return cast(Array, x[self.name]) if isinstance(x, Mapping) else x
+
+
+class _Samples:
+    """The samples given, read in chunks: the first are kept, the rest only asked what they excite."""
+
+    def __init__(self, model: Model, like: Any) -> None:
+        self._model = model
+        self._chunks: Iterator[Tensors] = iter(())
+        self._first: list[Tensors] = []
+        if like is None:
+            return
+        self._chunks = (chunk.x for chunk in Samples(model, like).chunks(CHUNK))
+        for chunk in self._chunks:
+            self._first.append(chunk)
+            if sum(map(length, self._first)) >= KEPT:
+                break
+        if not self._first:
+            raise InputError("like= holds no sample: the list or folder is empty")
+
+    def kept(self, drawn: _Drawn) -> Array | None:
+        """Give the encoded samples that are kept, of the input that is drawn."""
+        return drawn.own(concatenate(self._first)) if self._first else None
+
+    def values(self, objective: Objective) -> Array | None:
+        """Give what every sample has: (sample, objective); None without samples."""
+        if not self._first:
+            return None
+        both = [self._first, self._chunks]
+        return np.concatenate(
+            [objective.of_samples(quality.asked(self._model, objective, x)) for part in both for x in part]
+        )
+
+
+# --- the objective --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class _Goal:
+    """An objective with its words."""
+
+    objective: Objective
+    names: tuple[str, ...]
+    numbers: tuple[int | None, ...]
+    listed: tuple[int, ...] | None = None
+    place: tuple[int, ...] | None = None
+    targets: tuple[Any, ...] | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _goal(
+    model: Model,
+    blank: Tensors,
+    layer: str | None,
+    channel: Any,
+    unit: Any,
+    target: Any,
+    direction: Any,
+    negative: Sign,
+) -> _Goal:
+    signs = {False: (1,), True: (-1,), "both": (1, -1)}[negative]
+    if layer is None:
+        return _of_output(model, blank, target, signs)
+    if layer not in model.layers:
+        raise UnknownName(f"layer of {model.name}", layer, model.layers)
+    tapped = _tapped(model, layer, unit if direction is None else None)
+    value = model.run(blank, at=[tapped.name]).activations[tapped.name]
+    if value.ndim < 2:
+        raise NotSupported(f"layer {layer!r} gives one number for a sample: it has no channels or units")
+    at = -1 if tapped.channel is None else tapped.channel
+    places = tuple(n for i, n in enumerate(value.shape) if i and i != at % value.ndim)
+    place = _place(layer, places, unit)
+    flat = None if place is None else int(np.ravel_multi_index(place, places))
+    notes = {} if tapped.name == layer else {"tapped": tapped.name}
+    count, word = value.shape[at], "channel" if places else "unit"
+    if direction is not None:
+        vectors = _vectors(direction, count, layer)
+        doubled = np.repeat(vectors, len(signs), axis=0)
+        sign = np.tile(np.array(signs, np.float32), len(vectors))
+        objective: Objective = Directions(of=tapped.name, signs=sign, layer=tapped, place=flat, vectors=doubled)
+        names = [f"direction {i + 1}" if len(vectors) > 1 else "the direction" for i in range(len(vectors))]
+        return _Goal(objective, _signed(names, signs), (None,) * len(sign), place=place, notes=notes)
+    chosen = _chosen(channel, count, layer)
+    every, sign = np.repeat(chosen, len(signs)), np.tile(np.array(signs, np.float32), len(chosen))
+    objective = Channels(of=tapped.name, signs=sign, layer=tapped, place=flat, channels=every, shape=value.shape[1:])
+    names = [f"{word} {c}" for c in chosen]
+    return _Goal(objective, _signed(names, signs), tuple(map(int, every)), tuple(map(int, chosen)), place, notes=notes)
+
+
+def _tapped(model: Model, name: str, unit: Any) -> Layer:
+    """Give the layer itself, or for a unit of a ReLU the layer whose values it cuts: both are largest together.
+
+    A mean of cut values is not the mean of the values, so it stays what was asked for.
+    """
+    layer = model.layers[name]
+    if unit is None and layer.space:
+        return layer
+    parent = model.layers[layer.parents[0]] if len(layer.parents) == 1 and layer.parents[0] in model.layers else None
+    before = layer.kind == "relu" and parent is not None and (parent.shape, parent.axes) == (layer.shape, layer.axes)
+    return parent if before and parent is not None else layer
+
+
+def _signed(names: Sequence[str], signs: Sequence[int]) -> tuple[str, ...]:
+    return tuple(name if sign > 0 else f"{name}, least" for name in names for sign in signs)
+
+
+def _chosen(channel: Any, count: int, layer: str) -> Array:
+    if channel is None:
+        return np.arange(count)
+    chosen = np.arange(count)[channel] if isinstance(channel, slice) else np.atleast_1d(np.asarray(channel))
+    if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or not len(chosen):
+        raise ParameterError(f"channel is a whole number, a list of these or a slice with some, not {channel!r}")
+    if chosen.min() < 0 or chosen.max() >= count:
+        raise ParameterError(f"layer {layer!r} has the channels 0 to {count - 1}, not {channel!r}")
+    return chosen
+
+
+def _place(layer: str, places: tuple[int, ...], unit: Any) -> tuple[int, ...] | None:
+    if unit is None:
+        return None
+    if not places:
+        raise ParameterError(f"layer {layer!r} has no places: leave unit= out")
+    if isinstance(unit, str):
+        if unit not in ("centre", "center"):
+            raise ParameterError(f"unit is a place such as {tuple(n // 2 for n in places)}, or 'centre', not {unit!r}")
+        return tuple(n // 2 for n in places)
+    given = np.atleast_1d(np.asarray(unit))
+    fits = given.dtype.kind in "iu" and given.shape == (len(places),)
+    if not fits or not all(0 <= p < n for p, n in zip(given, places, strict=True)):
+        ends = " × ".join(f"0..{n - 1}" for n in places)
+        raise ParameterError(f"layer {layer!r} has the places {ends}, not {unit!r}")
+    return tuple(int(p) for p in given)
+
+
+def _vectors(direction: Any, count: int, layer: str) -> Array:
+    try:
+        vectors = np.atleast_2d(np.asarray(direction, np.float32))
+    except (TypeError, ValueError):
+        raise ParameterError(f"direction holds numbers, one per channel of {layer!r}, not {direction!r}") from None
+    if vectors.ndim != 2 or vectors.shape[1] != count:
+        raise ParameterError(
+            f"layer {layer!r} has {count} channels; a direction has as many numbers, not {vectors.shape}"
+        )
+    if not np.isfinite(vectors).all() or not vectors.any(1).all():
+        raise ParameterError("a direction has finite numbers that are not all zero")
+    return vectors
+
+
+def _of_output(model: Model, blank: Tensors, target: Any, signs: Sequence[int]) -> _Goal:
+    output = model.run(blank).output
+    spec = model.outputs
+    kind: ScoreKind = "output"
+    classes = isinstance(spec, Classes | Mapping)
+    if classes and logits_of(model, blank, output) is not None:
+        kind = "logit"
+    if target is None:
+        if isinstance(spec, Mapping) or not hasattr(spec, "names") or np.asarray(output).ndim != 2:
+            raise TargetError(f"{model.name} has no single row of outputs: choose target=, as xk.At(...), or a layer")
+        target = list(range(len(spec.names)))
+    asked = list(target) if isinstance(target, list | tuple | range | np.ndarray) else [target]
+    if not asked:
+        raise TargetError("there is no target in the list")
+    if len(asked) * len(signs) > MOST_ROWS:
+        raise ParameterError(
+            f"{len(asked)} classes are too many for one call (at most {MOST_ROWS}): choose some, target=[...]"
+        )
+    repeated = each(lambda a: np.repeat(np.asarray(a)[:1], len(asked), axis=0), output)
+    scores = resolve(asked, spec, repeated, kind)
+    if not scores.linear:
+        raise TargetError("an error of reconstruction grows without end: choose one of the outputs, or a layer")
+    each_score = [cast(LinearScore, s) for s in scores.each for _ in signs]
+    sign = np.tile(np.array(signs, np.float32), len(asked))
+    stacked = [
+        each(lambda w, v=v: np.asarray(w, np.float32)[None] * v, s.weights)
+        for s, v in zip(each_score, sign, strict=True)
+    ]
+    offsets = np.array([s.offset * v for s, v in zip(each_score, sign, strict=True)])
+    objective = Target(signs=sign, score=kind, weights=concatenate(stacked), offsets=offsets)
+    names = [s.label for s in scores.each]
+    targets = tuple(s.target for s in each_score)
+    return _Goal(
+        objective,
+        _signed(names, signs),
+        tuple(t if isinstance(t, int) else None for t in targets),
+        targets=targets,
+    )
+
+
+# --- how it is climbed ----------------------------------------------------------------------------------------------
+
+
+def _usual(on: Canvas) -> str:
+    return "fourier" if on.photo and min(on.places) >= SMALL else "pixels"
+
+
+def _schedule(
+    on: Canvas,
+    method: str | None,
+    steps: int | None,
+    rate: float | None,
+    transformations: Mapping[str, Any] | bool | None,
+    penalties: Mapping[str, float] | bool | None,
+    crops: int,
+) -> Schedule:
+    """Take the defaults for what is drawn, and what was given before them."""
+    if method is not None and method not in METHODS:
+        raise UnknownName("method of maximisation", method, METHODS)
+    method = method or _usual(on)
+    if method != "pixels" and not on.places:
+        raise NotSupported(f"the input has no places, so it has no spectrum: use method='pixels', not {method!r}")
+    chosen = Penalties(1.8, 0.45) if method == "pixels" or not on.photo else Penalties()
+    chosen = Penalties() if method == "maco" or penalties is False else chosen
+    if isinstance(penalties, Mapping):
+        chosen = _replaced(chosen, penalties, "penalties")
+    changes = Transformations() if on.places else Transformations(0, 0, 0)
+    if isinstance(transformations, Mapping):
+        changes = _replaced(changes, transformations, "transformations")
+    elif transformations is False:
+        changes = Transformations(0, 0, 0)
+    maco = method == "maco"
+    least = max([0.25, *(min(16 / n, 1.0) for n in on.places)])
+    return Schedule(
+        steps=steps or (512 if method == "fourier" else 256),
+        rate=rate or (1.0 if maco else 0.05),
+        transformations=changes,
+        penalties=chosen,
+        crops=Crops(count=crops, large=max(0.5, least), small=least) if maco else None,
+    )
+
+
+def _replaced(value: Any, changes: Mapping[str, Any], what: str) -> Any:
+    unknown = [n for n in changes if not hasattr(value, n)]
+    if unknown:
+        raise UnknownName(f"entry of {what}", unknown[0], asdict(value))
+    return replace(value, **changes)
+
+
+def _parameters(on: Canvas, method: str, like: Array | None) -> Parameters:
+    if method == "pixels":
+        return Pixels(on)
+    u = None if like is None else on.read(like)
+    colours = colours_of(on, u) if on.photo else None
+    if method == "fourier":
+        return Fourier(on, colours)
+    if u is None:
+        raise ParameterError("maco takes the magnitudes of real samples: give like= (samples, or a folder of them)")
+    return phases(on, u, colours)
+
+
+def _climbed(
+    model: Model,
+    on: Canvas,
+    goal: _Goal,
+    which: Array,
+    parameters: Parameters,
+    schedule: Schedule,
+    seen: Array | None,
+    drawn: _Drawn,
+    more: int,
+    shown: Progress,
+) -> tuple[Ascent, list[Array]]:
+    """Climb, in blocks of rows that have room in memory; and again with `more` other seeds."""
+    scale = None if seen is None else _scales(seen)
+    size = max(int(np.prod(on.shape)), _width(model, goal.objective)) * 4
+    block = max(1, MOST_BYTES // (3 * size)) // schedule.copies * schedule.copies or schedule.copies
+    runs: list[Ascent] = []
+    blocks = [which[i : i + block] for i in range(0, len(which), block)]
+    total, done = len(blocks) * (1 + more) * schedule.steps, 0
+    for k in range(1 + more):
+        own = replace(schedule, seed=schedule.seed + k)
+        parts = []
+        for rows_ in blocks:
+            base = done
+            tell: Progress = lambda step, _, base=base: shown(base + step, total)  # noqa: E731
+            here = None if scale is None else scale[rows_]
+            parts.append(ascend(model, on, goal.objective, rows_, parameters, own, here, drawn.fed, drawn.own, tell))
+            done += schedule.steps
+        runs.append(_joined(parts))
+    shown(total, total)
+    return runs[0], [r.u for r in runs] if more else []
+
+
+def _width(model: Model, objective: Objective) -> int:
+    shape = model.layers[objective.of].shape if objective.of else ()
+    return int(np.prod([n or 1 for n in shape]))
+
+
+def _joined(parts: list[Ascent]) -> Ascent:
+    if len(parts) == 1:
+        return parts[0]
+    fields = ("u", "trace", "silent", "redirected", "sensitivity")
+    return Ascent(*(np.concatenate([getattr(p, f) for p in parts]) for f in fields), sum(p.calls for p in parts))
+
+
+def _scales(seen: Array) -> Array:
+    """Give the best of real samples, or how far it is over the middle one where it is not positive: (objective,)."""
+    best = seen.max(0)
+    return np.where(best > 0, best, np.maximum(best - np.median(seen, axis=0), 1e-6))
+
+
+def _diversity(given: float | None, copies: int) -> float:
+    if copies == 1:
+        return 0.0
+    return 0.5 if given is None else float(given)
+
+
+# --- what is measured -----------------------------------------------------------------------------------------------
+
+
+def _measured(
+    model: Model,
+    on: Canvas,
+    goal: _Goal,
+    which: Array,
+    schedule: Schedule,
+    found: Ascent,
+    others: list[Array],
+    seen: Array | None,
+    drawn: _Drawn,
+    judges: Sequence[Model],
+) -> dict[str, Array]:
+    x = drawn.fed(on.inputs(found.u))
+    plain = quality.numbers(model, goal.objective, x, which)
+    measured: dict[str, Array] = {"activation": plain, "silent": found.silent.astype(np.float64)}
+    measured["redirected"] = found.redirected.astype(np.float64)
+    if seen is not None:
+        measured.update(quality.beside(plain, seen[:, which]))
+        if goal.targets is None and goal.listed is not None:
+            measured["data_rate"] = (seen * goal.objective.signs > 0).mean(0)[which]
+    if on.places and not schedule.transformations.still:
+        measured["robustness"] = quality.robustness(
+            model, on, goal.objective, which, found.u, plain, schedule.transformations, drawn.fed, schedule.seed
+        )
+    if goal.targets is not None and isinstance(model.outputs, Classes):
+        measured.update(_classes(model, goal, which, x, on.display(found.u), judges))
+    elif judges:
+        raise UsageError("judges recognise classes: they go with target=, of a model whose output is xk.Classes")
+    if others:
+        measured["reproducibility"] = quality.reproduced(np.stack(others), on.background)
+    return measured
+
+
+def _classes(
+    model: Model, goal: _Goal, which: Array, x: Tensors, display: Array, judges: Sequence[Model]
+) -> dict[str, Array]:
+    """Ask the network itself and others for the classes; NaN where no class was made large."""
+    asked = [i for i, k in enumerate(which) if goal.objective.signs[k] > 0 and goal.numbers[k] is not None]
+    if not asked:
+        return {}
+    classes = [cast(int, goal.numbers[which[i]]) for i in asked]
+    found = dict(zip(("top1", "probability"), quality.recognised(model, rows(x, asked), classes), strict=True))
+    if judges:
+        labels = [model.outputs.label(c) for c in classes]
+        found.update(quality.transferred(judges, display[asked], labels))
+    whole = {n: np.full((len(which), *a.shape[1:]), np.nan) for n, a in found.items()}
+    for name, values in found.items():
+        whole[name][asked] = values
+    return whole
+
+
+def _check(
+    layer: Any,
+    channel: Any,
+    unit: Any,
+    target: Any,
+    direction: Any,
+    negative: Any,
+    copies: Any,
+    steps: Any,
+    seed: Any,
+    crops: Any,
+    reproducibility: Any,
+    plateau: Any,
+) -> None:
+    """Raise ParameterError or UsageError for what makes no sense whatever the model is."""
+    if layer is not None and target is not None:
+        raise UsageError("give a layer, or a target without a layer: a class is made large at the output")
+    if layer is None and (channel is not None or unit is not None or direction is not None):
+        raise UsageError("channel=, unit= and direction= belong to a layer: name it")
+    if channel is not None and direction is not None:
+        raise UsageError("give a channel or a direction, not both")
+    require(negative in (True, False, "both"), f"negative is True, False or 'both', not {negative!r}")
+    for name, number, least in (
+        ("copies", copies, 1),
+        ("steps", 1 if steps is None else steps, 1),
+        ("seed", seed, 0),
+        ("crops", crops, 1),
+        ("reproducibility", reproducibility, 0),
+    ):
+        whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+        require(whole and number >= least, f"{name} is a whole number from {least} on, not {number!r}")
+    require(plateau is None or 0 <= plateau < 1, f"plateau is a share below 1 or None, not {plateau!r}")
