@@ -39,6 +39,7 @@ PUBLIC = [
     "load_model",
     "methods",
     "plot",
+    "receptive_field",
     "save",
     "summary",
     "top_patches",

@@ -78,6 +78,7 @@ __all__ = [
     "load_model",
     "methods",
     "plot",
+    "receptive_field",
     "save",
     "summary",
     "top_patches",
@@ -92,6 +93,7 @@ LATER = {
     "curves": "xaikit.training_curves",
     "faithfulness": "xaikit.quality",
     "filters": "xaikit.insight",
+    "receptive_field": "xaikit.insight",
     "summary": "xaikit.quality",
     "top_patches": "xaikit.insight",
 }

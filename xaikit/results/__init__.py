@@ -5,6 +5,7 @@ from typing import Any
 from xaikit.results._anomaly import AnomalyScores, Calibration
 from xaikit.results._attribution import Attribution, Attributions, Prediction, by_column
 from xaikit.results._curves import Curve, Curves, lowest
+from xaikit.results._fields import Field, Fields, Misalignment, ReceptiveFields
 from xaikit.results._inside import Activations, Concepts, Filters, TopPatches
 from xaikit.results._judging import judge
 from xaikit.results._origin import Origin, Status
@@ -24,12 +25,16 @@ __all__ = [
     "Curve",
     "Curves",
     "Faithfulness",
+    "Field",
+    "Fields",
     "Filters",
     "LayerPatches",
+    "Misalignment",
     "Origin",
     "Parity",
     "Prediction",
     "Randomisation",
+    "ReceptiveFields",
     "Stability",
     "Status",
     "Summary",
@@ -60,6 +65,6 @@ SHOWN: tuple[type[Any], ...] = (
 )
 """The results that a person looks at: each has panels and shows itself in a notebook."""
 RESULTS: dict[str, type[Any]] = {
-    c.__name__: c for c in (*SHOWN, Curve, Origin, Prediction, Survey) if c is not Attributions
+    c.__name__: c for c in (*SHOWN, Curve, Field, Misalignment, ReceptiveFields, Origin, Prediction, Survey) if c is not Attributions
 }
 """The dataclasses that are written to disk and read back, by name; Attributions are stored input by input."""
