@@ -15,7 +15,7 @@ from math import ceil, floor
 import numpy as np
 
 from xaikit.arrays import SPACE, Array
-from xaikit.graph._geometry import MISSING, Geometry
+from xaikit.graph._geometry import FOLDED, MISSING, Geometry
 from xaikit.graph._layers import Layer
 
 Axis = tuple[str, str]
@@ -26,6 +26,7 @@ MOST = 2**22
 """Places of a layer beyond which moved ones are not followed one by one: their field is bounded instead."""
 POINTWISE = Geometry("pointwise")
 UNKNOWN = Geometry("unknown")
+ALONG_FEATURES = Geometry("global", axes=("feature",))
 
 
 @dataclass(frozen=True)
@@ -181,14 +182,32 @@ def _node(layer: Layer, parents: Sequence[Node], local: bool) -> Node:
         return _concatenated(layer, geometry, parents)
     if geometry.kind == "moved":
         return _moved(layer, geometry, parents)
+    if geometry.kind == "each":
+        return _each(layer, geometry, parents, local)
     joined = _merged(layer, parents, local) if len(parents) > 1 or geometry.kind == "pointwise" else parents[0]
     if geometry.kind == "pointwise":
         return joined
     return _applied(layer, geometry, joined)
 
 
+def _each(layer: Layer, geometry: Geometry, parents: Sequence[Node], local: bool) -> Node:
+    reads = geometry.reads or tuple(range(len(geometry.parts)))
+    if any(i >= len(parents) for i in reads):
+        return _bounded(layer, parents)
+    read = []
+    for part, i in zip(geometry.parts, reads, strict=True):
+        alone = replace(layer, geometry=part, parents=layer.parents[i : i + 1])
+        read.append(_node(alone, [parents[i]], local))
+    return _merged(replace(layer, parents=tuple(layer.parents[i] for i in reads)), read, local)
+
+
 def _steps(layer: Layer, parts: Sequence[Geometry], parents: Sequence[Node], local: bool) -> Node:
-    node = _merged(layer, parents, local) if len(parents) > 1 else parents[0]
+    if parts[0].kind == "moved":
+        moved, *rest = parts
+        first = replace(layer, axes=("sample", *moved.names), shape=moved.sources[0].shape[:-1], geometry=moved)
+        node, parts = _moved(first, moved, parents), rest
+    else:
+        node = _merged(layer, parents, local) if len(parents) > 1 else parents[0]
     for i, part in enumerate(parts):
         if local and part.gate:
             continue
@@ -207,7 +226,8 @@ def _merged(layer: Layer, parents: Sequence[Node], local: bool) -> Node:
     read = list(zip(layer.parents, parents, strict=False))
     if local:
         read = [(n, p) for n, p in read if not p.mixed] or read
-    placed = [(n, _placed(p, axes, lengths)) for n, p in read]
+    most = max(len(p.axes) for p in parents)
+    placed = [(n, _placed(_as_channel(p, layer) if len(p.axes) < most else p, axes, lengths)) for n, p in read]
     if any(p is None for _, p in placed):
         return _bounded(layer, parents)
     nodes = [p for _, p in placed if p is not None]
@@ -216,6 +236,13 @@ def _merged(layer: Layer, parents: Sequence[Node], local: bool) -> Node:
         edges[key] = _least([p.edges[key] for p in nodes if key in p.edges])
     affine, out = _joined_affine(layer.name, [n for n, _ in placed], nodes, lengths)
     return Node(axes, lengths, edges, affine, *_notes(nodes, out))
+
+
+def _as_channel(node: Node, layer: Layer) -> Node:
+    """Take the features of a vector that is spread over places for their channels."""
+    if layer.axes[-1] != "channel" or node.axes[-1:] != ("feature",) or "feature" in layer.axes:
+        return node
+    return _mixed(replace(layer, axes=("sample", *node.axes[:-1]), shape=node.lengths[:-1]), ALONG_FEATURES, node)
 
 
 def _least(each: Sequence[Array]) -> Array:
@@ -467,6 +494,8 @@ def _from_one_end(layer: Layer, geometry: Geometry, node: Node) -> Node:
         return _mixed(layer, Geometry("global"), node)
     at = 1 + node.axes.index(axis)
     edges = {k: _accumulated(e, at, geometry.kind == "suffix") for k, e in node.edges.items()}
+    if geometry.mode == "reversed":
+        edges = {k: np.flip(e, at) for k, e in edges.items()}
     affine = {k: None if a is not None and a.along == axis else a for k, a in node.affine.items()}
     return _called(replace(node, edges=edges, affine=affine), places(layer.axes))
 
@@ -489,18 +518,22 @@ def _recurrent_window(layer: Layer, geometry: Geometry, node: Node) -> Node:
     edges = {k: _through_time(e, read, state, 1 + time, count, steps) for k, e in read.edges.items()}
     moving = {read.axes[time], *(state.axes or ())} if any(k > 1 for k in state.size) else {read.axes[time]}
     affine = {k: None if a is not None and a.along in moving else a for k, a in read.affine.items()}
+    if order.mode == "reversed":
+        edges = {k: np.flip(e, 1 + time) for k, e in edges.items()}
+        steps = range(count)
     whole = replace(read, edges=edges, affine=affine)
-    if read.axes[time] in places(layer.axes):
-        return whole
+    if len(read.axes) == len(places(layer.axes)):
+        return _called(whole, places(layer.axes))
     last = steps[-1]
     kept = {k: e.take([last], 1 + time) if e.shape[1 + time] > 1 else e for k, e in edges.items()}
     rest = [i for i in range(len(read.axes)) if i != time]
-    return replace(
+    last_step = replace(
         whole,
         axes=tuple(read.axes[i] for i in rest),
         lengths=tuple(read.lengths[i] for i in rest),
         edges={k: _reordered(e, rest) for k, e in kept.items()},
     )
+    return _called(last_step, places(layer.axes))
 
 
 def _through_time(edges: Array, read: Node, state: Geometry, axis: int, count: int, steps: range) -> Array:

@@ -9,9 +9,11 @@ import numpy as np
 from xaikit.arrays import Array
 
 GeometryKind = Literal[
-    "window", "transposed", "upsample", "adaptive", "pointwise", "prefix", "suffix", "concat", "moved", "steps",
-    "recurrent_window", "global", "unknown",
+    "window", "transposed", "upsample", "adaptive", "table", "pointwise", "prefix", "suffix", "concat", "moved",
+    "renamed", "each", "steps", "recurrent_window", "global", "unknown",
 ]  # fmt: skip
+FOLDED = "folded"
+"""The name of the axis of places that a network has put into its sample axis: windows, heads, steps in time."""
 MISSING = -1
 """In tables of taps: nothing is read there."""
 
@@ -29,20 +31,29 @@ class Geometry:
       are spread.
     - "prefix" and "suffix": a place sees itself and all before (after) it: recurrent layers, causal attention.
     - "concat": parents one behind the other along the only axis of `axes`.
+    - "renamed": the places of `axes` ("" = every place sees all) get `names`, new ones the lengths of `size`; axes of
+      the parent that are not in it are mixed whole.
+    - "table": `sources`, one for each of `axes`, gives what each place reads along it: integers (place, K), -1 = none.
     - "moved": any other way to move, cut or repeat places; `sources` tells it.
+    - "each": each of `parts` reads one parent, the one that `reads` counts (() = in order), and a place sees what it
+      sees through any of them.
     - "recurrent_window": a convolution inside a recurrent cell; `parts` are (prefix or suffix along time, the input's
       window, the state's window).
-    - "steps": the geometries of `parts` one after the other, each along its own axes.
+    - "steps": the geometries of `parts` one after the other, each along its own axes; only the first may read several
+      parents.
     - "global": every place sees all along `axes`; "unknown": the same, as an upper bound.
 
     `size`, `stride`, `padding` (before, after, in input places) and `dilation` have one entry for each of `axes`, the
     names of the axes concerned; () = the spatial axes of the layer, in order. `mode` is how padding is filled
     ("reflect", "replicate", "circular"; "" = with nothing), "same" where the padding follows TensorFlow's rule for
-    the number of places, and "corners" where upsampling keeps the corners in their place. `ratio` is input places per
+    the number of places, "corners" where upsampling keeps the corners in their place, "centres" where the nearest place
+    is the one that its centre falls in, and "reversed" where a suffix gives its last place first. `ratio` is input places per
     output place where upsampling has another than input length / output length. `gate`: places are mixed only to scale
     them (a norm over space), which the local field leaves out. `sources`, one for each parent, gives for each output
     place (all axes but sample and channel, in the layer's order) the flat places of the parent that it reads: integers
-    (*places, K), -1 = none.
+    (*places, K), -1 = none. There `axes` are the parent's, in the order in which flat places count, and `names` those
+    of the places; () = the parent's own, and the layer's. `folded`: how many places of each sample the layer has put
+    into its sample axis; they are the first axis of its places, named "folded".
     """
 
     kind: GeometryKind
@@ -55,6 +66,9 @@ class Geometry:
     ratio: tuple[float, ...] = ()
     gate: bool = False
     parts: tuple["Geometry", ...] = ()
+    names: tuple[str, ...] = ()
+    reads: tuple[int, ...] = ()
+    folded: int = 1
     sources: tuple[Array, ...] = field(default=(), compare=False, repr=False)
 
     def output_size(self, places: tuple[int, ...]) -> tuple[int, ...]:
@@ -151,6 +165,7 @@ def _upsample(g: Geometry, axis: int, n: int, m: int) -> Array:
     y, reach = np.arange(m), g.size[axis]
     ratio = g.ratio[axis] if g.ratio else n / m
     if reach == 1:
+        y = y + 0.5 if "centres" in g.mode else y
         return np.floor(y * ratio + NEAR).astype(int).clip(0, n - 1)[:, None]
     source = y * ((n - 1) / max(m - 1, 1)) if "corners" in g.mode else (y + 0.5) * ratio - 0.5
     if reach == 2:
@@ -172,6 +187,10 @@ def _adaptive(g: Geometry, axis: int, n: int, m: int) -> Array:
     return np.where(taps < ends[:, None], taps, MISSING)
 
 
+def _table(g: Geometry, axis: int, n: int, m: int) -> Array:
+    return g.sources[axis]
+
+
 def _same_place(g: Geometry, axis: int, n: int, m: int) -> Array:
     return np.arange(m)[:, None] if n > 1 else np.zeros((m, 1), int)
 
@@ -181,5 +200,6 @@ _TAPS = {
     "transposed": _transposed,
     "upsample": _upsample,
     "adaptive": _adaptive,
+    "table": _table,
     "pointwise": _same_place,
 }
