@@ -7,7 +7,7 @@ start, size) is what tables print, and needs no lengths. Source: Araujo, Norris 
 Convolutional Neural Networks" (2019); the union of intervals at merges as in MatConvNet's notes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, floor
@@ -163,58 +163,100 @@ def _along(edges: Array, axis: int, count: int) -> Array:
 
 def _constant(layer: Layer) -> Node:
     """A layer that reads no input (a learnt position, say) sees nothing."""
-    axes = places(layer.axes)
+    axes = _places(layer)
     return Node(axes, _own_lengths(layer), {}, {})
 
 
+def _places(layer: Layer) -> tuple[str, ...]:
+    """List the axes of a layer's places, with those that it has put into its sample axis."""
+    return (*[FOLDED] * (_folded(layer) > 1), *places(layer.axes))
+
+
+def _folded(layer: Layer) -> int:
+    return layer.geometry.folded if layer.geometry is not None else 1
+
+
 def _own_lengths(layer: Layer) -> tuple[int | None, ...]:
-    named = zip(layer.axes[1:], layer.shape, strict=True) if len(layer.axes) == len(layer.shape) + 1 else ()
-    return tuple(n for a, n in named if a != "channel")
+    if len(layer.axes) != len(layer.shape) + 1:
+        return ()
+    own = tuple(n for a, n in zip(layer.axes[1:], layer.shape, strict=True) if a != "channel")
+    return (_folded(layer), *own) if _folded(layer) > 1 else own
 
 
 def _node(layer: Layer, parents: Sequence[Node], local: bool) -> Node:
     geometry = layer.geometry or Geometry("global")
     if local and geometry.gate:
         geometry = POINTWISE
-    if geometry.kind == "steps":
-        return _steps(layer, geometry.parts, parents, local)
-    if geometry.kind == "concat":
-        return _concatenated(layer, geometry, parents)
-    if geometry.kind == "moved":
-        return _moved(layer, geometry, parents)
-    if geometry.kind == "each":
-        return _each(layer, geometry, parents, local)
+    if geometry.kind in _OF_SEVERAL:
+        return _OF_SEVERAL[geometry.kind](layer, geometry, parents, local)
     joined = _merged(layer, parents, local) if len(parents) > 1 or geometry.kind == "pointwise" else parents[0]
     if geometry.kind == "pointwise":
         return joined
     return _applied(layer, geometry, joined)
 
 
+def _steps(layer: Layer, geometry: Geometry, parents: Sequence[Node], local: bool) -> Node:
+    """Apply geometries one after the other; the first may join several parents."""
+    first, *rest = geometry.parts
+    if first.kind in _OF_SEVERAL:
+        node = _OF_SEVERAL[first.kind](replace(layer, axes=(), shape=()), first, parents, local)
+    else:
+        rest = [first, *rest]
+        node = _merged(layer, parents, local) if len(parents) > 1 else parents[0]
+    for part in rest:
+        node = _one(layer, part, node, local)
+    return _finished(layer, node)
+
+
 def _each(layer: Layer, geometry: Geometry, parents: Sequence[Node], local: bool) -> Node:
+    """Join what a layer sees of its parents through a geometry for each."""
     reads = geometry.reads or tuple(range(len(geometry.parts)))
     if any(i >= len(parents) for i in reads):
         return _bounded(layer, parents)
-    read = []
-    for part, i in zip(geometry.parts, reads, strict=True):
-        alone = replace(layer, geometry=part, parents=layer.parents[i : i + 1])
-        read.append(_node(alone, [parents[i]], local))
-    return _merged(replace(layer, parents=tuple(layer.parents[i] for i in reads)), read, local)
-
-
-def _steps(layer: Layer, parts: Sequence[Geometry], parents: Sequence[Node], local: bool) -> Node:
-    if parts[0].kind == "moved":
-        moved, *rest = parts
-        first = replace(layer, axes=("sample", *moved.names), shape=moved.sources[0].shape[:-1], geometry=moved)
-        node, parts = _moved(first, moved, parents), rest
+    if local and any(not parents[i].mixed for i in reads):
+        kept = [k for k, i in enumerate(reads) if not parents[i].mixed]
     else:
-        node = _merged(layer, parents, local) if len(parents) > 1 else parents[0]
-    for i, part in enumerate(parts):
-        if local and part.gate:
-            continue
-        last = i == len(parts) - 1
-        inner = layer if last else replace(layer, axes=("sample", *node.axes), shape=(None,) * len(node.axes))
-        node = _applied(inner, part, node)
-    return node
+        kept = list(range(len(reads)))
+    nodes = [_one(layer, geometry.parts[k], parents[reads[k]], local, last=bool(layer.axes)) for k in kept]
+    names = tuple(layer.parents[reads[k]] for k in kept)
+    joint = layer if layer.axes else replace(_called_like(layer, nodes[0]), shape=_spread([n.lengths for n in nodes]))
+    found = _merged(replace(joint, parents=names), nodes, False)
+    return found if len(set(names)) > 1 else replace(found, misaligned=_notes(nodes)[2])
+
+
+def _spread(lengths: Sequence[tuple[int | None, ...]]) -> tuple[int | None, ...]:
+    """Give the lengths that arrays of these broadcast to; those of the first where their numbers differ."""
+    read = [each for each in lengths if len(each) == len(lengths[0])]
+    columns = zip(*read, strict=True)
+    return tuple(None if None in column else max(n or 0 for n in column) for column in columns)
+
+
+def _one(layer: Layer, geometry: Geometry, node: Node, local: bool, last: bool = False) -> Node:
+    """Give what is seen of one node through a geometry; unless it is the `last`, before it gets a layer's names."""
+    if geometry.kind == "pointwise" or (local and geometry.gate):
+        return node
+    between = _called_like(layer, node)
+    if geometry.kind in _OF_SEVERAL:
+        return _OF_SEVERAL[geometry.kind](replace(between, axes=(), shape=()), geometry, [node], local)
+    return _applied(layer if last else between, geometry, node)
+
+
+def _called_like(layer: Layer, node: Node) -> Layer:
+    """Give a layer between the steps of another, with the places of a node."""
+    return replace(layer, geometry=None, axes=("sample", *node.axes), shape=(None,) * len(node.axes))
+
+
+def _finished(layer: Layer, node: Node) -> Node:
+    """Give a node the names and lengths of its layer; bound it where they do not fit."""
+    if not layer.axes:
+        return node
+    axes, own = _places(layer), _own_lengths(layer)
+    if len(axes) != len(node.axes):
+        return _bounded(layer, [node])
+    called = _called(node, axes)
+    lengths = tuple(n if n is not None else m for n, m in zip(own or node.lengths, called.lengths, strict=True))
+    fits = all(None in (n, m) or n == m for n, m in zip(lengths, called.lengths, strict=True))
+    return replace(called, lengths=lengths) if fits else _bounded(layer, [node])
 
 
 # --- merges ----------------------------------------------------------------------------------------------------------
@@ -222,7 +264,7 @@ def _steps(layer: Layer, parts: Sequence[Geometry], parents: Sequence[Node], loc
 
 def _merged(layer: Layer, parents: Sequence[Node], local: bool) -> Node:
     """Join what the parents see at the same place: the union of intervals, and a note where they are out of line."""
-    axes, lengths = places(layer.axes), _lengths(layer, parents)
+    axes, lengths = _places(layer), _lengths(layer, parents)
     read = list(zip(layer.parents, parents, strict=False))
     if local:
         read = [(n, p) for n, p in read if not p.mixed] or read
@@ -265,7 +307,7 @@ def _notes(
 def _lengths(layer: Layer, parents: Sequence[Node]) -> tuple[int | None, ...]:
     """Give the lengths of a layer's places; where they vary, those of the parents, of which the larger spread."""
     own = _own_lengths(layer)
-    axes = places(layer.axes)
+    axes = _places(layer)
     read = [p for p in parents if len(p.lengths) == len(axes)]
     each = [[p.lengths[i] for p in read] for i in range(len(axes))]
     spread = [None if not n or None in n else max(k for k in n if k is not None) for n in each]
@@ -389,7 +431,7 @@ def _applied(layer: Layer, geometry: Geometry, node: Node) -> Node:
         edges = {k: _gathered(e, taps, 1 + at) for k, e in edges.items()}
     affine = {k: _composed(a, geometry, axes, node) for k, a in node.affine.items()}
     seen = replace(node, lengths=tuple(lengths), edges=edges, affine=affine)
-    return _called(seen, places(layer.axes))
+    return _called(seen, _places(layer))
 
 
 def _called(node: Node, after: tuple[str, ...]) -> Node:
@@ -422,7 +464,7 @@ def _renaming(before: tuple[str, ...], after: tuple[str, ...]) -> tuple[str, ...
 
 def _after(layer: Layer, geometry: Geometry, axes: Sequence[str], node: Node) -> list[int | None]:
     """Give the lengths of a layer's places in the order of the node's axes."""
-    own = dict(zip(places(layer.axes), _own_lengths(layer), strict=False))
+    own = dict(zip(_places(layer), _own_lengths(layer), strict=False))
     renamed = dict(zip(node.axes, _renaming(node.axes, tuple(own)), strict=True))
     lengths: list[int | None] = []
     for a, n in zip(node.axes, node.lengths, strict=True):
@@ -461,7 +503,7 @@ def _composed(affine: Affine | None, geometry: Geometry, axes: Sequence[str], no
 
 def _mixed(layer: Layer, geometry: Geometry, node: Node) -> Node:
     """Every place sees all along the axes concerned, or along all; axes that the layer has not are given up."""
-    after = places(layer.axes)
+    after = _places(layer)
     concerned = geometry.axes or node.axes
     gone = [a for a in node.axes if a not in after]
     chosen = [i for i, a in enumerate(node.axes) if a in concerned or a in gone]
@@ -497,7 +539,7 @@ def _from_one_end(layer: Layer, geometry: Geometry, node: Node) -> Node:
     if geometry.mode == "reversed":
         edges = {k: np.flip(e, at) for k, e in edges.items()}
     affine = {k: None if a is not None and a.along == axis else a for k, a in node.affine.items()}
-    return _called(replace(node, edges=edges, affine=affine), places(layer.axes))
+    return _called(replace(node, edges=edges, affine=affine), _places(layer))
 
 
 def _accumulated(edges: Array, axis: int, backwards: bool) -> Array:
@@ -522,8 +564,8 @@ def _recurrent_window(layer: Layer, geometry: Geometry, node: Node) -> Node:
         edges = {k: np.flip(e, 1 + time) for k, e in edges.items()}
         steps = range(count)
     whole = replace(read, edges=edges, affine=affine)
-    if len(read.axes) == len(places(layer.axes)):
-        return _called(whole, places(layer.axes))
+    if len(read.axes) == len(_places(layer)):
+        return _called(whole, _places(layer))
     last = steps[-1]
     kept = {k: e.take([last], 1 + time) if e.shape[1 + time] > 1 else e for k, e in edges.items()}
     rest = [i for i in range(len(read.axes)) if i != time]
@@ -533,7 +575,7 @@ def _recurrent_window(layer: Layer, geometry: Geometry, node: Node) -> Node:
         lengths=tuple(read.lengths[i] for i in rest),
         edges={k: _reordered(e, rest) for k, e in kept.items()},
     )
-    return _called(last_step, places(layer.axes))
+    return _called(last_step, _places(layer))
 
 
 def _through_time(edges: Array, read: Node, state: Geometry, axis: int, count: int, steps: range) -> Array:
@@ -555,9 +597,9 @@ def _through_time(edges: Array, read: Node, state: Geometry, axis: int, count: i
 # --- places that move ------------------------------------------------------------------------------------------------
 
 
-def _concatenated(layer: Layer, geometry: Geometry, parents: Sequence[Node]) -> Node:
+def _concatenated(layer: Layer, geometry: Geometry, parents: Sequence[Node], local: bool) -> Node:
     """Put the places of the parents one behind the other along one axis."""
-    axes, axis = places(layer.axes), geometry.axes[0]
+    axes, axis = _places(layer), geometry.axes[0]
     placed = [_placed(p, axes, p.lengths) for p in parents]
     nodes = [p for p in placed if p is not None]
     if len(nodes) < len(parents) or axis not in axes:
@@ -589,17 +631,62 @@ def _end_to_end(each: Sequence[Array | None], lengths: Sequence[int], axis: int)
     return np.concatenate(parts, axis)
 
 
-def _moved(layer: Layer, geometry: Geometry, parents: Sequence[Node]) -> Node:
+def _moved(layer: Layer, geometry: Geometry, parents: Sequence[Node], local: bool) -> Node:
     """Follow places that are moved, cut or repeated, by the table of what each one reads."""
-    axes, lengths = places(layer.axes), _lengths(layer, [])
-    sizes = [int(np.prod([n or 0 for n in p.lengths])) for p in parents]
-    if not all(p.known for p in parents) or None in lengths or max(sizes) > MOST or not geometry.sources:
-        return _bounded(layer, parents)
+    axes = geometry.names or _places(layer)
+    lengths = geometry.sources[0].shape[:-1] if geometry.sources else _lengths(layer, [])
+    placed = [_in_order(p, geometry.axes) for p in parents]
+    nodes = [p for p in placed if p is not None]
+    sizes = [int(np.prod([n or 0 for n in p.lengths])) for p in nodes]
+    follows = all(p.known for p in nodes) and max(sizes, default=0) <= MOST and None not in lengths
+    fits = len(nodes) == len(parents) == len(geometry.sources) and all(
+        t.max(initial=MISSING) < n for t, n in zip(geometry.sources, sizes, strict=True)
+    )
+    if not fits or not follows:
+        return _bounded(layer if layer.axes else replace(layer, axes=("sample", *axes), shape=lengths), parents)
     edges: dict[Axis, Array] = {}
-    for node, table in zip(parents, geometry.sources, strict=True):
-        flat_lengths = [n or 0 for n in node.lengths]
+    for node, table in zip(nodes, geometry.sources, strict=True):
         for key, e in node.edges.items():
-            flat = np.broadcast_to(e, [2, *flat_lengths]).reshape(2, -1)
+            flat = np.broadcast_to(e, [2, *(n or 0 for n in node.lengths)]).reshape(2, -1)
             read = np.where(table == MISSING, NOTHING, flat[:, table.clip(0)]).min(-1)
             edges[key] = np.minimum(edges[key], read) if key in edges else read
-    return Node(axes, lengths, edges, {k: None for p in parents for k in p.affine}, *_notes(parents))
+    found = Node(axes, tuple(lengths), edges, {k: None for p in nodes for k in p.affine}, *_notes(nodes))
+    return _finished(layer, found)
+
+
+def _in_order(node: Node, axes: tuple[str, ...]) -> Node | None:
+    """Give a node with its axes in this order, by name, else as they stand; None where their number differs."""
+    if axes and len(axes) != len(node.axes):
+        return None
+    return _called(node, axes) if axes else node
+
+
+def _with_new_names(layer: Layer, geometry: Geometry, parents: Sequence[Node], local: bool) -> Node:
+    """Keep some axes of a node under new names, mix the others whole, and spread over new ones."""
+    node, names = parents[0], geometry.names
+    if not {a for a in geometry.axes if a} <= set(node.axes):
+        lengths = tuple(n or None for n in geometry.size)
+        return _bounded(layer if layer.axes else replace(layer, axes=("sample", *names), shape=lengths), parents)
+    gone = [i for i, a in enumerate(node.axes) if a not in geometry.axes]
+    order = [node.axes.index(a) if a else None for a in geometry.axes]
+    full = {k: e if e.ndim > 1 else e.reshape(2, *[1] * len(node.axes)) for k, e in node.edges.items()}
+    edges = {k: _reordered(e.min(tuple(1 + i for i in gone), keepdims=True), order) for k, e in full.items()}
+    new = {a: n for a, n in zip(geometry.axes, names, strict=True) if a}
+    affine = {k: a and (replace(a, along=new[a.along]) if a.along in new else None) for k, a in node.affine.items()}
+    whole = {i for i in gone if node.lengths[i] != 1}
+    mixed = {k for k, e in full.items() if any(e.shape[1 + i] > 1 for i in whole)}
+    mixed |= {k for k, a in node.affine.items() if a is not None and a.along in {node.axes[i] for i in whole}}
+    lengths = tuple(
+        n or 1 if i is None else node.lengths[i] for i, n in zip(order, geometry.size or (0,) * len(order), strict=True)
+    )
+    return _finished(layer, Node(names, lengths, edges, affine, node.mixed | mixed, node.bounds, node.misaligned))
+
+
+_OF_SEVERAL: Mapping[str, Callable[[Layer, Geometry, Sequence[Node], bool], Node]] = {
+    "steps": _steps,
+    "each": _each,
+    "concat": _concatenated,
+    "moved": _moved,
+    "renamed": _with_new_names,
+}
+"""Geometries that name the axes themselves, or read several parents."""

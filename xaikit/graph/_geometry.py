@@ -46,14 +46,14 @@ class Geometry:
     `size`, `stride`, `padding` (before, after, in input places) and `dilation` have one entry for each of `axes`, the
     names of the axes concerned; () = the spatial axes of the layer, in order. `mode` is how padding is filled
     ("reflect", "replicate", "circular"; "" = with nothing), "same" where the padding follows TensorFlow's rule for
-    the number of places, "corners" where upsampling keeps the corners in their place, "centres" where the nearest place
-    is the one that its centre falls in, and "reversed" where a suffix gives its last place first. `ratio` is input places per
-    output place where upsampling has another than input length / output length. `gate`: places are mixed only to scale
-    them (a norm over space), which the local field leaves out. `sources`, one for each parent, gives for each output
-    place (all axes but sample and channel, in the layer's order) the flat places of the parent that it reads: integers
-    (*places, K), -1 = none. There `axes` are the parent's, in the order in which flat places count, and `names` those
-    of the places; () = the parent's own, and the layer's. `folded`: how many places of each sample the layer has put
-    into its sample axis; they are the first axis of its places, named "folded".
+    the number of places, "corners" where upsampling keeps the corners in their place, "centres" where the nearest
+    place is the one that its centre falls in, and "reversed" where a suffix gives its last place first. `ratio` is
+    input places per output place where upsampling has another than input length / output length. `gate`: places are
+    mixed only to scale them (a norm over space), which the local field leaves out. `sources`, one for each parent,
+    gives for each output place (all axes but sample and channel, in the layer's order) the flat places of the parent
+    that it reads: integers (*places, K), -1 = none. There `axes` are the parent's, in the order in which flat places
+    count, and `names` those of the places; () = the parent's own, and the layer's. `folded`: how many places of each
+    sample the layer has put into its sample axis; they are the first axis of its places, named "folded".
     """
 
     kind: GeometryKind
@@ -165,8 +165,8 @@ def _upsample(g: Geometry, axis: int, n: int, m: int) -> Array:
     y, reach = np.arange(m), g.size[axis]
     ratio = g.ratio[axis] if g.ratio else n / m
     if reach == 1:
-        y = y + 0.5 if "centres" in g.mode else y
-        return np.floor(y * ratio + NEAR).astype(int).clip(0, n - 1)[:, None]
+        start = 0.5 if "centres" in g.mode else 0.0
+        return np.floor((y + start) * ratio + NEAR).astype(int).clip(0, n - 1)[:, None]
     source = y * ((n - 1) / max(m - 1, 1)) if "corners" in g.mode else (y + 0.5) * ratio - 0.5
     if reach == 2:
         source = source.clip(0, n - 1)
