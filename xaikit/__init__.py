@@ -40,7 +40,18 @@ from xaikit.wrapping import load_model, wrap
 
 if TYPE_CHECKING:
     from xaikit import anomaly
-    from xaikit.insight import activations, concepts, filters, top_patches
+    from xaikit.insight import (
+        activations,
+        concepts,
+        explore,
+        filters,
+        kernels,
+        layer_graph,
+        layer_health,
+        maximize,
+        operations,
+        top_patches,
+    )
     from xaikit.quality import compare, faithfulness, summary
     from xaikit.training_curves import curves
 
@@ -72,11 +83,17 @@ __all__ = [
     "concepts",
     "curves",
     "explain",
+    "explore",
     "faithfulness",
     "filters",
+    "kernels",
+    "layer_graph",
+    "layer_health",
     "load",
     "load_model",
+    "maximize",
     "methods",
+    "operations",
     "plot",
     "receptive_field",
     "save",
@@ -91,8 +108,14 @@ LATER = {
     "compare": "xaikit.quality",
     "concepts": "xaikit.insight",
     "curves": "xaikit.training_curves",
+    "explore": "xaikit.insight",
     "faithfulness": "xaikit.quality",
     "filters": "xaikit.insight",
+    "kernels": "xaikit.insight",
+    "layer_graph": "xaikit.insight",
+    "layer_health": "xaikit.insight",
+    "maximize": "xaikit.insight",
+    "operations": "xaikit.insight",
     "receptive_field": "xaikit.insight",
     "summary": "xaikit.quality",
     "top_patches": "xaikit.insight",

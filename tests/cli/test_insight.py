@@ -83,3 +83,15 @@ def test_mistakes(
     assert (found, out) == (code, "")
     assert message in err
     assert "Traceback" not in err
+
+
+def test_layers_are_drawn_as_a_graph(run: Any, tmp_path: Path) -> None:
+    code, out, _ = run("layers", "mnist_cnn", "-o", tmp_path, "--json")
+    (told,) = json.loads(out)
+    assert code == 0
+    graph = xk.load(tmp_path / "layers")
+    assert list(graph) == list(xk.zoo.load("mnist_cnn").layers)
+    page = Path(told["html"]).read_text()
+    assert all(f"{name}" in page for name in graph)
+    with Pillow.open(tmp_path / "layers.png") as picture:
+        assert picture.height > picture.width

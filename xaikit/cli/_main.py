@@ -197,12 +197,26 @@ def methods(name: str | None, dialects: bool, json_: bool) -> None:
 
 @cli.command()
 @model_options
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Draw the graph into this folder."
+)
 @as_json
-def layers(model: str, framework: str | None, allow_code: bool, json_: bool) -> None:
-    """List the layers of MODEL in call order."""
-    from xaikit.cli import _tables
+def layers(model: str, framework: str | None, allow_code: bool, output: Path | None, json_: bool) -> None:
+    """List the layers of MODEL in call order; with -o draw them as a graph that folds.
 
-    data = _tables.layer_rows(open_model(model, framework, allow_code))
+    Repeated blocks are drawn once, with how often they come. -o writes layers.html, whose stages unfold, layers.png,
+    and the numbers as layers.npz and .json; their paths go to stdout.
+
+    \b
+    xaikit layers resnet50 -o out
+    """
+    from xaikit.cli import _layers, _tables
+
+    opened = open_model(model, framework, allow_code)
+    if output is not None:
+        _layers.draw(opened, output, json_)
+        return
+    data = _tables.layer_rows(opened)
     emit(data, json_, lambda: _tables.layers_table(data))
 
 

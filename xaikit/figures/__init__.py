@@ -1,8 +1,13 @@
 """From results to figures as data: panels of raw numbers, colours and words that any renderer can draw."""
 
+from xaikit.figures import _activations as _activations  # registers the panels of Activations
 from xaikit.figures import _anomaly as _anomaly  # registers the panels of AnomalyScores
 from xaikit.figures import _curves as _curves  # registers the panels of Curves
-from xaikit.figures import _insight as _insight  # registers the panels of Filters and Activations
+from xaikit.figures import _health as _health  # registers the panels of LayerHealth
+from xaikit.figures import _insight as _insight  # registers the panels of Filters
+from xaikit.figures import _layer_graph as _layer_graph  # registers the panels of LayerGraph
+from xaikit.figures import _maximization as _maximization  # registers the panels of Maximization
+from xaikit.figures import _operations as _operations  # registers the panels of Steps
 from xaikit.figures import _patches as _patches  # registers the panels of TopPatches and LayerPatches
 from xaikit.figures import _quality as _quality  # registers the panels of Faithfulness, Comparison and their like
 from xaikit.figures import _summary as _summary  # registers the panels of Summary and Concepts
@@ -23,6 +28,9 @@ from xaikit.figures._data import (
     BarPanel,
     CurvePanel,
     Figure,
+    GraphPanel,
+    Grid,
+    GridsPanel,
     ImagePanel,
     Legend,
     Line,
@@ -63,6 +71,9 @@ __all__ = [
     "BarPanel",
     "CurvePanel",
     "Figure",
+    "GraphPanel",
+    "Grid",
+    "GridsPanel",
     "ImagePanel",
     "Legend",
     "Line",

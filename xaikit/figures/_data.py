@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from xaikit.arrays import Array, upsample
+from xaikit.results import LayerGraph
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,10 @@ class Panel:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImagePanel(Panel):
-    """A picture: `image` (height, width, 3) uint8."""
+    """A picture: `image` (height, width, 3) uint8, with a `frame` (top, left, bottom, right) in its places."""
 
     image: Array
+    frame: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,8 +74,8 @@ class MapPanel(Panel):
     """Numbers with places, drawn as colours over a picture or over paper.
 
     `values` (row, column) are raw; they may have fewer places than the picture. `background` (height, width,
-    3) uint8; `outlines` (height, width) integer labels whose borders are drawn. Zero is transparent, and the
-    strongest values have the given `opacity`.
+    3) uint8; `outlines` (height, width) integer labels whose borders are drawn; `frame` (top, left, bottom, right) in
+    the places drawn. Zero is transparent, and the strongest values have the given `opacity`.
     """
 
     values: Array
@@ -81,6 +83,7 @@ class MapPanel(Panel):
     background: Array | None = None
     outlines: Array | None = None
     opacity: float = 0.85
+    frame: tuple[float, float, float, float] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -136,7 +139,8 @@ class LinePanel(Panel):
 class Trace:
     """A named line, `y` at `x`, broken where `y` is not finite; `colour` counts, `dashed` tells it without colour.
 
-    A `colour` below 0 is grey. `band`, its lower and upper edge at `x`, is drawn pale behind it.
+    A `colour` below 0 is grey. `band`, its lower and upper edge at `x`, is drawn pale behind it. A `silent` one says
+    nothing to who points at it.
     """
 
     name: str
@@ -145,6 +149,7 @@ class Trace:
     colour: int = 0
     dashed: bool = False
     band: tuple[Array, Array] | None = None
+    silent: bool = False
 
     @property
     def edge(self) -> tuple[Array, Array] | None:
@@ -209,7 +214,8 @@ class MatrixPanel(Panel):
 class Tile:
     """One small picture among many: numbers (row, column), or a picture (row, column, 3) uint8.
 
-    `name` and `note` are written below it; `frame` (top, left, bottom, right) in its own places is drawn on it.
+    `name` and `note` are written below it, `hint` is said when it is pointed at ("" = name and note); `frame` (top,
+    left, bottom, right) in its own places is drawn on it.
     """
 
     values: Array
@@ -217,6 +223,7 @@ class Tile:
     note: str = ""
     scale: Scale | None = None
     frame: tuple[float, float, float, float] | None = None
+    hint: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -231,6 +238,31 @@ class TilesPanel(Panel):
     def aspect(self) -> float:
         """Height over width of every tile: that of the tallest."""
         return max(t.values.shape[0] / t.values.shape[1] for t in self.tiles)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GraphPanel(Panel):
+    """The layers of a network from top to bottom, repeated blocks once, with what each gives and sees."""
+
+    graph: LayerGraph
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """Numbers in cells: `values` (row, column), NaN where there is none; `marked` cells are framed."""
+
+    values: Array
+    scale: Scale
+    name: str = ""
+    marked: Array | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GridsPanel(Panel):
+    """Grids of numbers from left to right, with `signs` such as × and = between them."""
+
+    grids: tuple[Grid, ...]
+    signs: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)

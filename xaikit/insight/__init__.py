@@ -3,7 +3,23 @@
 from xaikit.insight._activations import activations
 from xaikit.insight._concepts import concepts
 from xaikit.insight._filters import filters
+from xaikit.insight._health import layer_health
+from xaikit.insight._layer_graph import layer_graph
+from xaikit.insight._maximize import maximize
 from xaikit.insight._patches import top_patches
 from xaikit.insight._receptive_field import receptive_field
+from xaikit.insight.operators import explore, kernels, operations
 
-__all__ = ["activations", "concepts", "filters", "receptive_field", "top_patches"]
+__all__ = [
+    "activations",
+    "concepts",
+    "explore",
+    "filters",
+    "kernels",
+    "layer_graph",
+    "layer_health",
+    "maximize",
+    "operations",
+    "receptive_field",
+    "top_patches",
+]

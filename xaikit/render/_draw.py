@@ -10,6 +10,8 @@ from xaikit.figures import (
     BarPanel,
     CurvePanel,
     Figure,
+    GraphPanel,
+    GridsPanel,
     ImagePanel,
     Legend,
     Line,
@@ -20,6 +22,7 @@ from xaikit.figures import (
     Scale,
     ScorePanel,
     TextPanel,
+    Tile,
     TilesPanel,
     Trace,
     borders,
@@ -29,9 +32,11 @@ from xaikit.figures import (
     probability,
     sign_colour,
 )
+from xaikit.render import graphs, grids
 from xaikit.render._layout import (
     AXIS,
     BAR,
+    BETWEEN,
     BODY,
     FLATTEST,
     KEY,
@@ -51,13 +56,16 @@ from xaikit.render._layout import (
     plan,
     tiled,
 )
+from xaikit.render._sprite import sprite
 from xaikit.render._theme import PAGE, THEMES, Theme
 
 Anchor = Literal["left", "center", "right"]
+NAMED, NOTED = 30.0, 60.0
+"""How wide a tile must be to have its name, and its note, below it."""
 
 
 class Renderer(Protocol):
-    """What a renderer can do: ten functions of a module. Boxes and places are in design pixels from the
+    """What a renderer can do: eleven functions of a module. Boxes and places are in design pixels from the
     top left."""
 
     def start(self, width: float, height: float, *, scale: float, theme: Theme, title: str) -> Any:
@@ -81,7 +89,10 @@ class Renderer(Protocol):
         """Fill a box."""
 
     def picture(self, canvas: Any, box: Box, image: Array) -> None:
-        """Show an image (height, width, 3) uint8 in a box."""
+        """Show an image (height, width, 3 or 4) uint8 in a box."""
+
+    def hints(self, canvas: Any, box: Box, words: list[list[str]]) -> None:
+        """Say words when a cell of the box, cut into rows and columns, is pointed at; "" says nothing."""
 
     def heat(
         self, canvas: Any, box: Box, values: Array, *, scale: Scale, opacity: float, outlines: Array | None
@@ -170,6 +181,7 @@ def _write(r: Renderer, canvas: Any, words: Words, theme: Theme, colour: str | N
 
 def _image(r: Renderer, canvas: Any, panel: ImagePanel, box: Box, theme: Theme) -> None:
     r.picture(canvas, box, panel.image)
+    _framed(r, canvas, panel, box, panel.image.shape[:2], theme)
 
 
 def _map(r: Renderer, canvas: Any, panel: MapPanel, box: Box, theme: Theme) -> None:
@@ -179,6 +191,17 @@ def _map(r: Renderer, canvas: Any, panel: MapPanel, box: Box, theme: Theme) -> N
         r.rectangle(canvas, box, colour="#ffffff")
     outlines = None if panel.outlines is None else borders(panel.outlines)
     r.heat(canvas, box, panel.drawn, scale=panel.scale, opacity=panel.opacity, outlines=outlines)
+    _framed(r, canvas, panel, box, panel.shape, theme)
+
+
+def _framed(
+    r: Renderer, canvas: Any, panel: ImagePanel | MapPanel, box: Box, shape: tuple[int, ...], theme: Theme
+) -> None:
+    """Draw the frame of a picture or map, light around dark so that it stands out on both."""
+    if panel.frame is not None:
+        zone = _within(box, panel.frame, *shape)
+        _frame(r, canvas, Box(zone.x - 2, zone.y - 2, zone.width + 4, zone.height + 4), 2, "#ffffff")
+        _frame(r, canvas, zone, 2, theme.accent)
 
 
 def _bars(r: Renderer, canvas: Any, panel: BarPanel, box: Box, theme: Theme) -> None:
@@ -406,24 +429,35 @@ def _text(r: Renderer, canvas: Any, panel: TextPanel, box: Box, theme: Theme) ->
 
 
 def _tiles(r: Renderer, canvas: Any, panel: TilesPanel, box: Box, theme: Theme) -> None:
-    for tile, place in zip(panel.tiles, tiled(panel, box.width), strict=True):
-        rows, columns = tile.values.shape[:2]
-        height = min(place.height, place.width * rows / columns)
-        zone = Box(box.x + place.x, box.y + place.y, height * columns / rows, height)
-        if rows / columns < FLATTEST or rows / columns > TALLEST:
-            zone = Box(zone.x, zone.y, place.width, place.height)
-        if tile.values.ndim == 3:
-            r.picture(canvas, zone, tile.values)
-        else:
-            r.rectangle(canvas, zone, colour="#ffffff")
-            r.heat(canvas, zone, tile.values, scale=tile.scale or panel.scale, opacity=1.0, outlines=None)
-        _frame(r, canvas, Box(zone.x - 1, zone.y - 1, zone.width + 2, zone.height + 2), 1, theme.faint)
+    """All tiles as one picture, with their names below them and what they say when pointed at."""
+    places = tiled(panel, box.width)
+    zones = [_zone(tile, place) for tile, place in zip(panel.tiles, places, strict=True)]
+    r.picture(canvas, box, sprite(panel.tiles, zones, (box.width, box.height), panel.scale))
+    for tile, place, zone in zip(panel.tiles, places, zones, strict=True):
+        there = Box(box.x + zone.x, box.y + zone.y, zone.width, zone.height)
         if tile.frame is not None:
-            _frame(r, canvas, _within(zone, tile.frame, rows, columns), 2, theme.accent)
+            _frame(r, canvas, _within(there, tile.frame, *tile.values.shape[:2]), 2, theme.accent)
         y = box.y + place.y + place.height + 4
-        r.text(canvas, zone.x, y, tile.name, size=BODY - 1, colour=theme.ink, bold=False, anchor="left")
-        right = box.x + place.x + place.width
-        r.text(canvas, right, y, tile.note, size=BODY - 1, colour=theme.muted, bold=False, anchor="right")
+        if place.width >= NAMED:
+            r.text(canvas, there.x, y, tile.name, size=BODY - 1, colour=theme.ink, bold=False, anchor="left")
+        if place.width >= NOTED:
+            right = box.x + place.x + place.width
+            r.text(canvas, right, y, tile.note, size=BODY - 1, colour=theme.muted, bold=False, anchor="right")
+    down, across = places[-1].y + places[0].height, panel.across
+    below = places[across].y if len(places) > across else down
+    grid = Box(box.x, box.y, (box.width + BETWEEN), below * (-(-len(places) // across)))
+    hints = [tile.hint or " · ".join(filter(None, (tile.name, tile.note))) for tile in panel.tiles]
+    hints += [""] * (-len(hints) % across)
+    r.hints(canvas, grid, [hints[k : k + across] for k in range(0, len(hints), across)])
+
+
+def _zone(tile: Tile, place: Box) -> Box:
+    """Give the part of a tile's place that it fills with its own proportions."""
+    rows, columns = tile.values.shape[:2]
+    if rows / columns < FLATTEST or rows / columns > TALLEST:
+        return place
+    height = min(place.height, place.width * rows / columns)
+    return Box(place.x, place.y, height * columns / rows, height)
 
 
 def _within(zone: Box, frame: tuple[float, float, float, float], rows: int, columns: int) -> Box:
@@ -451,6 +485,8 @@ PAINTERS: dict[type[Panel], Callable[..., None]] = {
     MatrixPanel: _matrix,
     TextPanel: _text,
     TilesPanel: _tiles,
+    GraphPanel: graphs.paint,
+    GridsPanel: grids.paint,
 }
 
 

@@ -8,6 +8,8 @@ from xaikit.figures import (
     BarPanel,
     CurvePanel,
     Figure,
+    GraphPanel,
+    GridsPanel,
     ImagePanel,
     LinePanel,
     MapPanel,
@@ -18,6 +20,8 @@ from xaikit.figures import (
     TilesPanel,
     Trace,
 )
+from xaikit.render import grids
+from xaikit.render.graphs import laid_out
 
 MARGIN, GAP, ROW_GAP = 28.0, 22.0, 26.0
 TITLE, SUBTITLE, HEAD, BODY = 21.0, 14.0, 15.5, 13.0
@@ -130,8 +134,12 @@ def _natural_width(panel: Panel, picture: float, columns: int) -> float:
         return 560.0 if columns <= 2 else 440.0
     if isinstance(panel, CurvePanel):
         return 520.0 if columns <= 3 else 380.0
+    if isinstance(panel, GraphPanel):
+        return laid_out(panel).width
     if isinstance(panel, MatrixPanel):
         return MATRIX_NAMES + 78.0 * len(panel.names)
+    if isinstance(panel, GridsPanel):
+        return grids.width_of(panel)
     if isinstance(panel, TilesPanel):
         return min(TILES, max(260.0, TILE * panel.across))
     if isinstance(panel, LinePanel | TextPanel):
@@ -177,6 +185,8 @@ def _height(panel: Panel, width: float) -> float:
         return BAR * len(panel.labels) + AXIS
     if isinstance(panel, ScorePanel):
         return SCORE * len(panel.names)
+    if isinstance(panel, GraphPanel):
+        return laid_out(panel).height * min(1.0, width / laid_out(panel).width)
     if isinstance(panel, LinePanel):
         return LANE * len(panel.lines) + AXIS
     if isinstance(panel, MatrixPanel):
@@ -185,6 +195,8 @@ def _height(panel: Panel, width: float) -> float:
         return CURVE + KEY * len(keys(panel, width)) + AXIS
     if isinstance(panel, TilesPanel):
         return tiled(panel, width)[-1].y + tiled(panel, width)[-1].height + KEY
+    if isinstance(panel, GridsPanel):
+        return grids.height_of(panel, width)
     if isinstance(panel, TextPanel):
         return flow(panel, width)[-1][1].y + 2.4 * WORD
     raise TypeError(f"no height is known for a {type(panel).__name__}")

@@ -105,6 +105,21 @@ def picture(canvas: Canvas, box: Box, image: Array) -> None:
     )
 
 
+def hints(canvas: Canvas, box: Box, words: list[list[str]]) -> None:
+    rows, columns = len(words), len(words[0])
+    clear = "rgba(0,0,0,0)"
+    canvas.traces.append(
+        go.Heatmap(
+            z=np.zeros((rows, columns), np.uint8),
+            customdata=[[escape(said) for said in row] for row in words],
+            colorscale=[[0, clear], [1, clear]],
+            showscale=False,
+            hovertemplate="%{customdata}<extra></extra>",
+            **canvas.place(box, (-0.5, columns - 0.5), (rows - 0.5, -0.5)),
+        )
+    )
+
+
 def heat(canvas: Canvas, box: Box, values: Array, *, scale: Scale, opacity: float, outlines: Array | None) -> None:
     rows, columns = values.shape
     axes = canvas.place(box, (-0.5, columns - 0.5), (rows - 0.5, -0.5))
@@ -218,7 +233,8 @@ def curve(
             name=trace.name,
             line={"color": colour, "width": 2 * canvas.scale, "dash": "dash" if trace.dashed else "solid"},
             marker={"color": colour, "size": 7 * canvas.scale},
-            hovertemplate="%{x:.6g}: %{y:.4g}<extra>%{fullData.name}</extra>",
+            hovertemplate=None if trace.silent else "%{x:.6g}: %{y:.4g}<extra>%{fullData.name}</extra>",
+            hoverinfo="skip" if trace.silent else None,
             showlegend=False,
             **axes,
         )

@@ -5,10 +5,10 @@ rows run through places of their own, rows are ordered by the mean place of thei
 least-squares fit to the neighbours' that keeps the order and the gaps. Long networks continue in further columns.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 import numpy as np
 
@@ -43,6 +43,8 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, 'Liberation Sans
 Lane = tuple[str, str, int]
 Item = str | Lane
 """A unit by name, or the place of the edge (from, to) in a row."""
+Point = tuple[float, float]
+NO_NOTES: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,44 +60,152 @@ class _Column:
     box: float
 
 
-def diagram(blocks: Sequence[Block], outputs: Mapping[str, str], title: str) -> str:
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where a unit's box is: left, top, width and height; `end` names the output that it gives, `note` is what is said
+    of it under the box, left of the edge."""
+
+    unit: Unit
+    x: float
+    y: float
+    width: float
+    height: float
+    end: str | None
+    note: str
+
+    @property
+    def below(self) -> str:
+        """What is written under the box, right of the edge: the shape, and the output."""
+        said = _shape(self.unit)
+        return f"{said} → {self.end}" if self.end and self.end != "output" else said
+
+    @property
+    def told(self) -> str:
+        """The unit in a sentence."""
+        said = f"{self.unit.name}: {self.unit.parameters:,} parameters, gives {_shape(self.unit)}"
+        return f"{said}, {self.note}" if self.note else said
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """The frame around a repeated block, with how often it comes."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    times: int
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """A network laid out: `edges` run by points from box to box, `turns` (start, end, across) between columns."""
+
+    width: float
+    height: float
+    places: tuple[Place, ...]
+    frames: tuple[Frame, ...]
+    edges: tuple[tuple[Point, ...], ...]
+    turns: tuple[tuple[Point, Point, float], ...]
+
+
+def diagram(
+    blocks: Sequence[Block], outputs: Mapping[str, str], title: str, notes: Mapping[str, str] = NO_NOTES
+) -> str:
     """Draw folded blocks as one SVG element whose ink is the surrounding text's colour.
 
-    outputs: which node is given back under which name.
+    outputs: which node is given back under which name; notes: what is said of a node beside its shape.
     """
+    laid = layout(blocks, outputs, notes)
+    canvas = [_frame(frame) for frame in laid.frames]
+    canvas += [_edge(points) for points in laid.edges]
+    canvas += [_unit(place) for place in laid.places]
+    canvas += [_turn(*turn) for turn in laid.turns]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="graph" viewBox="0 0 {laid.width:.1f} {laid.height:.1f}" '
+        f'width="{laid.width:.0f}" height="{laid.height:.0f}" role="img" aria-label="{escape(title)}" '
+        f'style="font-family:{escape(FONT)};fill:currentColor">{"".join(canvas)}</svg>'
+    )
+
+
+def layout(blocks: Sequence[Block], outputs: Mapping[str, str], notes: Mapping[str, str] = NO_NOTES) -> Layout:
+    """Lay out folded blocks, in design pixels from the top left."""
     alias = {c.name: f.name for b in blocks for copy in b.copies for c, f in zip(copy, b.units, strict=True)}
     ends = {alias[u.name]: name for name, node in outputs.items() for b in blocks for u in b.copies[-1]
             if node in (n.name for n in u.nodes)}  # fmt: skip
-    columns = _columns(blocks, alias)
-    canvas: list[str] = []
+    said = {u.name: noted(b, k, notes) for b in blocks for k, u in enumerate(b.units)}
+    places: list[Place] = []
+    frames: list[Frame] = []
+    edges: list[tuple[Point, ...]] = []
+    turns: list[tuple[Point, Point, float]] = []
     left, tallest = MARGIN, 0.0
-    before: tuple[float, float] | None = None
-    for column in columns:
+    before: Point | None = None
+    for column in _columns(blocks, alias, said):
         tops = _tops(column)
         foot = tops[-1] + _row_height(column, -1) + (ROW_GAP if ends.keys() & column.units.keys() else 6)
-        start, end = _draw(canvas, column, left, tops, alias, ends)
+        boxes = _boxes(column, left, tops, ends, said)
+        bottoms = {i: tops[r] + _row_height(column, r) for r, row in enumerate(column.rows) for i in row}
+        frames += [_framed(b, column, left, tops, bottoms) for b in column.blocks if b.times > 1]
+        edges += _routed(column, left, tops, bottoms)
+        places += boxes.values()
+        start = boxes[next(iter(column.units))]
         if before is not None:
-            canvas.append(_turn(before, start, left - COLUMN_GAP / 2))
-        before = end
+            turns.append((before, (start.x + start.width / 2, start.y), left - COLUMN_GAP / 2))
+        end = boxes[column.blocks[-1].units[-1].name]
+        before = (end.x + end.width / 2, end.y + end.height)
         tallest = max(tallest, foot)
         left += column.width + COLUMN_GAP
     width = left - COLUMN_GAP + MARGIN
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="graph" viewBox="0 0 {width:.1f} {tallest + MARGIN:.1f}" '
-        f'width="{width:.0f}" height="{tallest + MARGIN:.0f}" role="img" aria-label="{escape(title)}" '
-        f'style="font-family:{escape(FONT)};fill:currentColor">{"".join(canvas)}</svg>'
-    )
+    return Layout(width, tallest + MARGIN, tuple(places), tuple(frames), tuple(edges), tuple(turns))
+
+
+def noted(block: Block, place: int, notes: Mapping[str, str]) -> str:
+    """Say what is said of a unit; of a repeated one from the first to the last time: "sees 27…35 /4"."""
+    first, last = (notes.get(copy[place].nodes[-1].name, "") for copy in (block.copies[0], block.copies[-1]))
+    words = list(zip_longest(first.split(), last.split(), fillvalue=""))
+    return " ".join(a if a == b else f"{a}…{b}" for a, b in words)
+
+
+def _boxes(
+    column: _Column, left: float, tops: Sequence[float], ends: Mapping[str, str], notes: Mapping[str, str]
+) -> dict[str, Place]:
+    row_of = {i: r for r, row in enumerate(column.rows) for i in row}
+    return {
+        name: Place(
+            unit,
+            left + column.x[name] - column.box / 2,
+            tops[row_of[name]],
+            column.box,
+            _row_height(column, row_of[name]),
+            ends.get(name),
+            notes[name],
+        )
+        for name, unit in column.units.items()
+    }
+
+
+def _routed(
+    column: _Column, left: float, tops: Sequence[float], bottoms: Mapping[Item, float]
+) -> Iterator[tuple[Point, ...]]:
+    """Give the points of every edge: from the foot of a box, through the places of its own in each row, to a box."""
+    row_of = {i: r for r, row in enumerate(column.rows) for i in row}
+    for a, b in column.edges:
+        points = [(left + column.x[a], bottoms[a])]
+        for r in range(row_of[a] + 1, row_of[b]):
+            x = left + column.x[(a, b, r)]
+            points += [(x, tops[r]), (x, tops[r] + _row_height(column, r))]
+        yield (*points, (left + column.x[b], tops[row_of[b]]))
 
 
 # ---------------------------------------------------------------- columns
 
 
-def _columns(blocks: Sequence[Block], alias: Mapping[str, str]) -> list[_Column]:
+def _columns(blocks: Sequence[Block], alias: Mapping[str, str], notes: Mapping[str, str]) -> list[_Column]:
     """Lay out the blocks in as many columns as the width allows and the height asks for."""
-    whole = [_laid_out(blocks, alias)]
+    whole = [_laid_out(blocks, alias, notes)]
     height = _tops(whole[0])[-1]
     for count in range(min(5, int(height // SHORTEST)), 1, -1):
-        parts = [_laid_out(part, alias) for part in _even(blocks, count)]
+        parts = [_laid_out(part, alias, notes) for part in _even(blocks, count)]
         if max(_tops(c)[-1] for c in parts) > 1.4 * height / count:
             continue
         if sum(c.width for c in parts) + COLUMN_GAP * (len(parts) - 1) + 2 * MARGIN <= WIDEST:
@@ -118,9 +228,9 @@ def _depth(block: Block) -> int:
     return max(depth.values())
 
 
-def _laid_out(blocks: Sequence[Block], alias: Mapping[str, str]) -> _Column:
+def _laid_out(blocks: Sequence[Block], alias: Mapping[str, str], notes: Mapping[str, str]) -> _Column:
     units = {u.name: u for b in blocks for u in b.units}
-    edges = tuple((alias[p], u.name) for u in units.values() for p in u.parents if alias[p] in units)
+    edges = tuple((alias[p], u.name) for u in units.values() for p in u.parents if alias.get(p) in units)
     row: dict[str, int] = {}
     for block in blocks:
         floor = 1 + max(row.values(), default=-1)
@@ -137,7 +247,7 @@ def _laid_out(blocks: Sequence[Block], alias: Mapping[str, str]) -> _Column:
         for upper, lower in pairwise(chain):
             near.setdefault(upper, []).append(lower)
             near.setdefault(lower, []).append(upper)
-    box = min(240.0, max(104.0, max(_needed(u) for u in units.values())))
+    box = min(240.0, max(104.0, max(max(_needed(u), 16 + 12.4 * len(notes[u.name])) for u in units.values())))
     _ordered(rows, near)
     x = _placed(rows, near, box)
     least = min(v - _wide(i, box) / 2 for i, v in x.items())
@@ -226,16 +336,30 @@ def _wide(item: Item, box: float) -> float:
 
 
 def _needed(unit: Unit) -> float:
-    return 28 + max(7.4 * len(unit.title), 5.9 * len(_remark(unit)))
+    return 28 + max(7.4 * len(unit.title), 5.9 * len(remark(unit)))
 
 
 def _shape(unit: Unit) -> str:
     return "×".join(map(str, unit.shape)) or "1"
 
 
-def _remark(unit: Unit) -> str:
+def remark(unit: Unit) -> str:
+    """Give what a unit does beside its main operation: "batch norm · ReLU"."""
     extras = [e for e in unit.extras if e != "pad"]
     return " · ".join(extras)
+
+
+def _framed(block: Block, column: _Column, left: float, tops: Sequence[float], bottoms: Mapping[Item, float]) -> Frame:
+    """Set a frame around the units of a block and the edges that pass inside it."""
+    row_of = {i: r for r, row in enumerate(column.rows) for i in row}
+    names = {u.name for u in block.units}
+    inside: list[Item] = [*names]
+    first, last = min(row_of[i] for i in names), max(row_of[i] for i in names)
+    inside += [i for i in row_of if not isinstance(i, str) and i[1] in names and first <= row_of[i] <= last]
+    x0 = left + min(column.x[i] - _wide(i, column.box) / 2 for i in inside) - FRAME
+    x1 = left + max(column.x[i] + _wide(i, column.box) / 2 for i in inside) + FRAME
+    y0, y1 = tops[first] - FRAME, max(bottoms[i] for i in names) + 18
+    return Frame(x0, y0, x1 - x0, y1 - y0, block.times)
 
 
 # ---------------------------------------------------------------- drawing
@@ -243,7 +367,7 @@ def _remark(unit: Unit) -> str:
 
 def _row_height(column: _Column, r: int) -> float:
     named = [column.units[i] for i in column.rows[r] if isinstance(i, str)]
-    return TALL_HEIGHT if any(_remark(u) for u in named) else HEIGHT
+    return TALL_HEIGHT if any(remark(u) for u in named) else HEIGHT
 
 
 def _tops(column: _Column) -> list[float]:
@@ -259,50 +383,28 @@ def _tops(column: _Column) -> list[float]:
     return tops
 
 
-def _draw(
-    canvas: list[str],
-    column: _Column,
-    left: float,
-    tops: Sequence[float],
-    alias: Mapping[str, str],
-    ends: Mapping[str, str],
-) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Draw frames, edges and boxes; give the places where the column is entered and left."""
-    row_of = {i: r for r, row in enumerate(column.rows) for i in row}
-    bottom = {i: tops[r] + _row_height(column, r) for i, r in row_of.items()}
-    for block in (b for b in column.blocks if b.times > 1):
-        canvas.append(_frame(block, column, left, tops, row_of, bottom))
-    for a, b in column.edges:
-        points = [(left + column.x[a], bottom[a])]
-        for r in range(row_of[a] + 1, row_of[b]):
-            x = left + column.x[(a, b, r)]
-            points += [(x, tops[r]), (x, tops[r] + _row_height(column, r))]
-        canvas.append(_edge([*points, (left + column.x[b], tops[row_of[b]])]))
-    for name, unit in column.units.items():
-        r = row_of[name]
-        canvas.append(_unit(unit, left + column.x[name], tops[r], bottom[name] - tops[r], column.box, ends.get(name)))
-    first, last = next(iter(column.units)), column.blocks[-1].units[-1].name
-    return (left + column.x[first], tops[row_of[first]]), (left + column.x[last], bottom[last])
-
-
-def _unit(unit: Unit, x: float, y: float, height: float, width: float, end: str | None) -> str:
-    remark, left = _remark(unit), x - width / 2
-    stripe = next((c for word, c in KINDS.items() if word in unit.main.op), OTHER)
-    lines = f'<text x="{x + 2:.1f}" y="{y + height / 2 + (-2.5 if remark else 4.2):.1f}" text-anchor="middle" {BOLD}>'
+def _unit(place: Place) -> str:
+    unit, left, y, height = place.unit, place.x, place.y, place.height
+    beside, x = remark(unit), place.x + place.width / 2
+    lines = f'<text x="{x + 2:.1f}" y="{y + height / 2 + (-2.5 if beside else 4.2):.1f}" text-anchor="middle" {BOLD}>'
     lines += f"{escape(unit.title)}</text>"
-    if remark:
+    if beside:
         lines += f'<text x="{x + 2:.1f}" y="{y + height / 2 + 12.5:.1f}" text-anchor="middle" {QUIET}>'
-        lines += f"{escape(remark)}</text>"
-    shape = _shape(unit)
-    below = f"{shape} → {end}" if end and end != "output" else shape
-    told = f"{unit.name}: {unit.parameters:,} parameters, gives {shape}"
+        lines += f"{escape(beside)}</text>"
+    left_of = f'<text x="{x - 5:.1f}" y="{y + height + 12:.1f}" text-anchor="end" {LABEL}>{escape(place.note)}</text>'
+    left_of = left_of if place.note else ""
     return (
-        f"<g><title>{escape(told)}</title>"
-        f'<rect x="{left:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="6" {PAPER}/>'
-        f'<path d="M{left + 3:.1f} {y + 6:.1f}v{height - 12:.1f}" style="stroke:{stripe};stroke-width:4;'
+        f"<g><title>{escape(place.told)}</title>"
+        f'<rect x="{left:.1f}" y="{y:.1f}" width="{place.width:.1f}" height="{height:.1f}" rx="6" {PAPER}/>'
+        f'<path d="M{left + 3:.1f} {y + 6:.1f}v{height - 12:.1f}" style="stroke:{stripe(unit)};stroke-width:4;'
         f'stroke-linecap:round"/>{lines}'
-        f'<text x="{x + 5:.1f}" y="{y + height + 12:.1f}" {LABEL}>{escape(below)}</text></g>'
+        f'<text x="{x + 5:.1f}" y="{y + height + 12:.1f}" {LABEL}>{escape(place.below)}</text>{left_of}</g>'
     )
+
+
+def stripe(unit: Unit) -> str:
+    """Give the colour of a unit by what it does."""
+    return next((c for word, c in KINDS.items() if word in unit.main.op), OTHER)
 
 
 PAPER = 'style="fill:var(--card, Canvas);stroke:currentColor;stroke-opacity:0.35"'
@@ -347,24 +449,10 @@ def _turn(start: tuple[float, float], end: tuple[float, float], between: float) 
     return f'<path d="{path}" {STROKE}/>' + _tip(x1, y1)
 
 
-def _frame(
-    block: Block,
-    column: _Column,
-    left: float,
-    tops: Sequence[float],
-    row_of: Mapping[Item, int],
-    bottom: Mapping[Item, float],
-) -> str:
-    names = {u.name for u in block.units}
-    inside: list[Item] = [*names]
-    first, last = min(row_of[i] for i in names), max(row_of[i] for i in names)
-    inside += [i for i in row_of if not isinstance(i, str) and i[1] in names and first <= row_of[i] <= last]
-    x0 = left + min(column.x[i] - _wide(i, column.box) / 2 for i in inside) - FRAME
-    x1 = left + max(column.x[i] + _wide(i, column.box) / 2 for i in inside) + FRAME
-    y0, y1 = tops[first] - FRAME, max(bottom[i] for i in names) + 18
+def _frame(frame: Frame) -> str:
     return (
-        f'<rect x="{x0:.1f}" y="{y0:.1f}" width="{x1 - x0:.1f}" height="{y1 - y0:.1f}" rx="10" '
+        f'<rect x="{frame.x:.1f}" y="{frame.y:.1f}" width="{frame.width:.1f}" height="{frame.height:.1f}" rx="10" '
         f'style="fill:currentColor;fill-opacity:0.045;stroke:currentColor;stroke-opacity:0.35;stroke-dasharray:4 3"/>'
-        f'<text x="{x1 + 7:.1f}" y="{y0 + 15:.1f}" style="font-size:14px;font-weight:700">'
-        f"× {block.times}</text>"
+        f'<text x="{frame.x + frame.width + 7:.1f}" y="{frame.y + 15:.1f}" style="font-size:14px;font-weight:700">'
+        f"× {frame.times}</text>"
     )

@@ -2,6 +2,7 @@
 
 from xaikit.report._collect import Explained, Explanations, Failure, collect
 from xaikit.report._folder import free
+from xaikit.report._layers_page import write_layers_page
 from xaikit.report._model_page import write_model_page
 from xaikit.report._names import distinct, named, safe, stem
 from xaikit.report._page import write_page
@@ -18,6 +19,7 @@ __all__ = [
     "named",
     "safe",
     "stem",
+    "write_layers_page",
     "write_model_page",
     "write_page",
     "write_report",

@@ -2,15 +2,21 @@
 
 from typing import Any
 
+from xaikit.results._activations import Activations
 from xaikit.results._anomaly import AnomalyScores, Calibration
 from xaikit.results._attribution import Attribution, Attributions, Prediction, by_column
 from xaikit.results._curves import Curve, Curves, lowest
-from xaikit.results._fields import Field, Fields, Misalignment, ReceptiveFields
-from xaikit.results._inside import Activations, Concepts, Filters, TopPatches
+from xaikit.results._fields import Field, FieldCheck, Fields, Misalignment, ReceptiveFields
+from xaikit.results._health import LayerHealth, LayerState
+from xaikit.results._inside import Concepts, Filters, TopPatches
 from xaikit.results._judging import judge
+from xaikit.results._layer_graph import LayerGraph, LayerNode
+from xaikit.results._maximization import Maximization
+from xaikit.results._numbers import Histogram, Moments
 from xaikit.results._origin import Origin, Status
 from xaikit.results._quality import Comparison, Faithfulness, Parity, Randomisation, Stability, Summary
-from xaikit.results._units import LayerPatches, Survey
+from xaikit.results._steps import Step, Steps
+from xaikit.results._units import LayerPatches, Survey, UnitCard
 
 __all__ = [
     "RESULTS",
@@ -26,10 +32,18 @@ __all__ = [
     "Curves",
     "Faithfulness",
     "Field",
+    "FieldCheck",
     "Fields",
     "Filters",
+    "Histogram",
+    "LayerGraph",
+    "LayerHealth",
+    "LayerNode",
     "LayerPatches",
+    "LayerState",
+    "Maximization",
     "Misalignment",
+    "Moments",
     "Origin",
     "Parity",
     "Prediction",
@@ -37,9 +51,12 @@ __all__ = [
     "ReceptiveFields",
     "Stability",
     "Status",
+    "Step",
+    "Steps",
     "Summary",
     "Survey",
     "TopPatches",
+    "UnitCard",
     "by_column",
     "judge",
     "lowest",
@@ -56,15 +73,35 @@ SHOWN: tuple[type[Any], ...] = (
     Curves,
     Faithfulness,
     Filters,
+    LayerHealth,
+    LayerGraph,
     LayerPatches,
+    Maximization,
     Parity,
     Randomisation,
     Stability,
+    Steps,
     Summary,
     TopPatches,
+    UnitCard,
 )
 """The results that a person looks at: each has panels and shows itself in a notebook."""
 RESULTS: dict[str, type[Any]] = {
-    c.__name__: c for c in (*SHOWN, Curve, Field, Misalignment, ReceptiveFields, Origin, Prediction, Survey) if c is not Attributions
+    c.__name__: c
+    for c in (
+        *SHOWN,
+        Curve,
+        Field,
+        FieldCheck,
+        Misalignment,
+        ReceptiveFields,
+        Histogram,
+        LayerState,
+        LayerNode,
+        Origin,
+        Prediction,
+        Survey,
+    )
+    if c is not Attributions
 }
 """The dataclasses that are written to disk and read back, by name; Attributions are stored input by input."""

@@ -1,0 +1,90 @@
+"""The layers of a network as a graph: what each does, gives, holds and sees."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import xaikit as xk
+from tests.contract.nets import ADAPTERS
+from xaikit.errors import NotSupported, UnknownName
+
+
+def residual(framework: str) -> Any:
+    """A stem, two equal residual blocks and a head, wrapped."""
+    if framework == "torch":
+        from torch import nn
+
+        class Block(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.a, self.b = nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+                self.act = nn.ReLU()
+
+            def forward(self, x: Any) -> Any:
+                return self.act(x + self.b(self.act(self.a(x))))
+
+        net = nn.Sequential(
+            nn.Conv2d(3, 8, 3, 2, 1), Block(), Block(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4)
+        )
+        return xk.wrap(net.eval(), inputs=xk.Image(16, 16))
+    import keras
+
+    L = keras.layers
+    inputs = L.Input((16, 16, 3))
+    x = L.Conv2D(8, 3, 2, padding="same")(inputs)
+    for _ in range(2):
+        y = L.Conv2D(8, 3, padding="same", activation="relu")(x)
+        x = L.ReLU()(L.Add()([x, L.Conv2D(8, 3, padding="same")(y)]))
+    outputs = L.Dense(4)(L.Flatten()(L.GlobalAveragePooling2D(keepdims=True)(x)))
+    return xk.wrap(keras.Model(inputs, outputs), inputs=xk.Image(16, 16))
+
+
+@pytest.mark.parametrize("framework", ADAPTERS)
+def test_layers_say_what_they_hold_and_see(framework: str) -> None:
+    model = residual(framework)
+    graph = xk.layer_graph(model)
+    assert list(graph) == list(model.layers)
+    assert graph.parameters == 8 * (27 + 1) + 4 * 8 * (72 + 1) + 4 * 9
+    convs = [layer for layer in graph.layers if layer.kind == "conv"]
+    assert [layer.sees for layer in convs] == [(3, 3), (7, 7), (11, 11), (15, 15), (19, 19)]
+    assert [layer.step for layer in convs] == [(2.0, 2.0)] * 5
+    assert convs[0].said["kernel"] == (3, 3)
+    assert convs[0].remark == "sees 3 /2"
+    assert graph.layers[-1].whole
+    assert graph.layers[-1].remark == "sees all"
+    assert graph.inputs == {"input": (16, 16, 3)}
+    assert graph.outputs == {"output": list(graph)[-1]}
+    with pytest.raises(UnknownName):
+        graph["nothing"]
+
+
+@pytest.mark.parametrize("framework", ADAPTERS)
+def test_repeated_blocks_are_folded_and_say_both_ends(framework: str) -> None:
+    from xaikit.render.diagram import noted
+    from xaikit.render.graphs import blocks_of, remarks_of
+
+    graph = xk.layer_graph(residual(framework))
+    (block,) = [b for b in blocks_of(graph) if b.times > 1]
+    assert block.times == 2
+    assert noted(block, 0, remarks_of(graph)) == "sees 7…15 /2"
+
+
+def test_a_graph_reads_back_equal_and_is_drawn(tmp_path: Path) -> None:
+    graph = xk.layer_graph(residual("torch"))
+    again = xk.load(xk.save(graph, tmp_path / "graph"))
+    assert again.layers == graph.layers
+    assert (again.inputs, again.outputs) == (graph.inputs, graph.outputs)
+    figure = xk.plot(graph)
+    written = " ".join(a.text for a in figure.layout.annotations)
+    assert "× 2" in written
+    assert "sees 3 /2" in written
+    assert len(figure.data) == 1  # all edges are one line
+    assert np.isnan(np.asarray(figure.data[0].x, float)).sum() >= 6
+
+
+def test_what_shows_no_layers_is_refused() -> None:
+    model = xk.wrap(lambda x: x, inputs=xk.Array((3,)))
+    with pytest.raises(NotSupported, match="no layers"):
+        xk.layer_graph(model)

@@ -1,0 +1,60 @@
+"""The layers of a network as a graph that folds, with what each holds and sees."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from xaikit.attribution import origin_of, require_wrapped
+from xaikit.errors import NotSupported
+from xaikit.insight._receptive_field import receptive_field
+from xaikit.model import Model
+from xaikit.results import LayerGraph, LayerNode, ReceptiveFields
+from xaikit.zoo.graphs import described, ends
+
+
+def layer_graph(model: Model) -> LayerGraph:
+    """Give the layers of a model as a LayerGraph: shapes, parameters and receptive fields on the nodes.
+
+    It is drawn with repeated blocks folded (`xk.plot`, or in a notebook by itself), without Graphviz; the page that
+    `xaikit layers MODEL -o DIR` writes unfolds them. Raises NotSupported for a model that shows no layers.
+    """
+    require_wrapped(model, "layer_graph")
+    start = time.perf_counter()
+    if not model.layers:
+        raise NotSupported(
+            f"{model.name} is a {model.framework} model that shows no layers: wrap the network itself, "
+            "a torch.nn.Module or a keras.Model"
+        )
+    fields = receptive_field(model)
+    nodes = tuple(_with_field(described(layer), fields) for layer in model.layers.values())
+    outputs = _outputs(model, nodes)
+    seconds = time.perf_counter() - start
+    origin = origin_of(model, None, "layer-graph", parameters={}, seconds=seconds, calls=0)
+    return LayerGraph(nodes, _inputs(model, nodes), outputs, origin)
+
+
+def _inputs(model: Model, nodes: tuple[LayerNode, ...]) -> dict[str, tuple[int | None, ...]]:
+    names = {n.name for n in nodes}
+    read = dict.fromkeys(p for n in nodes for p in n.parents if p not in names)
+    specs: Any = model.inputs if isinstance(model.inputs, Mapping) else {next(iter(read), "input"): model.inputs}
+    return {name: tuple(spec.shape) for name, spec in specs.items()}
+
+
+def _outputs(model: Model, nodes: tuple[LayerNode, ...]) -> dict[str, str]:
+    """Name the layers at the ends; those beside the only output (a state, say) are none."""
+    found = ends(nodes)
+    return found if isinstance(model.outputs, Mapping) or len(found) == 1 else {"output": nodes[-1].name}
+
+
+def _with_field(node: LayerNode, fields: ReceptiveFields) -> LayerNode:
+    """Add what the units of a layer see of the first input that they see."""
+    if node.name not in fields or not len(fields[node.name]):
+        return node
+    field = next(iter(fields[node.name].values()))
+    whole = bool(field.global_) and all(field.global_)
+    sizes = None if whole or None in field.size else tuple(int(n or 0) for n in field.size)
+    steps = None if whole or None in field.stride else tuple(float(n or 0) for n in field.stride)
+    return replace(
+        node, sees=sizes or None, step=steps or None, whole=whole, aligned=field.aligned, bound=bool(field.bounds)
+    )
