@@ -14,23 +14,32 @@ from xaikit.attribution import origin_of, require_wrapped
 from xaikit.errors import NotSupported, ParameterError, UnknownName
 from xaikit.graph import Affine, Geometry, Layer, Misaligned, Node, between, fields
 from xaikit.graph._fields import NOTHING
-from xaikit.inputs import InputSpec
+from xaikit.insight._field_inputs import Lengths, input_lengths
+from xaikit.insight._probe import checked, failures
 from xaikit.model import Model
+from xaikit.progress import Progress
 from xaikit.results import Field, Misalignment, ReceptiveFields, Status
 
-Lengths = dict[str, int | None]
 Size = Sequence[int | None] | Mapping[str, Sequence[int | None]]
 LONGEST = 64
 """The longest period of input lengths that is tried out for branches to come in line."""
 
 
-def receptive_field(model: Model, *, size: Size | None = None) -> ReceptiveFields:
+def receptive_field(
+    model: Model, *, size: Size | None = None, verify: bool = False, progress: Progress | bool | None = None
+) -> ReceptiveFields:
     """Give what the units of every layer see of the input, as ReceptiveFields.
 
     For every layer and input the size, stride and left padding of the field on each axis (space, time, tokens), and
     the exact first and last pixel that each unit sees, inside the input. Pixels are counted from 0. Branches that are
     merged out of line, layers that make a unit see everything, and operations that are not known (the field is then an
     upper bound) are named. Nothing is run but what reads the layers.
+
+    With `verify` the boxes are compared with what the network reacts to: in each of as many samples as the input has
+    rows, columns, steps, one of them is NaN, which reaches every unit that sees it whatever the weights are; where an
+    operation swallows NaN, a copy with positive weights is shown one row alone. `checks` then holds the verdict on
+    every layer: "equal"; "within" where single units react to less, as each of a flattened layer does; "beyond" where
+    they see more than theory has, which is an error.
 
     `size` are other lengths of the input's axes than those that the model was wrapped for, in a mapping by name where
     there are several inputs; None in it = not known: then there are no boxes of single units. Raises NotSupported for a
@@ -56,60 +65,29 @@ def receptive_field(model: Model, *, size: Size | None = None) -> ReceptiveField
         for name in layers
     }
     misaligned = _misaligned(layers, nodes, inputs)
+    if verify and size is not None:
+        raise ParameterError("verify runs the network, which takes the size that it was wrapped for: leave size out")
+    checks = checked(model, layers, nodes, inputs, progress) if verify else ()
     unknown = tuple(dict.fromkeys(b for n in layers for b in nodes[n].bounds))
     return ReceptiveFields(
         fields=found,
         inputs=inputs,
         misaligned=misaligned,
         unknown=unknown,
-        status=_status(layers, misaligned, unknown),
+        status=_status(layers, misaligned, unknown, failures(checks)),
         origin=origin_of(
             model,
             None,
             "receptive-field",
-            parameters={"size": size},
+            parameters={"size": size, "verify": verify},
             seconds=time.perf_counter() - start,
-            calls=0,
+            calls=sum(n or 0 for axes in inputs.values() for n in axes.values()) if verify else 0,
         ),
+        checks=checks,
     )
 
 
 # --- inputs ----------------------------------------------------------------------------------------------------------
-
-
-def input_lengths(model: Model, layers: Mapping[str, Layer]) -> dict[str, Lengths]:
-    """Give the axes of places of every input, by the name that the layers have for it, with their lengths."""
-    named = dict.fromkeys(p for layer in layers.values() for p in layer.parents if p not in layers)
-    specs = model.inputs if isinstance(model.inputs, Mapping) else {next(iter(named), "input"): model.inputs}
-    return {name: _axes(layers, name, spec, _shape(model, name, spec)) for name, spec in specs.items()}
-
-
-def _shape(model: Model, name: str, spec: Any) -> tuple[int, ...]:
-    """Give the shape of one sample as the network is given it; of an array of any shape that of the first call."""
-    if spec.kind != "Raw":
-        return tuple(int(n) for n in spec.shape)
-    blank = model._blank()  # type: ignore[attr-defined]
-    return tuple((blank[name] if isinstance(blank, Mapping) else blank).shape[1:])
-
-
-def _axes(layers: Mapping[str, Layer], name: str, spec: InputSpec, shape: tuple[int, ...]) -> Lengths:
-    """Name the axes of an input with places; those of an array without names as its first reader takes them."""
-    axes = tuple(spec.axes)
-    if len(axes) != len(shape) or all(a.startswith("axis ") for a in axes):
-        axes = _as_read(layers, name, len(shape))
-    return {a: n for a, n in zip(axes, shape, strict=True) if a not in ("sample", "channel")}
-
-
-def _as_read(layers: Mapping[str, Layer], name: str, rank: int) -> tuple[str, ...]:
-    """Name the axes of an input as the layer that reads it first does: of convolutions, embeddings, recurrence."""
-    for layer in layers.values():
-        if name in layer.parents:
-            read = layer.axes[1:]
-            if layer.kind == "embedding":
-                return tuple(a for a in read if a != "channel")[:rank]
-            if len(read) == rank and layer.kind not in ("permute", "reshape", "flatten"):
-                return read
-    return tuple(f"axis {i}" for i in range(rank))
 
 
 def _resized(
@@ -423,7 +401,9 @@ def _lengthless(layer: Layer) -> Layer:
 # --- verdict ---------------------------------------------------------------------------------------------------------
 
 
-def _status(layers: Mapping[str, Layer], misaligned: Iterable[Misalignment], unknown: Sequence[str]) -> Status:
+def _status(
+    layers: Mapping[str, Layer], misaligned: Iterable[Misalignment], unknown: Sequence[str], failed: Sequence[str]
+) -> Status:
     reasons = [str(m) for m in misaligned]
     reasons += [
         f"{n} ({layers[n].kind}) is not known: its field and those behind it are upper bounds; "
@@ -431,4 +411,4 @@ def _status(layers: Mapping[str, Layer], misaligned: Iterable[Misalignment], unk
         for n in unknown
         if n in layers
     ]
-    return Status("warn" if reasons else "ok", tuple(reasons))
+    return Status("fail" if failed else "warn" if reasons else "ok", (*failed, *reasons))

@@ -1,7 +1,7 @@
 """What the units of a network see of its inputs: receptive fields in theory, and as the gradient shows them."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -295,6 +295,24 @@ def _path(path: tuple[str, ...], fork: str) -> str:
     return " → ".join(path if len(path) <= 3 else (path[0], "…", path[-1]))
 
 
+@dataclass(frozen=True)
+class FieldCheck:
+    """What a network reacts to, compared with the fields of one layer in one input.
+
+    `verdict` is "equal", "within" (some of the `units` react to less than theory has), "beyond" (some react to more),
+    or "unprobed"; `differing` counts the units along all axes that do, `example` tells of the first. `bounded`: theory
+    had an upper bound only.
+    """
+
+    layer: str
+    input: str
+    verdict: str
+    units: int
+    differing: int
+    example: str = ""
+    bounded: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class ReceptiveFields:
     """What the units of every layer see of every input, layers in call order: `rf["conv3"].size`.
@@ -311,7 +329,7 @@ class ReceptiveFields:
     unknown: tuple[str, ...]
     status: Status
     origin: Origin
-    checks: Mapping[str, Any] = field(default_factory=dict)
+    checks: tuple[FieldCheck, ...] = ()
 
     def __getitem__(self, layer: str) -> Fields:
         """Give the fields of one layer. Raises UnknownName."""
