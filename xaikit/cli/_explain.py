@@ -42,7 +42,14 @@ def explain_files(
 def parse_parameters(method: str, given: Sequence[str]) -> dict[str, Any]:
     """Turn NAME=VALUE into keyword parameters; a value that is no Python literal stays text."""
     known[method]
-    found = {}
+    found = literals(given)
+    known[method].make(found)
+    return found
+
+
+def literals(given: Sequence[str]) -> dict[str, Any]:
+    """Turn NAME=VALUE into values by name; what is no Python literal stays text."""
+    found: dict[str, Any] = {}
     for item in given:
         name, equals, value = item.partition("=")
         if not equals:
@@ -51,7 +58,6 @@ def parse_parameters(method: str, given: Sequence[str]) -> dict[str, Any]:
             found[name.replace("-", "_")] = ast.literal_eval(value)
         except (ValueError, SyntaxError):
             found[name.replace("-", "_")] = value
-    known[method].make(found)
     return found
 
 

@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from xaikit import zoo
 from xaikit.attribution import DIALECTS, FAMILIES, families, methods
 from xaikit.figures import about_lines, file_lines, measures, recipe_lines, training_lines
@@ -20,7 +22,7 @@ def method_rows() -> list[dict[str, Any]]:
     """Give name, family, needs, score and first line of every method."""
     kin = {name: family for family, members in families(methods).items() for name in members}
     return [
-        {"name": n, "family": kin[n], "needs": sorted(m.needs), "score": m.score, "gives": _first_line(m)}
+        {"name": n, "family": kin[n], "needs": sorted(m.needs), "score": m.score, "gives": first_line(m)}
         for n, m in methods.items()
     ]
 
@@ -36,10 +38,17 @@ def needs_of(name: str) -> str:
 def method_page(name: str) -> dict[str, Any]:
     """Give one method with its parameters and its full description."""
     cls = methods[name]
-    parameters = [
-        {"name": p.name, "type": p.type, "default": p.default, "help": p.help} for p in cls.parameters().values()
-    ]
-    return {"name": name, "description": inspect.getdoc(cls), "score": cls.score, "parameters": parameters}
+    return {
+        "name": name,
+        "description": inspect.getdoc(cls),
+        "score": cls.score,
+        "parameters": parameter_rows(cls),
+    }
+
+
+def parameter_rows(cls: Any) -> list[dict[str, Any]]:
+    """Give the parameters of a method or operation."""
+    return [{"name": p.name, "type": p.type, "default": p.default, "help": p.help} for p in cls.parameters().values()]
 
 
 def dialect_rows(name: str | None = None) -> list[dict[str, Any]]:
@@ -133,13 +142,36 @@ def method_text(page: dict[str, Any]) -> Any:
     """Draw one method."""
     from rich.console import Group
 
-    lines = [[p["name"], p["type"], repr(p["default"]), p["help"]] for p in page["parameters"]]
-    prose = re.sub(r"(?<!\n)\n(?![\n ])", " ", page["description"])
-    parts: list[Any] = [f"[bold]{page['name']}[/bold] (explains the {page['score']} by default)", "", _escaped(prose)]
-    parts += ["", _table(("parameter", "type", "default", "meaning"), lines)] if lines else []
+    parts = [f"[bold]{page['name']}[/bold] (explains the {page['score']} by default)", *_described(page)]
     spoken = [f"dialect={row['dialect']}" for row in dialect_rows(page["name"])]
     parts += ["", f"Other libraries' defaults: {', '.join(spoken)}"] if spoken else []
     return Group(*parts)
+
+
+def _described(page: dict[str, Any]) -> list[Any]:
+    """Draw a description and the parameters."""
+    lines = [[p["name"], p["type"], repr(p["default"]), _escaped(p["help"])] for p in page["parameters"]]
+    prose = re.sub(r"(?<!\n)\n(?![\n ])", " ", page["description"])
+    table = ["", _table(("parameter", "type", "default", "meaning"), lines)] if lines else []
+    return ["", _escaped(prose), *table]
+
+
+def operation_text(page: dict[str, Any]) -> Any:
+    """Draw one operation."""
+    from rich.console import Group
+
+    return Group(f"[bold]{page['name']}[/bold]", *_described(page))
+
+
+def operations_table(rows: list[dict[str, Any]]) -> Any:
+    """Draw the list of operations."""
+    return _table(("operation", "gives"), [[r["name"], _escaped(r["gives"])] for r in rows])
+
+
+def kernels_table(rows: list[dict[str, Any]]) -> Any:
+    """Draw the list of kernels: their size and what they do."""
+    lines = [[r["name"], " × ".join(str(n) for n in np.shape(r["weights"])), r["does"]] for r in rows]
+    return _table(("kernel", "size", "does"), lines)
 
 
 def layers_table(rows: list[dict[str, Any]]) -> Any:
@@ -252,7 +284,8 @@ def _once(model: Model) -> list[Any]:
     return [layer for name, layer in model.layers.items() if not re.search(r":\d+$", name)]
 
 
-def _first_line(cls: type[Any]) -> str:
+def first_line(cls: type[Any]) -> str:
+    """Give the first sentence of a docstring, in one line."""
     return (inspect.getdoc(cls) or "").split("\n\n")[0].replace("\n", " ")
 
 

@@ -174,16 +174,16 @@ def read_picture(path: Path) -> Any:
         raise InputError(f"{path} cannot be read as a picture: {error}") from None
 
 
-def picture_array(x: Any) -> Array | None:
+def picture_array(x: Any, grey: bool = False) -> Array | None:
     """Give a picture file or PIL picture as it is, (height, width, 1 or 3) uint8; None for anything else.
 
-    Raises InputError if the file is missing or cannot be decoded.
+    `grey` takes the lightness of a colour picture. Raises InputError if the file is missing or cannot be decoded.
     """
     if isinstance(x, str | os.PathLike):
         x = read_picture(Path(x))
     if not _is_picture(x):
         return None
-    return _pixels(x, "L" if x.mode in GREY else "RGB")
+    return _pixels(x, "L" if grey or x.mode in GREY else "RGB")
 
 
 GREY = ("1", "L", "LA", "I", "I;16", "F")

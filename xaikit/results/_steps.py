@@ -46,7 +46,8 @@ class Steps:
     by, in `groups` of input channels. By axis of space, `taps` (place, tap) are the places of the input that a place
     of the output reads, -1 where there is only `fill`; `spans` (place, 2) the first and last of them, beyond the
     border where padding is; `shares` (place, tap) how much each counts. `parts` are other arrays by name: "derivative"
-    of a function, "switches" of a maximum (the flat place that was taken), "source", "group", "mean", "std".
+    of a function and its "curve" (x, y and slope; point), "switches" of a maximum (the flat place that was taken),
+    "source", "group", "mean", "std".
     `display` is the picture that was given (height, width, 3) uint8, or None.
     """
 

@@ -104,12 +104,15 @@ FUNCTIONS: Mapping[str, Function] = {
     ),
 }
 """Where a function has a corner, its derivative is the one that frameworks take: 0 for relu at 0."""
+DRAWN = 4.0
+"""The curve is given from minus this to this at least."""
 
 
 @operations("activation")
 @dataclass(frozen=True, kw_only=True)
 class Activation(Operation):
-    """A function of every number by itself; `parts["derivative"]` is its slope there.
+    """A function of every number by itself; `parts["derivative"]` is its slope there, and `parts["curve"]` (3, point)
+    has x, the function and its derivative along the axis.
 
     Goodfellow, Bengio and Courville (2016), Deep Learning, section 6.3; Dubey, Singh and Chaudhuri (2022), "Activation
     functions in deep learning", arXiv:2109.14545.
@@ -132,5 +135,11 @@ class Activation(Operation):
         """Apply the function, and its derivative."""
         function = FUNCTIONS[self.function]
         alpha = function.alpha if self.alpha is None else float(self.alpha)
-        values, slopes = function.value(x, alpha), function.derivative(x, alpha)
-        return {"output": values, "rule": "function", "parts": {"derivative": np.asarray(slopes, np.float64)}}
+        at = np.linspace(min(x.min(), -DRAWN), max(x.max(), DRAWN), 401)
+        curve = np.stack([at, function.value(at, alpha), function.derivative(at, alpha)])
+        slopes = np.asarray(function.derivative(x, alpha), np.float64)
+        return {
+            "output": function.value(x, alpha),
+            "rule": "function",
+            "parts": {"derivative": slopes, "curve": curve},
+        }
