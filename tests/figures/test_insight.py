@@ -10,7 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 import xaikit as xk
 from tests.contract.nets import ADAPTERS, image_pair
 from xaikit.figures import BarPanel, ImagePanel, MapPanel, TilesPanel, panels
-from xaikit.figures._insight import TILES, activation_figure
+from xaikit.figures._activations import activation_figure
+from xaikit.figures._insight import TILES
 from xaikit.render import draw, png
 from xaikit.results import Activations, Filters
 
@@ -146,7 +147,7 @@ def test_more_layers_have_fewer_maps_each() -> None:
         for panel in panels(result).panels:
             if isinstance(panel, TilesPanel):
                 assert len(panel.tiles) == most
-                assert f"The {most} highest of 100 channels are shown." in panel.facts
+                assert f"The first {most} of 100 channels in this order are shown." in panel.facts
 
 
 def test_series_and_units() -> None:

@@ -155,7 +155,11 @@ def test_statistics_rankings_and_limits(monkeypatch: pytest.MonkeyPatch) -> None
     assert_array_equal(s["min"], [0, 0, -2, 0])
     assert_allclose(s["sparsity"], [6 / 8, 1, 7 / 8, 7 / 8])
     assert_allclose(s["positive"], [2 / 8, 0, 0, 1 / 8])
-    assert_array_equal(s["dead"], [False, True, False, False])
+    assert_array_equal(s["dead"], [False, True, True, False])  # never above zero
+    assert_allclose(
+        s["skew"], [15 / 8 / s["std"][0] ** 3, 0, -np.sqrt(7) + 1 / np.sqrt(7), np.sqrt(7) - 1 / np.sqrt(7)]
+    )
+    assert_array_equal(s["nearest"], -1)  # eight places are too few to compare channels by
     assert_array_equal(a.ranking("r2"), [3, 0, 1, 2])
     assert_array_equal(a.ranking("r2", sample=1), [0, 1, 2, 3])
     assert_array_equal(a.ranking("r2", by="mean-abs"), [3, 0, 2, 1])

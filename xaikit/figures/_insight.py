@@ -1,17 +1,15 @@
-"""Filters, activations and patches as panels: small pictures in rows, the strongest first, on one scale."""
+"""Filters as panels: small pictures in rows, the strongest first, on one scale; and words for what is inside."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from xaikit.arrays import Array
 from xaikit.figures._attribution import panels
-from xaikit.figures._colours import PERCENTILE, limit_of, picture
+from xaikit.figures._colours import PERCENTILE, limit_of
 from xaikit.figures._data import (
-    BarPanel,
     Figure,
-    ImagePanel,
     Legend,
     MapPanel,
     Panel,
@@ -20,13 +18,11 @@ from xaikit.figures._data import (
     TilesPanel,
 )
 from xaikit.figures._words import number, percent, spoken
-from xaikit.inputs import Image
-from xaikit.results import Activations, Filters, Origin
+from xaikit.results import Filters, Origin
 
 TILES, ACROSS, ROWS = 64, 8, 8
 """How many small pictures a panel has at most, in how many columns, and how many panels of activations a figure has."""
 BARS = 20
-Range = Literal["layer", "map", "figure"]
 
 
 @panels.register
@@ -47,7 +43,7 @@ def _filters(result: Filters, *, shared: bool = False) -> Figure:
         title=f"Filters of {result.layer}",
         subtitle=f"{network(result.origin)} · {_shape(result)}",
         rows=rows,
-        legend=None if result.order else _signed(limit),
+        legend=None if result.order else signed_legend(limit),
         notes=_about_filters(result, limit, any(isinstance(p, TilesPanel) for row in rows for p in row)),
     )
 
@@ -96,7 +92,7 @@ def _colour_kernels(result: Filters, scale: Scale) -> TilesPanel:
 def _kernels(result: Filters, scale: Scale) -> TilesPanel:
     """Every filter as one map; of a series with several channels, these are the rows."""
     series = result.values.ndim == 3
-    planes = [v.T if series else _plane(v[..., 0]) for v in result.values]
+    planes = [v.T if series else plane(v[..., 0]) for v in result.values]
     return _panel(result, [Tile(p, *_named(result, i)) for i, p in enumerate(planes)], scale)
 
 
@@ -107,7 +103,7 @@ def _slices(result: Filters, scale: Scale) -> TilesPanel:
         channels = result.inputs_of(i)
         for c in np.argsort(-strengths, kind="stable")[:ACROSS]:
             name = f"{result.numbers[i]} ← {channels[c]}"
-            tiles.append(Tile(_plane(result.values[i, ..., c]), name, number(float(strengths[c]), 2)))
+            tiles.append(Tile(plane(result.values[i, ..., c]), name, number(float(strengths[c]), 2)))
     return TilesPanel(
         tiles=tuple(tiles),
         across=min(ACROSS, result.values.shape[-1]),
@@ -159,148 +155,15 @@ def _named(result: Filters, i: int) -> tuple[str, str]:
     return f"{result.numbers[i]}", number(float(result.statistics["norm"][i]), 2)
 
 
-def _plane(values: Array) -> Array:
+def plane(values: Array) -> Array:
     """Give values with places as a map: one axis as a row, of three the planes of the first side by side."""
     if values.ndim <= 2:
         return np.atleast_2d(values)
-    return _plane(np.concatenate(list(values), axis=-1))
+    return plane(np.concatenate(list(values), axis=-1))
 
 
-# ---------------------------------------------------------------- activations
-
-
-@panels.register
-def _activations(result: Activations, *, shared: bool = False) -> Figure:
-    return activation_figure(result, "figure" if shared else "layer")
-
-
-def activation_figure(result: Activations, ranges: Range = "layer") -> Figure:
-    """Give activations as a Figure: for each sample and layer the most active channels, with their maxima.
-
-    Colours have one range for each layer, for each map, or for the whole figure. A layer over time is one map of
-    channels and steps, one without places a list of its strongest units.
-    """
-    cases = [(i, name) for i in range(len(result)) for name in result]
-    shown = cases[:ROWS]
-    scales = {name: _scale(result[name]) for name in result}
-    if ranges == "figure":
-        widest = max(s.limit for s in scales.values())
-        scales = {n: Scale(widest, s.unit, s.kind) for n, s in scales.items()}
-    rows: list[tuple[Panel | None, ...]] = []
-    for k, (i, name) in enumerate(shown):
-        given = _input(result, i) if k == 0 or shown[k - 1][0] != i else None
-        panel = _layer(result, i, name, scales[name], ranges == "map", max(TILES // len(shown), 2 * ACROSS))
-        rows.append((given, panel) if _has_picture(result) else (panel,))
-    notes = [f"{len(shown)} of {len(cases)} maps of layers are shown: ask for fewer layers or samples."]
-    return Figure(
-        title=f"What {listed(list(result), 3)} give{'s' * (len(result.values) == 1)}",
-        subtitle=network(result.origin),
-        rows=tuple(rows),
-        legend=_legend([p.scale for row in rows for p in row if isinstance(p, TilesPanel | MapPanel)], ranges),
-        notes=tuple(notes) if len(cases) > len(shown) else (),
-    )
-
-
-def _layer(result: Activations, i: int, name: str, scale: Scale, own: bool, most: int) -> Panel:
-    values, axes = result[name][i], result.axes[name][1:]
-    if values.ndim == 1:
-        return _units(values, name)
-    if values.ndim == 2:
-        return _over_time(values, axes, name, scale)
-    return _maps(result, i, name, scale, own, most)
-
-
-def _maps(result: Activations, i: int, name: str, scale: Scale, own: bool, most: int) -> TilesPanel:
-    values = result[name][i]
-    order = result.ranking(name, i)
-    top = values.reshape(-1, values.shape[-1]).max(0)
-    tiles = [
-        Tile(_plane(values[..., c]), f"{c}", number(float(top[c]), 2), _scale(values[..., c]) if own else None)
-        for c in order[:most]
-    ]
-    count, silent = values.shape[-1], int((~values.reshape(-1, values.shape[-1]).any(0)).sum())
-    places = " × ".join(map(str, values.shape[:-1]))
-    facts = ["Below each map: the channel's number, and its maximum."]
-    if count > most:
-        facts.append(f"The {most} highest of {count} channels are shown.")
-    if silent:
-        facts.append(f"{many(silent, 'channel')} of {count} {'is' if silent == 1 else 'are'} zero everywhere here.")
-    return TilesPanel(
-        tiles=tuple(tiles),
-        across=min(ACROSS, len(tiles)),
-        scale=scale,
-        title=name,
-        subtitle=f"{many(count, 'channel')} of {places} places, highest first · {_said(scale, own)}",
-        facts=tuple(facts),
-        alt=f"Maps of {name}; most active is channel {order[0]}, up to {number(float(top[order[0]]))}.",
-    )
-
-
-def _over_time(values: Array, axes: tuple[str, ...], name: str, scale: Scale) -> MapPanel:
-    step, channel = np.unravel_index(int(np.abs(values).argmax()), values.shape)
-    place = {"time": "step"}.get(axes[0], axes[0])
-    return MapPanel(
-        values=values.T,
-        scale=scale,
-        opacity=1.0,
-        title=name,
-        subtitle=f"rows: {values.shape[1]} channels, columns: {values.shape[0]} {place}s · {_said(scale, False)}",
-        alt=f"{name} over {place}s; strongest is channel {channel} at {place} {step}.",
-    )
-
-
-def _units(values: Array, name: str) -> BarPanel:
-    order = np.argsort(-np.abs(values), kind="stable")[:BARS]
-    left = len(values) - len(order)
-    return BarPanel(
-        labels=tuple(f"unit {k}" for k in order),
-        values=values[order].astype(np.float64),
-        unit="activation",
-        ends=("", ""),
-        title=name,
-        subtitle=f"{many(len(values), 'unit')}, strongest first",
-        facts=(f"{many(left, 'unit')} with smaller values {'is' if left == 1 else 'are'} not shown.",) if left else (),
-        alt=f"{name}: unit {order[0]} is the strongest with {number(float(values[order[0]]))}.",
-    )
-
-
-def _input(result: Activations, i: int) -> Panel | None:
-    spec = result.input_spec
-    if not isinstance(spec, Image):
-        return None
-    size = f"{spec.width} × {spec.height} pixels, as the network is given it"
-    title = "Input" if len(result) == 1 else f"Input {i + 1}"
-    return ImagePanel(image=picture(result.display[i], spec.scale), title=title, subtitle=size, alt="The input.")
-
-
-def _has_picture(result: Activations) -> bool:
-    return isinstance(result.input_spec, Image)
-
-
-def _scale(values: Array) -> Scale:
-    kind: Literal["sequential", "diverging"] = "sequential" if values.min() >= 0 else "diverging"
-    return Scale(limit_of([values], robust=values.size > 1000), "activation", kind)
-
-
-def _said(scale: Scale, own: bool) -> str:
-    if own:
-        return "colours of each map to its own maximum"
-    low = "0 to " if scale.kind == "sequential" else "±"
-    return f"colours {low}{number(scale.limit)}"
-
-
-def _legend(scales: Sequence[Scale], ranges: Range) -> Legend | None:
-    if len({s.kind for s in scales}) != 1:
-        return None
-    alike = len({s.limit for s in scales}) == 1 and ranges != "map"
-    if scales[0].kind == "diverging":
-        return _signed(scales[0].limit if alike else None)
-    top = number(scales[0].limit) if alike else "range"
-    half = number(scales[0].limit / 2) if alike else "½"
-    return Legend("sequential", ((0.0, "0"), (0.5, half), (1.0, top)), "not active", "active", opacity=1.0)
-
-
-def _signed(limit: float | None) -> Legend:
+def signed_legend(limit: float | None) -> Legend:
+    """Give the key to signed colours, with the number at their ends where there is one."""
     said = ("−range", "0", "range") if limit is None else (number(-limit), "0", number(limit))
     return Legend("diverging", tuple(zip((0.0, 0.5, 1.0), said, strict=True)), "negative", "positive", opacity=1.0)
 

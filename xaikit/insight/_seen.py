@@ -21,7 +21,7 @@ class Sight:
 
     def __init__(self, model: Model, layer: str, x: Tensors) -> None:
         self.sizes = {name: _sizes(_spec(model, name), a) for name, a in leaves(x)}
-        self._named = {name: name or _only_input(model) for name in self.sizes}
+        self._named = {name: name or only_input(model) for name in self.sizes}
         given = {self._named[n]: sizes for n, sizes in self.sizes.items()}
         nodes = fields(model.layers, given, local=True)
         self.node: Node | None = nodes.get(layer)
@@ -91,7 +91,7 @@ def _sizes(spec: Any, x: Array) -> dict[str, int]:
     return dict(zip(placed_axes(spec), map(int, x.shape[1:]), strict=False))
 
 
-def _only_input(model: Model) -> str:
+def only_input(model: Model) -> str:
     """Name the only input as the layers name it."""
     layers = model.layers
     return next((p for layer in layers.values() for p in layer.parents if p not in layers), "input")

@@ -87,6 +87,10 @@ def picture(canvas: Canvas, box: Box, image: Array) -> None:
     _show(canvas, box, image, "bicubic" if smooth(image) else "nearest")
 
 
+def hints(canvas: Canvas, box: Box, words: list[list[str]]) -> None:
+    """A printed picture cannot be pointed at."""
+
+
 def heat(canvas: Canvas, box: Box, values: Array, *, scale: Scale, opacity: float, outlines: Array | None) -> None:
     larger = box.width * canvas.scale >= values.shape[1]
     _show(canvas, box, rgba(values, scale, opacity), "nearest" if larger else "antialiased")

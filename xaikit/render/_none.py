@@ -36,6 +36,10 @@ def picture(canvas: Canvas, box: Box, image: Array) -> None:
     _add(canvas, "picture", box=box, image=image)
 
 
+def hints(canvas: Canvas, box: Box, words: list[list[str]]) -> None:
+    _add(canvas, "hints", box=box, words=words)
+
+
 def heat(canvas: Canvas, box: Box, values: Array, *, scale: Scale, opacity: float, outlines: Array | None) -> None:
     _add(canvas, "heat", box=box, values=values, scale=scale, opacity=opacity, outlines=outlines)
 

@@ -61,6 +61,16 @@ def picture(canvas: Canvas, box: Box, image: Array) -> None:
     _image(canvas, box, image)
 
 
+def hints(canvas: Canvas, box: Box, words: list[list[str]]) -> None:
+    down, across = box.height / len(words), box.width / len(words[0])
+    for i, row in enumerate(words):
+        for k, said in enumerate(row):
+            if said:
+                cell = Box(box.x + k * across, box.y + i * down, across, down)
+                title = f"<title>{escape(said)}</title>"
+                canvas.elements.append(f'<rect {_place(cell)} style="fill:transparent">{title}</rect>')
+
+
 def heat(canvas: Canvas, box: Box, values: Array, *, scale: Scale, opacity: float, outlines: Array | None) -> None:
     _image(canvas, box, np.rint(255 * rgba(values, scale, opacity)).astype(np.uint8))
     if outlines is not None:

@@ -1,4 +1,4 @@
-"""What is inside a network: filters, activations, the patches that excite a unit, concepts."""
+"""What is inside a network: filters, the patches that excite a unit, concepts."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from xaikit.arrays import Array, Tensors
-from xaikit.errors import NotSupported, ParameterError, UnknownName
+from xaikit.errors import NotSupported, UnknownName
 from xaikit.results._origin import Origin, Status
 
 
@@ -65,85 +65,6 @@ class Filters:
     def __repr__(self) -> str:
         shape = dict(zip(self.axes, self.values.shape, strict=True))
         return f"<Filters of {self.layer!r} in {self.origin.model} {shape}>"
-
-
-@dataclass(frozen=True, eq=False)
-class Activations:
-    """What layers give for samples: by layer `values` (sample, *space, channel), raw, whatever the network's layout.
-
-    `axes` names the axes of each; the last is the channel, or the unit of a layer without places. `x` is the encoded
-    input (sample, ...), `display` what a person sees.
-    """
-
-    values: Mapping[str, Array]
-    axes: Mapping[str, tuple[str, ...]]
-    x: Tensors
-    display: Any
-    input_spec: Any
-    origin: Origin
-
-    def __len__(self) -> int:
-        """Count the samples."""
-        return len(self.origin.input_hash)
-
-    def __getitem__(self, layer: str) -> Array:
-        """Give one layer's values (sample, *space, channel). Raises UnknownName."""
-        if layer not in self.values:
-            raise UnknownName("recorded layer", layer, self.values)
-        return self.values[layer]
-
-    def __iter__(self) -> Iterator[str]:
-        """Give the names of the layers in call order."""
-        return iter(self.values)
-
-    def statistics(self, layer: str) -> dict[str, Array]:
-        """Give numbers of every channel over all samples and places, by name: (channel,).
-
-        "mean", "std", "min", "max", "sparsity" (share that is zero), "positive" (share above zero), and "dead": zero
-        at every place of every sample.
-        """
-        rows = self[layer].reshape(-1, self[layer].shape[-1])
-        return {
-            "mean": rows.mean(0, dtype=np.float64),
-            "std": rows.std(0, dtype=np.float64),
-            "min": rows.min(0),
-            "max": rows.max(0),
-            "sparsity": (rows == 0).mean(0),
-            "positive": (rows > 0).mean(0),
-            "dead": ~rows.any(0),
-        }
-
-    def ranking(self, layer: str, sample: int | None = None, by: str = "max") -> Array:
-        """Give the channels' numbers, most active first: (channel,); by "max", "mean" or "mean-abs".
-
-        Over all samples, or in one. Raises UnknownName.
-        """
-        if by not in ACTIVITY:
-            raise UnknownName("measure of activity", by, ACTIVITY)
-        values = self[layer] if sample is None else self[layer][sample][None]
-        return np.argsort(-ACTIVITY[by](values.reshape(-1, values.shape[-1])), kind="stable")
-
-    def limits(self, layer: str, percentile: float = 99.0, roi: tuple[slice, ...] | None = None) -> tuple[float, float]:
-        """Give the (100 - percentile)th and the percentile of a layer's values: the ends of a display.
-
-        `roi` has one slice for each axis of space; only values in it count. Raises ParameterError.
-        """
-        values = self[layer]
-        if not 50 < percentile <= 100:
-            raise ParameterError(f"percentile is over 50 and at most 100, not {percentile!r}")
-        if roi is not None and len(roi) != values.ndim - 2:
-            raise ParameterError(f"layer {layer!r} has {values.ndim - 2} axes of space; roi has {len(roi)} slices")
-        inside = values if roi is None else values[(slice(None), *roi)]
-        if not inside.size:
-            raise ParameterError(f"roi holds no place of layer {layer!r}, whose places are {values.shape[1:-1]}")
-        low, high = np.percentile(inside, [100 - percentile, percentile])
-        return float(low), float(high)
-
-    def __repr__(self) -> str:
-        shapes = ", ".join(f"{n} {a.shape[1:]}" for n, a in list(self.values.items())[:4])
-        return (
-            f"<Activations of {len(self)} samples in {self.origin.model}: {shapes}{', ...' * (len(self.values) > 4)}>"
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,14 +147,6 @@ def _stretch(text: str, spec: Any, first: int, last: int) -> str:
     offsets = spec.offsets(text)[first : last + 1]
     there = offsets[offsets[:, 0] >= 0]
     return text[there[:, 0].min() : there[:, 1].max()] if len(there) else ""
-
-
-ACTIVITY: Mapping[str, Any] = {
-    "max": lambda rows: rows.max(0),
-    "mean": lambda rows: rows.mean(0, dtype=np.float64),
-    "mean-abs": lambda rows: np.abs(rows).mean(0, dtype=np.float64),
-}
-"""What is called active: a function of values (place, channel) to (channel,)."""
 
 
 def _places(index: Any, count: int, what: str) -> Array:
