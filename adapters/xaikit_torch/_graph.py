@@ -1,9 +1,10 @@
-"""What a call of a module or function is: its kind, the axes of what it gives, and how its places see the input's.
+"""What a call of a module or function is: its kind, and the axes of what it gives.
 
 Everything here works on names, shapes and parameters; nothing runs but functions that move axes, on tensors without
 data.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ import torch
 from torch import nn
 
 from xaikit.arrays import SPACE
-from xaikit.graph import Geometry
+from xaikit.graph import FOLDED, places
 
 Axes = tuple[str, ...]
 PLACES: Mapping[int, Axes] = {0: (), 1: ("time",), 2: ("height", "width"), 3: ("depth", "height", "width")}
@@ -52,7 +53,13 @@ MODULE_KINDS: Mapping[str, str] = {
     "_ReflectionPadNd": "pad",
     "_ReplicationPadNd": "pad",
     "_CircularPadNd": "pad",
+    "ZeroPad": "pad",
     "ScriptModule": "scripted",
+}
+PADDINGS: Mapping[str, str] = {
+    "reflection_pad": "reflect",
+    "replication_pad": "replicate",
+    "circular_pad": "circular",
 }
 FUNCTION_KINDS: Mapping[str, str] = {
     **dict.fromkeys(("conv1d", "conv2d", "conv3d", "convolution"), "conv"),
@@ -75,11 +82,20 @@ FUNCTION_KINDS: Mapping[str, str] = {
     **dict.fromkeys(("min", "amin"), "min"),
     **{f"pixel_{s}": f"pixel_{s}" for s in ("shuffle", "unshuffle")},
     **dict.fromkeys(("rnn_tanh", "rnn_relu"), "rnn"),
-    **{f"upsample_{m}": "upsample" for m in ("nearest2d", "bilinear2d", "bicubic2d", "nearest1d", "linear1d")},
+    **{
+        f"{start}upsample_{m}{end}": "upsample"
+        for start in ("", "_")
+        for m in ("nearest1d", "nearest2d", "nearest3d", "linear1d", "bilinear2d", "trilinear3d", "bicubic2d")
+        for end in ("", "_aa")
+    },
+    **{f"upsample_nearest_exact{n}d": "upsample" for n in (1, 2, 3)},
     "sub": "subtract",
     "mul": "multiply",
     "div": "divide",
     "expit": "sigmoid",
+    **{f"{name}{n}d": "pad" for name in PADDINGS for n in (1, 2, 3)},
+    "constant_pad_nd": "pad",
+    "im2col": "unfold",
     "interpolate": "upsample",
     "upsample": "upsample",
     "instance_norm": "instance_norm",
@@ -94,6 +110,7 @@ ELEMENTWISE = words(
 REDUCING = words(
     "mean sum prod max min amax amin std var norm logsumexp median quantile squeeze unsqueeze select argmax all any"
 )
+REPEATING = words("expand expand_as broadcast_to repeat tile")
 RECURRENT = ("lstm", "gru", "rnn")
 CHANNELS_SECOND = words(
     "conv conv_transposed batch_norm instance_norm group_norm max_pool avg_pool lp_pool global_avg_pool "
@@ -109,7 +126,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "avg_pool": ("input", "kernel_size", "stride", "padding", "ceil_mode"),
     "lp_pool": ("input", "norm_type", "kernel_size", "stride", "ceil_mode"),
     "pad": ("input", "pad", "mode", "value"),
-    "upsample": ("input", "size", "scale_factor", "mode"),
+    "upsample": ("input", "size", "scale_factor", "mode", "align_corners", "recompute_scale_factor", "antialias"),
     "softmax": ("input", "dim"),
     "log_softmax": ("input", "dim"),
     "concat": ("tensors", "dim"),
@@ -119,6 +136,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
 MODULE_PARAMETERS = (
     *("kernel_size", "stride", "padding", "output_padding", "dilation", "ceil_mode", "mode", "dim", "normalized_shape"),
     *("batch_first", "hidden_size", "num_layers", "bidirectional", "groups", "in_channels", "out_channels"),
+    *("padding_mode", "size", "scale_factor", "align_corners", "recompute_scale_factor", "antialias", "upscale_factor"),
     *("in_features", "out_features", "num_features", "num_embeddings", "embedding_dim", "embed_dim", "num_heads", "p"),
 )
 
@@ -137,30 +155,64 @@ class Op:
 
 @dataclass(frozen=True)
 class Value:
-    """The shape of a tensor, and the names of its axes where they are known."""
+    """The shape of a tensor, and the names of its axes where they are known.
+
+    `rows` is how many samples there are; a sample axis of a multiple of that holds places too, which change more
+    slowly than the samples if they come `late`. `key` is the tensor's identity, `argument` its place among the call's
+    tensors.
+    """
 
     shape: tuple[int, ...]
     axes: Axes | None = None
+    rows: int = 1
+    late: bool = False
+    key: int = 0
+    argument: int = 0
 
     @property
     def space(self) -> dict[str, int]:
         """The length of each axis of places."""
         return {a: n for a, n in zip(self.axes or (), self.shape, strict=False) if a in SPACE}
 
+    @property
+    def fold(self) -> int:
+        """How many places of each sample stand along the sample axis."""
+        axes = self.axes or ()
+        count = self.shape[axes.index("sample")] if "sample" in axes else self.rows
+        return max(count // self.rows, 1) if count % self.rows == 0 else 1
+
+    @property
+    def places(self) -> Axes:
+        """The axes of places: all but sample and channel, and first those folded into the sample axis."""
+        return (*[FOLDED] * (self.fold > 1), *places(self.axes or ()))
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """The lengths of the axes of places."""
+        own = [n for a, n in zip(self.axes or (), self.shape, strict=False) if a not in ("sample", "channel")]
+        return (*[self.fold] * (self.fold > 1), *own)
+
+    @property
+    def count(self) -> int:
+        """The number of places of a sample."""
+        return math.prod(self.lengths)
+
 
 # --- kinds -----------------------------------------------------------------------------------------------------------
 
 
-def module_op(module: nn.Module) -> Op:
+def module_op(module: nn.Module, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None) -> Op:
     """Describe the call of a module of torch's own."""
     kind = next((MODULE_KINDS[c.__name__] for c in type(module).__mro__ if c.__name__ in MODULE_KINDS), None)
     kind = kind or _words(native_class(module).__name__)
     parameters = {n: getattr(module, n) for n in MODULE_PARAMETERS if hasattr(module, n)}
     if kind == "pad":
-        parameters = {"pad": module.padding}
+        parameters = {"pad": module.padding, "mode": PADDINGS.get(_words(native_class(module).__name__), "constant")}
     if kind == "attention" or kind in RECURRENT:
         parameters.setdefault("batch_first", True)
-    return Op(kind, parameters)
+    if kind == "batch_norm":
+        parameters["training"] = module.running_mean is None
+    return Op(kind, parameters, "", module.forward, args, kwargs or {})
 
 
 def native_class(module: nn.Module) -> type:
@@ -199,6 +251,11 @@ def function_op(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any])
         known["input"] = known.pop("self")
     if name.startswith("adaptive"):
         known = {"output_size": True}
+    if name in ("convolution", "_convolution") and len(args) > 6 and args[6]:
+        kind, known = "conv_transposed", known | {"output_padding": args[7]}
+    mode = next((m for start, m in PADDINGS.items() if name.startswith(start)), None)
+    if mode is not None:
+        known["mode"] = mode
     if kind in ("conv", "conv_transposed") and isinstance(known.get("weight"), torch.Tensor):
         known["kernel_size"] = tuple(known["weight"].shape[2:])
     parameters = {k: v for k, v in known.items() if not isinstance(v, torch.Tensor | list | tuple) or _plain(v)}
@@ -285,12 +342,27 @@ def _moved_axes(op: Op, inputs: Sequence[Value], source: Value, shape: tuple[int
     if op.kind == "dense" or op.kind == "matmul":
         last = "channel" if len(shape) > 2 else "feature"
         return (*source.axes[:-1], last) if source.axes and len(source.axes) == len(shape) else None
-    if op.kind in ("reshape", "flatten") or op.name in ("unfold",):
+    if op.name in REPEATING:
+        return source.axes if source.axes and len(source.axes) == len(shape) else None
+    if op.kind == "unfold" and len(shape) == 3 and len(source.shape) == 4:
+        return ("sample", "channel", "token")
+    if op.name == "unfold" and source.axes is not None:
+        return (*source.axes, f"axis {len(source.axes)}")
+    if op.name == "stack" and len(source.shape) > 2:
+        return _with_new(source, op, len(shape))
+    if op.kind in ("reshape", "flatten"):
         return _regrouped(source, shape)
     same = next((v for v in inputs if v.axes is not None and v.shape == shape), None)
     if same is not None:
         return same.axes
     return next((v.axes for v in inputs if v.axes is not None and len(v.shape) == len(shape)), None)
+
+
+def _with_new(source: Value, op: Op, count: int) -> Axes | None:
+    dim = op.kwargs.get("dim", op.args[1] if len(op.args) > 1 else 0)
+    at = dim % count
+    axes = source.axes or ()
+    return (*axes[:at], f"axis {at}", *axes[at:])
 
 
 def _probed(op: Op, source: Value) -> Axes | None:
@@ -391,156 +463,3 @@ def fits(op: Op, axes: Axes) -> bool | None:
     if op.kind in CHANNELS_LAST:
         return axes[0] == "sample" and axes[-1] == "channel"
     return None
-
-
-# --- geometry --------------------------------------------------------------------------------------------------------
-
-
-def geometry(op: Op, kind: str, sources: Sequence[Value], result: Value) -> Geometry | None:
-    """Say how places of the result look at places of the input; None where neither has places."""
-    source = next((v for v in (_as_read(op, v, result) for v in sources) if v.space), None)
-    if source is None:
-        return Geometry("global") if result.space and kind != "embedding" else None
-    if not result.space or kind in EVERYWHERE:
-        return Geometry("global")
-    if set(source.space) != set(result.space):
-        return Geometry("unknown")
-    built = _GEOMETRIES.get(kind, _other)(op, source, result, len(result.space))
-    return built if built is not None else Geometry("unknown")
-
-
-def _as_read(op: Op, value: Value, result: Value) -> Value:
-    """Name a value's axes as the call takes them, where they are not known or have been given another sense."""
-    count = len(value.shape)
-    if op.kind in CHANNELS_SECOND and op.kind != "prelu" and 3 <= count <= 5:
-        return Value(value.shape, ("sample", "channel", *PLACES[count - 2]))
-    if value.axes is None:
-        return Value(value.shape, result.axes if count == len(result.shape) else default_axes(count, False))
-    return value
-
-
-def joint_geometry(parts: Sequence[Geometry | None]) -> Geometry | None:
-    """Give the geometry of several calls seen as one layer."""
-    kinds = {g.kind for g in parts if g is not None}
-    if len(parts) == 1 or not kinds:
-        return parts[0] if parts else None
-    if kinds == {"pointwise"}:
-        return Geometry("pointwise")
-    return Geometry("global" if "global" in kinds else "unknown")
-
-
-def _numbers(value: Any, count: int) -> tuple[int, ...]:
-    value = value if isinstance(value, tuple | list) else (value,)
-    return tuple(int(v) for v in (value if len(value) == count else value * count))
-
-
-def _window(op: Op, source: Value, result: Value, count: int) -> Geometry | None:
-    p = op.parameters
-    if p.get("kernel_size") is None:
-        return _adaptive(source, result)
-    size = _numbers(p["kernel_size"], count)
-    stride = p.get("stride")
-    default = 1 if op.kind == "conv" else size
-    strides = _numbers(default if stride is None or stride == [] else stride, count)
-    dilation = _numbers(p.get("dilation", 1), count)
-    padding = _padding(p.get("padding", 0), size, dilation, count)
-    places = zip(source.space.values(), result.space.values(), size, strides, padding, dilation, strict=True)
-    # ceil_mode lets the last window hang over the edge: that much more padding behind
-    padding = tuple((a, max(b, (out - 1) * s + d * (k - 1) + 1 - n - a)) for n, out, k, s, (a, b), d in places)
-    return Geometry("window", size, strides, padding, dilation)
-
-
-def _padding(padding: Any, size: Sequence[int], dilation: Sequence[int], count: int) -> tuple[tuple[int, int], ...]:
-    if padding == "same":
-        totals = [d * (k - 1) for k, d in zip(size, dilation, strict=True)]
-        return tuple((n // 2, n - n // 2) for n in totals)
-    return tuple((n, n) for n in _numbers(0 if padding == "valid" else padding, count))
-
-
-def _adaptive(source: Value, result: Value) -> Geometry | None:
-    if all(n == 1 for n in result.space.values()):
-        return Geometry("global")
-    ratios = _ratios(source, result)
-    if ratios is None:
-        return None
-    return Geometry("window", ratios, ratios, ((0, 0),) * len(ratios), (1,) * len(ratios))
-
-
-def _ratios(larger: Value, smaller: Value) -> tuple[int, ...] | None:
-    """Divide lengths axis by axis; None unless all are whole."""
-    if list(larger.space) != list(smaller.space):
-        return None
-    pairs = list(zip(larger.space.values(), smaller.space.values(), strict=True))
-    return None if any(n == 0 or m % n for m, n in pairs) else tuple(m // n for m, n in pairs)
-
-
-def _transposed(op: Op, source: Value, result: Value, count: int) -> Geometry | None:
-    p = op.parameters
-    size = _numbers(p["kernel_size"], count)
-    stride, dilation = _numbers(p.get("stride", 1), count), _numbers(p.get("dilation", 1), count)
-    before = _numbers(p.get("padding", 0), count)
-    more = _numbers(p.get("output_padding", 0), count)
-    padding = tuple((b, b - m) for b, m in zip(before, more, strict=True))
-    return Geometry("transposed", size, stride, padding, dilation)
-
-
-def _upsample(op: Op, source: Value, result: Value, count: int) -> Geometry | None:
-    factors = _ratios(result, source)
-    if factors is None:
-        return None
-    mode = str(op.parameters.get("mode", op.name)) if op.kind == "upsample" else "nearest"
-    reach = 4 if "cubic" in mode else 2 if "linear" in mode else 1
-    return Geometry("upsample", (reach,) * count, factors, ((0, 0),) * count, (1,) * count)
-
-
-def _pad(op: Op, source: Value, result: Value, count: int) -> Geometry | None:
-    flat = op.parameters.get("pad", ())
-    pairs = [(int(flat[i]), int(flat[i + 1])) for i in range(0, len(flat) - 1, 2)][::-1]
-    # pairs run from the last axis backwards, in the network's own order of axes
-    axes = (source.axes or ())[len(source.shape) - len(pairs) :]
-    by_name = dict(zip(axes, pairs, strict=True))
-    padding = tuple(by_name.get(a, (0, 0)) for a in result.space)
-    return Geometry("window", (1,) * count, (1,) * count, padding, (1,) * count)
-
-
-def _normalised(op: Op, source: Value, result: Value, count: int) -> Geometry | None:
-    covered = len(_as_tuple(op.parameters.get("normalized_shape", ())))
-    axes = (source.axes or ())[len(source.shape) - covered :]
-    return Geometry("global" if any(a in SPACE for a in axes) else "pointwise")
-
-
-def _as_tuple(value: Any) -> tuple[Any, ...]:
-    return tuple(value) if isinstance(value, tuple | list) else (value,)
-
-
-def _softmax(op: Op, source: Value, result: Value, count: int) -> Geometry | None:
-    dim = op.parameters.get("dim")
-    axes = source.axes or ()
-    along = axes[dim] if isinstance(dim, int) and -len(axes) <= dim < len(axes) else "channel"
-    return Geometry("global" if along in SPACE else "pointwise")
-
-
-def _joined(op: Op, source: Value, result: Value, count: int) -> Geometry | None:
-    return Geometry("pointwise") if source.space == result.space else None
-
-
-def _dense(op: Op, source: Value, result: Value, count: int) -> Geometry | None:
-    return Geometry("global" if (source.axes or ("",))[-1] in SPACE else "pointwise")
-
-
-def _other(op: Op, source: Value, result: Value, count: int) -> Geometry | None:
-    """A place sees the same place where nothing mixes them: elementwise functions, and those that move axes."""
-    harmless = op.kind in ELEMENTWISE or op.kind in ("permute", "reshape", "flatten", "index") or op.name in REDUCING
-    return Geometry("pointwise") if harmless and source.space == result.space else None
-
-
-_GEOMETRIES: Mapping[str, Callable[[Op, Value, Value, int], Geometry | None]] = {
-    **dict.fromkeys(("conv", "max_pool", "avg_pool", "lp_pool"), _window),
-    **dict.fromkeys(("upsample", "pixel_shuffle"), _upsample),
-    **dict.fromkeys(("layer_norm", "rms_norm"), _normalised),
-    **dict.fromkeys(("softmax", "log_softmax"), _softmax),
-    "conv_transposed": _transposed,
-    "pad": _pad,
-    "concat": _joined,
-    "dense": _dense,
-}

@@ -11,6 +11,7 @@ from torch import nn
 from xaikit.graph import Geometry, Layer
 from xaikit_torch import _graph as graph
 from xaikit_torch._calls import CONSTANT, TRANSPARENT, Call, Calls, Reached
+from xaikit_torch._geometry import POINTWISE, UNKNOWN, Path, composed, geometry, joint_geometry, named, onward, state_of
 from xaikit_torch._graph import Axes, Op, Value
 from xaikit_torch._private import version
 from xaikit_torch._values import activation, named_outputs, tensors
@@ -24,11 +25,18 @@ RESHAPING = ("reshape", "flatten", "permute", "dropout", "identity")
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a tensor: the layers or inputs it comes from, its axes, and parameters that went into it."""
+    """What is known of a tensor: the layers or inputs it comes from, its axes, and parameters that went into it.
+
+    `paths` says how its places read those of the parents. `shape` is its shape when it was made: it may change in
+    place. Places folded into its sample axis change more slowly than the samples if they come `late`.
+    """
 
     parents: tuple[str, ...] = ()
     axes: Axes | None = None
     owned: frozenset[str] = frozenset()
+    paths: tuple[Path, ...] = ()
+    shape: tuple[int, ...] | None = None
+    late: bool = False
 
 
 @dataclass
@@ -90,8 +98,10 @@ class Tracer:
         self.numbers: Counter[str] = Counter()
         self.fits: bool | None = None
         self.deciding = False
+        self.rows = 1
         for name, (tensor, axes) in inputs.items():
-            self._know(tensor, Known((name,), axes))
+            self.rows = tensor.shape[axes.index("sample") if axes else 0] if tensor.ndim else 1
+            self._know(tensor, Known((name,), axes, paths=((name, POINTWISE),)))
 
     def run(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Run the network on tensors given to the constructor; nothing stays on it."""
@@ -119,7 +129,7 @@ class Tracer:
         start = self._left(call.path)
         if call.leaf:
             call.out = self._apart(call)
-            return self._layer(call, graph.module_op(call.target), call.path)
+            return self._layer(call, graph.module_op(call.target, call.args, call.kwargs), call.path)
         self._block(call, start)
         return call.out
 
@@ -129,6 +139,7 @@ class Tracer:
             self._written(call)
         if name == "copy":
             self._know(call.args[0], self._of(call.args[1]))
+            self._written_through(call.args[0], self._of(call.args[1]))
             return call.out
         if call.out is None or name in CONSTANT:
             return call.out
@@ -147,12 +158,18 @@ class Tracer:
         if value is None:
             return call.out
         read = self._read(call)
-        inputs = [self._value(t) for t in tensors((call.args, call.kwargs)) if self._of(t).parents]
+        inputs = self._values(call)
         self._judge(op, inputs)
         shape = tuple(value.shape)
-        result = Value(shape, graph.result_axes(op, inputs, shape, self.convolutional))
-        if value is not call.out and not any(value is t for t in tensors(call.out)):
-            result = Value(shape, ("sample", "time", "channel"))  # a padded pack
+        result = Value(shape, graph.result_axes(op, inputs, shape, self.convolutional), self.rows)
+        packed = value is not call.out and not any(value is t for t in tensors(call.out))
+        if packed:
+            result = Value(shape, ("sample", "time", "channel"), self.rows)
+        inputs = self._named(call, op, result)
+        parents = _unique(k.parents for k in read)
+        own, late = geometry(op, inputs, result)
+        seen = composed(own, [self._paths(v) for v in inputs], parents)
+        seen = replace(seen, folded=result.fold) if result.fold > 1 else seen
         source = next(iter(inputs), None)
         kind = graph.settled_kind(op, source, result)
         name = call.name if path else self._number(call.name.partition(":")[0])
@@ -163,15 +180,21 @@ class Tracer:
             path,
             shape,
             result.axes or (),
-            _unique(k.parents for k in read),
-            graph.geometry(op, kind, inputs, result),
+            parents,
+            seen,
             _unique((*(k.owned for k in read), self._parameters(call))),
             _config(op),
             _end(kind),
         )
         self.records.append(record)
+        given = next(tensors(call.out), value) if packed else value
         for tensor in tensors(call.out):
-            self._know(tensor, Known((name,), result.axes if tensor is value else self._state_axes(op, tensor)))
+            if tensor is given or tuple(tensor.shape) == shape:
+                known = Known((name,), result.axes, paths=((name, POINTWISE),), shape=shape, late=late)
+            else:
+                state = Value(tuple(tensor.shape), self._state_axes(op, tensor), self.rows)
+                known = Known((name,), state.axes, paths=((name, state_of(state)),), shape=state.shape)
+            self._know(tensor, known)
         return call.out
 
     def _weights(self, call: Call) -> Any:
@@ -217,7 +240,11 @@ class Tracer:
             return
         axes = self._of(value).axes or graph.default_axes(value.ndim, self.convolutional)
         inner = self.records[start:]
-        block = Record(call.name, "block", call.name, call.path, tuple(value.shape), axes, self._of(value).parents)
+        known = self._of(value)
+        seen = composed(POINTWISE, [known.paths], known.parents) if known.paths else None
+        fold = Value(tuple(value.shape), axes, self.rows).fold
+        seen = replace(seen, folded=fold) if seen is not None and fold > 1 else seen
+        block = Record(call.name, "block", call.name, call.path, tuple(value.shape), axes, known.parents, seen)
         if next(call.target.children(), None) is None and inner and len({r.kind for r in inner}) == 1:
             del self.records[start:]
             self.records.append(_joined(block, inner))
@@ -229,7 +256,8 @@ class Tracer:
         for key, known in self.known.items():
             if names.intersection(known.parents):
                 parents = _unique([new if p in names else p] for p in known.parents)
-                self.known[key] = replace(known, parents=parents)
+                paths = tuple((new if p in names else p, g) for p, g in known.paths)
+                self.known[key] = replace(known, parents=parents, paths=paths)
 
     # --- tensors --------------------------------------------------------------------------------------------------
 
@@ -242,14 +270,32 @@ class Tracer:
 
     def _know(self, tensor: torch.Tensor, known: Known) -> None:
         self.alive.append(tensor)  # as long as it lives, its identity is its own
-        self.known[id(tensor)] = known
+        self.known[id(tensor)] = known if known.shape is not None else replace(known, shape=tuple(tensor.shape))
         self.versions[id(tensor)] = version(tensor)
 
     def _read(self, call: Call) -> list[Known]:
         return [self._of(t) for t in tensors((call.args, call.kwargs))]
 
     def _value(self, tensor: torch.Tensor) -> Value:
-        return Value(tuple(tensor.shape), self._of(tensor).axes)
+        known = self._of(tensor)
+        return Value(known.shape or tuple(tensor.shape), known.axes, self.rows, known.late, id(tensor))
+
+    def _values(self, call: Call) -> list[Value]:
+        """Describe the tensors that a call reads, each once, and that come from layers or inputs."""
+        read = {id(t): t for t in tensors((call.args, call.kwargs)) if self._of(t).parents}
+        return [self._value(t) for t in read.values()]
+
+    def _named(self, call: Call, op: Op, result: Value) -> list[Value]:
+        """Describe what a call reads, with the names that it gives to axes of which nothing is known yet."""
+        for tensor in tensors((call.args, call.kwargs)):
+            known = self._of(tensor)
+            if known.parents and known.axes is None:
+                self.known[id(tensor)] = replace(known, axes=named(op, self._value(tensor), result))
+        return self._values(call)
+
+    def _paths(self, value: Value) -> tuple[Path, ...]:
+        known = self.known[value.key]
+        return known.paths or tuple((p, UNKNOWN) for p in known.parents)
 
     def _parameters(self, call: Call) -> tuple[str, ...]:
         return tuple(n for t in tensors((call.args, call.kwargs)) if (n := self.names.get(id(t))) is not None)
@@ -258,21 +304,53 @@ class Tracer:
         """Something that is no layer (a cast, a piece, a mask) comes from where its arguments come from."""
         first = next((k for k in read if k.parents), Known())
         owned = frozenset().union(*(k.owned for k in read)) if read else frozenset()
-        for tensor in tensors(call.out):
+        parents = _unique(k.parents for k in read)
+        op = graph.function_op(call.target, call.args, call.kwargs)
+        for which, tensor in enumerate(tensors(call.out)):
+            inputs = self._values(call)
             if keeps_axes and tensor.ndim == len(first.axes or ()):
                 axes = first.axes
             else:
-                inputs = [Value(tuple(t.shape), self._of(t).axes) for t in tensors((call.args, call.kwargs))]
-                op = graph.function_op(call.target, call.args, call.kwargs)
                 axes = graph.result_axes(op, inputs, tuple(tensor.shape), self.convolutional) if first.axes else None
-            self._know(
-                tensor, Known(_unique(k.parents for k in read), axes, owned if not first.parents else frozenset())
-            )
+            known = Known(parents, axes, owned if not first.parents else frozenset())
+            if parents:
+                known = self._followed(call, op, tensor, which, known)
+            self._know(tensor, known)
+
+    def _followed(self, call: Call, op: Op, tensor: torch.Tensor, which: int, known: Known) -> Known:
+        """Say how the places of something that is no layer read the layers before."""
+        if op.name == "pack_padded_sequence":
+            source = self._of(call.args[0])
+            same = tensor.is_floating_point()  # the rest of a pack are numbers of samples
+            return replace(source, owned=known.owned) if same else known
+        result = Value(tuple(tensor.shape), known.axes, self.rows)
+        inputs = self._named(call, op, result)
+        if any(v.axes is None for v in inputs) or known.axes is None or not inputs:
+            return replace(known, paths=tuple((p, UNKNOWN) for p in known.parents))
+        own, late = geometry(op, inputs, result, which)
+        return replace(known, paths=onward(own, [self._paths(v) for v in inputs]), late=late)
 
     def _written(self, call: Call) -> None:
         into = call.args[0]
         known = [self._of(t) for t in tensors((call.args, call.kwargs))]
-        self._know(into, Known(_unique(k.parents for k in known), self._of(into).axes))
+        op = graph.function_op(call.target, call.args, call.kwargs)
+        whole = Known(
+            _unique(k.parents for k in known), self._of(into).axes or next((k.axes for k in known if k.axes), None)
+        )
+        if whole.parents:
+            whole = self._followed(call, op, into, 0, whole)
+        self._know(into, whole)
+        self._written_through(into, whole)
+
+    def _written_through(self, into: torch.Tensor, written: Known) -> None:
+        """What is written into a view stands in the tensor behind it too, at places that are not followed."""
+        behind = self._of(into._base) if into._base is not None else None
+        if into._base is None or behind is None or not behind.parents:
+            return
+        added = tuple((p, UNKNOWN) for p in written.parents)
+        self._know(
+            into._base, replace(behind, parents=_unique((behind.parents, written.parents)), paths=behind.paths + added)
+        )
 
     def _apart(self, call: Call) -> Any:
         """Tell a result that is one of the arguments, unchanged (dropout at rest), from that argument."""
@@ -335,7 +413,7 @@ def _joined(block: Record, inner: list[Record]) -> Record:
         block,
         kind=inner[-1].kind,
         softmax=inner[-1].softmax,
-        geometry=graph.joint_geometry([r.geometry for r in inner]),
+        geometry=joint_geometry([(r.name, r.parents, r.geometry) for r in inner]),
         parents=_unique([p for p in r.parents if p not in names] for r in inner),
         owned=_unique(r.owned for r in inner),
         config=inner[-1].config,

@@ -203,7 +203,7 @@ def test_parameters_that_functions_use_belong_to_them() -> None:
 
 def test_one_layer_alone_is_a_network() -> None:
     assert [*layers(nn.Linear(3, 2), 3).values()] == [
-        Layer("linear", "dense", ("sample", "feature"), (2,), ("input",), None, 8, 8)
+        Layer("linear", "dense", ("sample", "feature"), (2,), ("input",), Geometry("global"), 8, 8)
     ]
 
 
@@ -318,19 +318,19 @@ def test_the_sample_axis_is_first_whatever_the_network_does_inside() -> None:
         (nn.Upsample(scale_factor=2), Geometry("upsample", (1, 1), (2, 2), ((0, 0), (0, 0)), (1, 1))),
         (
             nn.UpsamplingBilinear2d(scale_factor=3),
-            Geometry("upsample", (2, 2), (3, 3), ((0, 0), (0, 0)), (1, 1)),
+            Geometry("upsample", (2, 2), (3, 3), ((0, 0), (0, 0)), (1, 1), mode="corners"),
         ),
         (nn.ZeroPad2d((1, 2, 3, 4)), Geometry("window", (1, 1), (1, 1), ((3, 4), (1, 2)), (1, 1))),
         (nn.AdaptiveAvgPool2d(1), Geometry("global")),
         (nn.AdaptiveMaxPool2d(3), Geometry("window", (3, 3), (3, 3), ((0, 0), (0, 0)), (1, 1))),
-        (nn.AdaptiveAvgPool2d(4), Geometry("unknown")),
+        (nn.AdaptiveAvgPool2d(4), Geometry("adaptive", (4, 4))),
         (nn.BatchNorm2d(2), Geometry("pointwise")),
-        (nn.GroupNorm(1, 2), Geometry("global")),
+        (nn.GroupNorm(1, 2), Geometry("global", gate=True)),
         (nn.LocalResponseNorm(3), Geometry("pointwise")),
         (nn.Softmax(1), Geometry("pointwise")),
-        (nn.Softmax(2), Geometry("global")),
+        (nn.Softmax(2), Geometry("global", axes=("height",), gate=True)),
         (nn.LeakyReLU(), Geometry("pointwise")),
-        (nn.Flatten(), Geometry("global")),
+        (nn.Flatten(), Geometry("moved", axes=("height", "width"), names=("feature",))),
     ],
     ids=lambda v: type(v).__name__ if isinstance(v, nn.Module) else "",
 )
@@ -377,9 +377,9 @@ def test_a_function_is_described_as_the_module_is(function: Any, module: Any) ->
     [
         (nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU()), (2, 9, 9), ["window", "pointwise"]),
         (nn.Sequential(nn.ReLU(), nn.Conv1d(2, 3, 3)), (2, 9), ["pointwise", "window"]),
-        (nn.Sequential(nn.Linear(2, 3), nn.LSTM(3, 2, batch_first=True)), (9, 2), ["pointwise", "global"]),
-        (nn.Sequential(nn.Unflatten(1, (1, 9)), nn.Conv2d(1, 3, 3)), (9, 9), ["unknown", "window"]),
-        (nn.Sequential(nn.Linear(4, 16), nn.Unflatten(1, (1, 4, 4))), (4,), [None, "global"]),
+        (nn.Sequential(nn.Linear(2, 3), nn.LSTM(3, 2, batch_first=True)), (9, 2), ["pointwise", "prefix"]),
+        (nn.Sequential(nn.Unflatten(1, (1, 9)), nn.Conv2d(1, 3, 3)), (9, 9), ["renamed", "window"]),
+        (nn.Sequential(nn.Linear(4, 16), nn.Unflatten(1, (1, 4, 4))), (4,), ["global", "moved"]),
     ],
 )
 def test_geometry_needs_no_spec(net: Any, shape: tuple[int, ...], kinds: list[str]) -> None:
