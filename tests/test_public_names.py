@@ -49,6 +49,7 @@ PUBLIC = [
     "save",
     "summary",
     "top_patches",
+    "unit_card",
     "wrap",
     "zoo",
 ]

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         maximize,
         operations,
         top_patches,
+        unit_card,
     )
     from xaikit.quality import compare, faithfulness, summary
     from xaikit.training_curves import curves
@@ -99,6 +100,7 @@ __all__ = [
     "save",
     "summary",
     "top_patches",
+    "unit_card",
     "wrap",
     "zoo",
 ]
@@ -119,6 +121,7 @@ LATER = {
     "receptive_field": "xaikit.insight",
     "summary": "xaikit.quality",
     "top_patches": "xaikit.insight",
+    "unit_card": "xaikit.insight",
 }
 """Where the names are that nobody waits for who does not use them."""
 

@@ -75,7 +75,7 @@ def test_a_unit_that_sees_nothing_has_a_grey_patch() -> None:
 
 
 def test_units_without_places_show_whole_samples() -> None:
-    projected, whole = tiles(patches("head"))
+    whole, projected = tiles(patches("head"))
     assert [t.frame for t in whole.tiles] == [None, None]
     assert projected.tiles[0].values.shape == (12, 12, 3)
 

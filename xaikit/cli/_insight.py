@@ -1,4 +1,4 @@
-"""`xaikit filters`, `activations` and `top-patches`: what layers are made of, give, and react to."""
+"""`xaikit filters` and `activations`: what layers are made of, and what they give."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -9,8 +9,8 @@ import click
 
 from xaikit.cli._explain import keep
 from xaikit.cli._main import as_json, model_options, open_model
-from xaikit.data.files import read_samples
-from xaikit.insight import activations, filters, top_patches
+from xaikit.data.files import contents, read_samples
+from xaikit.insight import activations, filters
 from xaikit.report import distinct, safe, stem
 
 
@@ -72,39 +72,6 @@ def activations_command(
     )
 
 
-@click.command("top-patches")
-@model_options
-@click.argument("inputs", nargs=-1, required=True)
-@click.option("-l", "--layer", required=True, help="A name from `xaikit layers`.")
-@click.option("-c", "--channel", type=int, required=True, help="The number of a channel or unit.")
-@click.option("-k", type=click.IntRange(min=1), default=9, show_default=True, help="How many patches.")
-@into("insight")
-@as_json
-def patches_command(
-    model: str,
-    framework: str | None,
-    allow_code: bool,
-    inputs: tuple[str, ...],
-    layer: str,
-    channel: int,
-    k: int,
-    output: Path,
-    json_: bool,
-) -> None:
-    """Show what in INPUT excites one channel most; INPUT is a folder of pictures, or as in `xaikit explain`.
-
-    Writes LAYER.CHANNEL.patches.npz, .json and .png; their paths go to stdout.
-
-    \b
-    xaikit top-patches cats_vs_dogs photos/ --layer conv3_relu --channel 3
-    """
-    opened = open_model(model, framework, allow_code)
-    one_folder = len(inputs) == 1 and Path(inputs[0]).is_dir()
-    samples = inputs[0] if one_folder else [s for name in inputs for s in _samples(name, opened.inputs)]
-    result = top_patches(opened, samples, layer, channel, k)
-    tell([keep(result, output / f"{safe(layer)}.{channel}.patches")], json_)
-
-
 def _samples(name: str, spec: Any) -> list[Any]:
     """Read one INPUT, which may hold several samples."""
     given = read_samples(name, spec)
@@ -112,13 +79,13 @@ def _samples(name: str, spec: Any) -> list[Any]:
 
 
 def samples_of(inputs: Sequence[str], spec: Any) -> list[Any]:
-    """Read every INPUT, which may be a folder of files, and hold several samples."""
-    files = [f for name in inputs for f in (_inside(Path(name)) if Path(name).is_dir() else [name])]
-    return [s for name in files for s in _samples(name, spec)]
-
-
-def _inside(folder: Path) -> list[str]:
-    return [str(f) for f in sorted(folder.iterdir()) if f.is_file() and not f.name.startswith(".")]
+    """Read every INPUT, which may be a folder, and hold several samples; of a folder's pictures the paths are given."""
+    folders = [Path(name).is_dir() for name in inputs]
+    read = [
+        contents(Path(name), spec) if folder else _samples(name, spec)
+        for name, folder in zip(inputs, folders, strict=True)
+    ]
+    return [sample for samples in read for sample in samples]
 
 
 def tell(written: list[dict[str, str]], json_: bool) -> None:

@@ -40,7 +40,7 @@ READING = {
 @panels.register
 def _patches(result: TopPatches, *, shared: bool = False) -> Figure:
     """What the unit saw in the strongest places, all at one scale, beside the whole samples."""
-    rows = tuple(_row(own, f"{name}: " if name else "") for name, own in result.by_input.items())
+    rows = tuple(panels_of(own, f"{name}: " if name else "") for name, own in result.by_input.items())
     placed = result.places.shape[1] > 0
     seen = f"{many(len(result), 'place') if placed else len(result)} of {many(result.seen, 'sample')}"
     return Figure(
@@ -63,7 +63,8 @@ def _notes(result: TopPatches) -> list[str]:
     return notes
 
 
-def _row(result: TopPatches, prefix: str) -> tuple[Panel, ...]:
+def panels_of(result: TopPatches, prefix: str = "") -> tuple[Panel, ...]:
+    """Give the panels of the patches in one input."""
     if isinstance(result.input_spec, Image):
         return patch_panels(result, prefix)
     if isinstance(result.input_spec, Series) and result.boxes is not None:
@@ -76,7 +77,7 @@ def patch_panels(result: TopPatches, prefix: str = "", across: int | None = None
     count = min(len(result), HITS)
     across = across or (min(3, count) if count <= 9 else 6)
     named = [_named(result, i) for i in range(count)]
-    cropped = result.boxes is not None and not _sees_all(result)
+    cropped = is_cropped(result)
     found: list[Panel] = []
     if cropped:
         found.append(
@@ -90,9 +91,9 @@ def patch_panels(result: TopPatches, prefix: str = "", across: int | None = None
                 alt=f"Patches; the activations run from {named[0][1]} down to {named[-1][1]}.",
             )
         )
-    if result.projections is not None:
-        found.append(_projections(result, prefix, named, across))
-    found.append(_whole(result, prefix, named, across))
+    whole = _whole(result, prefix, named, across)
+    projected = [_projections(result, prefix, named, across)] if result.projections is not None else []
+    found += [*projected, whole] if cropped else [whole, *projected]
     first, *rest = found
     return (_judged(first, result), *rest)
 
@@ -165,6 +166,11 @@ def projection_of(result: TopPatches, i: int) -> Array:
         values = values[..., ::-1] if spec.order == "bgr" else values
         return np.rint(127.5 + 127.5 * values / limit).astype(np.uint8)
     return np.rint(255 * over(values.sum(-1), Scale(float(np.abs(values.sum(-1)).max()) or 1.0))).astype(np.uint8)
+
+
+def is_cropped(result: TopPatches) -> bool:
+    """Whether the patches are parts of their samples."""
+    return result.boxes is not None and not _sees_all(result)
 
 
 def _sees_all(result: TopPatches) -> bool:
@@ -269,7 +275,7 @@ def _layer(result: LayerPatches, *, shared: bool = False) -> Figure:
 
 def _table(shown: Sequence[TopPatches]) -> tuple[Panel, ...]:
     across = min(len(shown[0]), 6)
-    cropped = shown[0].boxes is not None and not _sees_all(shown[0])
+    cropped = is_cropped(shown[0])
 
     def tiles(draw: Callable[[TopPatches, int], Array]) -> tuple[Tile, ...]:
         return tuple(

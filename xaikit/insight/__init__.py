@@ -8,6 +8,7 @@ from xaikit.insight._layer_graph import layer_graph
 from xaikit.insight._maximize import maximize
 from xaikit.insight._patches import top_patches
 from xaikit.insight._receptive_field import receptive_field
+from xaikit.insight._unit_card import unit_card
 from xaikit.insight.operators import explore, kernels, operations
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "operations",
     "receptive_field",
     "top_patches",
+    "unit_card",
 ]

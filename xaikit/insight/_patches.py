@@ -223,7 +223,9 @@ def _verdict(found: Survey, i: int, reproduced: Array) -> Status:
                 f"{values[worst]:.4g}: the samples have changed, or the network is not deterministic"
             )
         if found.statistics["dead"][i]:
-            warns.append(f"the unit is nowhere above zero in all {found.seen:,} samples: these patches do not excite it")
+            warns.append(
+                f"the unit is nowhere above zero in all {found.seen:,} samples: these patches do not excite it"
+            )
     if found.unread:
         count = len(found.unread)
         warns.append(f"{count} file{'s' * (count != 1)} could not be read: {', '.join(list(found.unread)[:3])}")

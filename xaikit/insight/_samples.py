@@ -28,7 +28,8 @@ class Samples:
     """The samples of a list, batch, stream or folder, in chunks, whose memory does not grow with their number.
 
     A sample has the number of its place. What can be read again (files, lists, arrays) is; of a stream the samples are
-    held that `keep` names. Files of a folder that cannot be read are left out, and named in `unread`.
+    held that `keep` names. Files of a folder that cannot be read are left out, and named in `unread`. `items` are what
+    a person has; None of a stream.
     """
 
     def __init__(self, model: Model, given: Any) -> None:
@@ -36,33 +37,33 @@ class Samples:
         self.unread: dict[str, str] = {}
         self._folder = _folder_of(given)
         self._held: dict[int, Any] = {}
-        self._items: Sequence[Any] | None
+        self.items: Sequence[Any] | None
         if self._folder is not None:
-            self._items = contents(self._folder, model.inputs)
+            self.items = contents(self._folder, model.inputs)
         elif isinstance(given, Mapping):
-            self._items = _Rows({n: model.inputs[n].samples(v) for n, v in given.items()} if _several(model) else given)
+            self.items = _Rows({n: model.inputs[n].samples(v) for n, v in given.items()} if _several(model) else given)
         elif isinstance(given, list):
-            self._items = given
+            self.items = given
         elif not isinstance(given, Iterable) or _is_one_value(given):
-            self._items = model.inputs.samples(given)
+            self.items = model.inputs.samples(given)
         else:
-            self._items, self._stream = None, iter(given)
+            self.items, self._stream = None, iter(given)
 
     @property
     def total(self) -> int:
         """Count the samples, or the files of a folder; 0 = not known."""
-        return 0 if self._items is None else len(self._items)
+        return 0 if self.items is None else len(self.items)
 
     def chunks(self, size: int) -> Iterator[Chunk]:
         """Give all samples, `size` at a time."""
-        stream = iter(self._items) if self._items is not None else self._stream
+        stream = iter(self.items) if self.items is not None else self._stream
         first = 0
         while items := list(islice(stream, size)):
             numbered = dict(enumerate(items, first))
             first += len(items)
             chunk = self._read(numbered)
             if chunk is not None:
-                if self._items is None:
+                if self.items is None:
                     self._held |= numbered
                 yield chunk
 
@@ -73,12 +74,12 @@ class Samples:
 
     def again(self, numbers: Sequence[int]) -> Chunk:
         """Read some samples once more, in the order of their numbers. Raises InputError where a file is gone."""
-        items = self._held if self._items is None else self._items
+        items = self._held if self.items is None else self.items
         return Chunk(tuple(numbers), *prepare(self.model, _gathered(self.model, [items[n] for n in numbers])))
 
     def name(self, number: int) -> str:
         """Give the path of a sample's file, in its folder where it came with one; "" for what is no file."""
-        item = self._held.get(number) if self._items is None else self._items[number]
+        item = self._held.get(number) if self.items is None else self.items[number]
         if not isinstance(item, Path) and not (isinstance(item, str) and self.model.inputs.kind == "Image"):
             return ""
         path = Path(item)

@@ -1,6 +1,15 @@
 """Pictures in the form that costs a page least."""
 
+from collections.abc import Sequence
 from io import BytesIO
+
+import numpy as np
+
+from xaikit.arrays import Array
+from xaikit.render._pictures import smooth
+
+EMPTY = 225
+"""The grey of a place without an image."""
 
 
 def webp(png: bytes, width: int, quality: int) -> bytes:
@@ -14,3 +23,33 @@ def webp(png: bytes, width: int, quality: int) -> bytes:
     held = BytesIO()
     image.save(held, "WEBP", lossless=quality == 0, quality=quality or 60, method=4)
     return held.getvalue()
+
+
+def pixels(image: Array, width: int, quality: int = 78) -> bytes:
+    """Give an image (height, width, 3) uint8 as WebP, at most `width` pixels wide; a small one keeps every pixel."""
+    from PIL import Image
+
+    held = BytesIO()
+    small = Image.fromarray(np.ascontiguousarray(image))
+    if small.width > width:
+        small = small.resize((width, max(1, round(small.height * width / small.width))), Image.Resampling.LANCZOS)
+    lossless = not smooth(image)
+    small.save(held, "WEBP", lossless=lossless, quality=60 if lossless else quality, method=4)
+    return held.getvalue()
+
+
+def sheet(images: Sequence[Array], across: int, side: int) -> Array:
+    """Set images (height, width, 3) uint8 side by side in squares, as one image; the missing ones are grey."""
+    from PIL import Image
+
+    rows = -(-len(images) // across)
+    found = np.full((rows * side, across * side, 3), EMPTY, np.uint8)
+    for k, image in enumerate(images):
+        row, column = divmod(k, across)
+        scale = side / max(image.shape[:2])
+        size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+        kept = Image.Resampling.LANCZOS if smooth(image) else Image.Resampling.NEAREST
+        small = np.asarray(Image.fromarray(np.ascontiguousarray(image)).resize(size, kept))
+        top, left = row * side + (side - size[1]) // 2, column * side + (side - size[0]) // 2
+        found[top : top + size[1], left : left + size[0]] = small
+    return found

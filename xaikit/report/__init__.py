@@ -1,5 +1,6 @@
 """Results as documents that stand alone: no network, browser or script is needed to make or to read them."""
 
+from xaikit.report._atlas import Atlas, write_atlas
 from xaikit.report._collect import Explained, Explanations, Failure, collect
 from xaikit.report._folder import free
 from xaikit.report._layers_page import write_layers_page
@@ -9,6 +10,7 @@ from xaikit.report._page import write_page
 from xaikit.report._report import Written, write_report
 
 __all__ = [
+    "Atlas",
     "Explained",
     "Explanations",
     "Failure",
@@ -19,6 +21,7 @@ __all__ = [
     "named",
     "safe",
     "stem",
+    "write_atlas",
     "write_layers_page",
     "write_model_page",
     "write_page",

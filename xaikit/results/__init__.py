@@ -16,7 +16,7 @@ from xaikit.results._numbers import Histogram, Moments
 from xaikit.results._origin import Origin, Status
 from xaikit.results._quality import Comparison, Faithfulness, Parity, Randomisation, Stability, Summary
 from xaikit.results._steps import Step, Steps
-from xaikit.results._units import LayerPatches, Survey, UnitCard
+from xaikit.results._units import LayerPatches, Survey, UnitCard, field_words
 
 __all__ = [
     "RESULTS",
@@ -58,6 +58,7 @@ __all__ = [
     "TopPatches",
     "UnitCard",
     "by_column",
+    "field_words",
     "judge",
     "lowest",
 ]

@@ -1,6 +1,6 @@
 """What is known of the units of a layer: one pass over a data set, the places that excite each, and a card of one."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,7 +8,9 @@ import numpy as np
 
 from xaikit.arrays import Array, Tensors, rows
 from xaikit.errors import ParameterError
-from xaikit.results._inside import TopPatches
+from xaikit.results._fields import Field
+from xaikit.results._inside import Filters, TopPatches
+from xaikit.results._maximization import Maximization
 from xaikit.results._origin import Origin, Status
 
 
@@ -58,6 +60,12 @@ class Survey:
             return np.zeros(0, np.int64), np.zeros(1)
         low, high = filled[0], filled[-1] + 1
         return self.counts[i, low:high], (self.first[i] + np.arange(low, high + 1)) * self.width[i]
+
+    def some(self, channels: Sequence[int]) -> "Survey":
+        """Give the same for some of the channels. Raises ParameterError."""
+        at = [self.row(int(c)) for c in channels]
+        own = {f: getattr(self, f)[at] for f in ("channels", "values", "samples", "places", "counts", "first", "width")}
+        return replace(self, **own, statistics={n: a[at] for n, a in self.statistics.items()})
 
     def of(self, channel: int) -> dict[str, float]:
         """Give a channel's statistics by name."""
@@ -134,6 +142,101 @@ class LayerPatches:
     def __repr__(self) -> str:
         s = self.survey
         return f"<LayerPatches of {len(self)} channels of {s.layer!r}: {s.values.shape[1]} of {s.seen} samples each>"
+
+
+@dataclass(frozen=True, eq=False)
+class UnitCard:
+    """What is known of one channel (or unit) of a layer: what it weighs, sees, gives, and what excites it most.
+
+    `filter` holds the one kernel that makes the channel, of the layer or of the one in front whose channels it passes
+    on. `fields` are what a unit sees of each input. `statistics` by name are over the `seen` samples and all places:
+    "mean", "std", "min", "max", "sparsity", "positive", "dead"; `counts` (bin,) say how often values that are not zero
+    lie between `edges` (bin + 1,). `patches` are the places in the data that excite it most. `optimum` and `opposite`
+    are inputs of one row that make the unit in the middle of the layer as large, and as small, as can be. A part that
+    could not be had is None or empty, and `missing` says why, by its name. The channel is one of `total`, and the
+    layer has `space` (axis,) places.
+    """
+
+    layer: str
+    kind: str
+    channel: int
+    total: int
+    space: tuple[int, ...]
+    filter: Filters | None
+    fields: Mapping[str, Field]
+    statistics: Mapping[str, float]
+    counts: Array
+    edges: Array
+    seen: int
+    patches: TopPatches | None
+    optimum: Maximization | None
+    opposite: Maximization | None
+    missing: Mapping[str, str]
+    input_spec: Any
+    status: Status
+    origin: Origin
+
+    @property
+    def ratio(self) -> float | None:
+        """The activation of the optimum as a multiple of the highest in the data; None where that is not positive."""
+        highest = self.statistics.get("max", 0.0)
+        if self.optimum is None or highest <= 0:
+            return None
+        return float(self.optimum.quality["activation"][0]) / highest
+
+    def text(self) -> str:
+        """Say what is on the card, a line for each part."""
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        what = "Channel" if self.space else "Unit"
+        places = f" with {' × '.join(map(str, self.space))} places" if self.space else ""
+        yield f"{what} {self.channel} of {self.total} in {self.layer} ({self.kind}{places}) of {self.origin.model}."
+        if self.filter is not None:
+            norm, size = self.filter.statistics["norm"][0], " × ".join(map(str, self.filter.values.shape[1:]))
+            dead = ": hardly any weight" if self.filter.statistics["dead"][0] else ""
+            yield f"Filter: {size} weights of {self.filter.layer}, norm {norm:.3g}{dead}."
+        for name, field in self.fields.items():
+            yield f"Sees of {name}: {field_words(field)}."
+        if self.statistics:
+            s = self.statistics
+            yield (
+                f"Over {self.seen:,} samples: mean {s['mean']:.3g}, standard deviation {s['std']:.3g}, from "
+                f"{s['min']:.3g} to {s['max']:.3g}; zero in {100 * s['sparsity']:.3g} % of the places"
+                f"{', nowhere above zero: dead in these data' if s['dead'] else ''}."
+            )
+        if self.patches is not None:
+            best = [
+                f"{source or f'sample {n}'} ({v:.3g})"
+                for source, n, v in zip(self.patches.sources, self.patches.samples, self.patches.values, strict=True)
+            ]
+            yield f"Most excited by {', '.join(best[:3])}."
+        if self.optimum is not None:
+            ratio = f", {self.ratio:.3g} times the highest in the data" if self.ratio is not None else ""
+            yield f"Optimum: activation {self.optimum.quality['activation'][0]:.3g}{ratio}."
+        yield from (f"No {part}: {why}" for part, why in self.missing.items())
+
+    def __repr__(self) -> str:
+        parts = [
+            p for p in ("filter", "fields", "statistics", "patches", "optimum", "opposite") if p not in self.missing
+        ]
+        return f"<UnitCard of channel {self.channel} of {self.layer!r} in {self.origin.model}: {', '.join(parts)}>"
+
+
+def field_words(field: Field) -> str:
+    """Say what a unit sees, gates left out: its size, and by how much the fields of neighbours differ."""
+    own = field.local
+    if all(own.global_):
+        return "everything"
+    sizes = [
+        f"all of {axis}" if whole else "varying" if size is None else f"{size:g}"
+        for axis, size, whole in zip(own.axes, own.size, own.global_, strict=True)
+    ]
+    strides = [f"{s:g}" for s, whole in zip(own.stride, own.global_, strict=True) if s is not None and not whole]
+    said = " × ".join(sizes) + (" pixels" if own.axes == ("height", "width") else " places")
+    if strides:
+        said += f", stride {' × '.join(dict.fromkeys(strides) if len(set(strides)) == 1 else strides)}"
+    return said + (", beside a gate that sees everything" if field.of_features is not None else "")
 
 
 def _of_channel(origin: Origin, channel: int, at: Array) -> Origin:
