@@ -1,18 +1,17 @@
-"""What a call of a layer or operation is: its kind, the axes of what it gives, how its places see the input's.
+"""What a call of a layer or operation is: its kind, and the axes of what it gives.
 
 Everything here works on configurations and shapes; nothing runs.
 """
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 
 from xaikit.arrays import SPACE
-from xaikit.graph import Geometry
 
 Axes = tuple[str, ...]
 Shape = tuple[int | None, ...]
@@ -29,7 +28,11 @@ KINDS: Mapping[str, str] = {
         for how, short in (("Max", "max"), ("Average", "avg"))
         for n in (1, 2, 3)
     },
-    **{f"Adaptive{how}Pooling{n}D": f"{how[:3].lower()}_pool" for how in ("Max", "Average") for n in (1, 2, 3)},
+    **{
+        f"Adaptive{how}Pooling{n}D": f"{short}_pool"
+        for how, short in (("Max", "max"), ("Average", "avg"))
+        for n in (1, 2, 3)
+    },
     **{f"UpSampling{n}D": "upsample" for n in (1, 2, 3)},
     **{f"ZeroPadding{n}D": "zero_pad" for n in (1, 2, 3)},
     **{f"Cropping{n}D": "crop" for n in (1, 2, 3)},
@@ -49,6 +52,7 @@ KINDS: Mapping[str, str] = {
     "TrueDivide": "divide",
     "GetItem": "index",
     "Amax": "max",
+    "Amin": "min",
     "ReLU": "relu",
     "PReLU": "prelu",
     "LeakyReLU": "leaky_relu",
@@ -129,8 +133,12 @@ def axes_of(operation: Any, kind: str, inputs: Sequence[Value], shape: Shape) ->
     if places and getattr(operation, "data_format", None) in ("channels_first", "channels_last"):
         first = operation.data_format == "channels_first"
         return ("sample", "channel", *places) if first else ("sample", *places, "channel")
-    if kind == "permute":
+    if kind in ("permute", "transpose"):
         return _permuted(operation, inputs, count)
+    if kind == "time_distributed" and inputs:
+        return _distributed(operation, inputs[0], shape)
+    if kind in REDUCING and inputs:
+        return _left(operation, inputs[0], count)
     if kind in ("reshape", "flatten"):
         return _regrouped(inputs, shape)
     if kind == "expand_dims" and inputs and inputs[0].axes == ("sample", "feature") and operation.axis in (-1, 2):
@@ -159,136 +167,29 @@ def _recurrent_axes(operation: Any, count: int) -> Axes:
 
 def _permuted(operation: Any, inputs: Sequence[Value], count: int) -> Axes:
     dims = getattr(operation, "dims", None)
-    if dims is None or not inputs or len(inputs[0].axes) != count:
+    axes = getattr(operation, "axes", None)
+    order = (0, *dims) if dims is not None else axes or tuple(range(count))[::-1]
+    if not inputs or len(inputs[0].axes) != count or order[0] != 0:
         return default_axes(count)
-    return ("sample", *(inputs[0].axes[d] for d in dims))
+    return tuple(inputs[0].axes[d] for d in order)
 
 
-# --- geometry -------------------------------------------------------------------------------------------------------
+def _distributed(operation: Any, source: Value, shape: Shape) -> Axes:
+    """Keep the axis of steps, and name the others as the layer inside does."""
+    inner = Value((source.shape[0], *source.shape[2:]), ("sample", *source.axes[2:]))
+    named = axes_of(operation.layer, kind_of(operation.layer), [inner], (shape[0], *shape[2:]))
+    rest = tuple("channel" if a == "feature" else a for a in named[1:])
+    axes = ("sample", source.axes[1], *rest)
+    return axes if len(axes) == len(shape) and len(set(axes)) == len(axes) else default_axes(len(shape))
 
 
-def geometry_of(operation: Any, kind: str, inputs: Sequence[Value], result: Value) -> Geometry | None:
-    """Say how places of the result look at places of the input; None where neither has places."""
-    source = next((v for v in inputs if v.space), None)
-    if source is None:
-        return Geometry("global") if result.space else None
-    if not result.space:
-        return Geometry("global")
-    if list(source.space) != list(result.space):
-        return Geometry("global" if kind in REDUCING else "unknown")
-    return _RULES.get(kind, _other)(operation, kind, source, result)
-
-
-def _tuple(value: Any, count: int) -> tuple[int, ...]:
-    numbers = tuple(value) if isinstance(value, tuple | list) else (value,) * count
-    return tuple(int(n) for n in (numbers if len(numbers) == count else numbers[:1] * count))
-
-
-def _window(operation: Any, kind: str, source: Value, result: Value) -> Geometry:
-    count = len(result.space)
-    size = getattr(operation, "kernel_size", None) or getattr(operation, "pool_size", None)
-    if size is None:
-        return _adaptive(source, result)
-    sizes, strides = _tuple(size, count), _tuple(operation.strides, count)
-    dilations = _tuple(getattr(operation, "dilation_rate", 1), count)
-    padding = tuple(
-        _padding(operation.padding, k, s, d, n)
-        for k, s, d, n in zip(sizes, strides, dilations, source.space.values(), strict=True)
+def _left(operation: Any, source: Value, count: int) -> Axes:
+    """Name the axes that a reduction leaves."""
+    axis = getattr(operation, "axis", None)
+    if len(source.axes) == count or axis is None:
+        return source.axes if len(source.axes) == count else default_axes(count)
+    gone = {int(a) % len(source.axes) for a in (axis if isinstance(axis, tuple | list) else (axis,))}
+    left = tuple(a for i, a in enumerate(source.axes) if i not in gone)
+    return (
+        ("sample", "feature") if left == ("sample", "channel") else left if len(left) == count else default_axes(count)
     )
-    return Geometry("window", sizes, strides, padding, dilations)
-
-
-def _padding(mode: str, size: int, stride: int, dilation: int, places: int | None) -> tuple[int, int]:
-    """Give TensorFlow's padding: "same" puts the odd one behind and depends on the number of places."""
-    reach = dilation * (size - 1)
-    if mode == "causal":
-        return reach, 0
-    if mode != "same":
-        return 0, 0
-    last = 0 if places is None else (places - 1) % stride
-    total = max(reach - (last if places is not None else stride - 1), 0)
-    return total // 2, total - total // 2
-
-
-def _adaptive(source: Value, result: Value) -> Geometry:
-    pairs = list(zip(source.space.values(), result.space.values(), strict=True))
-    if all(n == 1 for _, n in pairs):
-        return Geometry("global")
-    if any(m is None or n is None or m % n for m, n in pairs):
-        return Geometry("unknown")
-    ratios = tuple(int(m // n) for m, n in pairs)  # type: ignore[operator]
-    return Geometry("window", ratios, ratios, ((0, 0),) * len(ratios), (1,) * len(ratios))
-
-
-def _transposed(operation: Any, kind: str, source: Value, result: Value) -> Geometry:
-    """Give the cut from the full output (n-1)·s + d(k-1) + 1: "same" cuts it to n·s, the smaller half in front."""
-    count = len(result.space)
-    sizes, strides = _tuple(operation.kernel_size, count), _tuple(operation.strides, count)
-    dilations = _tuple(operation.dilation_rate, count)
-    cuts = []
-    for k, s, d, n, m in zip(sizes, strides, dilations, source.space.values(), result.space.values(), strict=True):
-        reach = d * (k - 1) + 1
-        total = (n - 1) * s + reach - m if n is not None and m is not None else reach - s
-        before = max(reach - s, 0) // 2 if operation.padding == "same" else 0
-        cuts.append((before, total - before))
-    return Geometry("transposed", sizes, strides, tuple(cuts), dilations)
-
-
-def _upsample(operation: Any, kind: str, source: Value, result: Value) -> Geometry:
-    count = len(result.space)
-    mode = str(getattr(operation, "interpolation", "nearest"))
-    reach = {"nearest": 1, "bilinear": 2, "bicubic": 4}.get(mode)
-    if reach is None:
-        return Geometry("unknown")
-    return Geometry("upsample", (reach,) * count, _tuple(operation.size, count), ((0, 0),) * count, (1,) * count)
-
-
-def _shifted(operation: Any, kind: str, source: Value, result: Value) -> Geometry:
-    """Padding with zeros, or cropping: padding by less than nothing."""
-    count = len(result.space)
-    amounts = operation.padding if kind == "zero_pad" else operation.cropping
-    pairs = [tuple(amounts)] if count == 1 else [tuple(p) for p in amounts]
-    sign = 1 if kind == "zero_pad" else -1
-    padding = tuple((sign * int(a), sign * int(b)) for a, b in pairs)
-    return Geometry("window", (1,) * count, (1,) * count, padding, (1,) * count)
-
-
-def _along_axis(operation: Any, kind: str, source: Value, result: Value) -> Geometry:
-    """Softmax and layer normalisation mix the places if they run along one of them; joining ends a place's world."""
-    axis = getattr(operation, "axis", -1)
-    chosen = axis if isinstance(axis, tuple | list) else (axis,)
-    names = {source.axes[int(i)] for i in chosen if i is not None and -len(source.axes) <= i < len(source.axes)}
-    if names and not names & set(SPACE):
-        return Geometry("pointwise")
-    return Geometry("unknown" if kind == "concat" else "global")
-
-
-def _inner(operation: Any, kind: str, source: Value, result: Value) -> Geometry:
-    """A layer applied to every time step: known when it is itself a matter of single places."""
-    inside = kind_of(operation.layer)
-    return Geometry("pointwise" if inside in ELEMENTWISE or inside == "dense" else "unknown")
-
-
-def _global(operation: Any, kind: str, source: Value, result: Value) -> Geometry:
-    return Geometry("global")
-
-
-def _pointwise(operation: Any, kind: str, source: Value, result: Value) -> Geometry:
-    return Geometry("pointwise")
-
-
-def _other(operation: Any, kind: str, source: Value, result: Value) -> Geometry:
-    same = list(source.space.values()) == list(result.space.values())
-    return Geometry("pointwise" if kind in ELEMENTWISE and same else "unknown")
-
-
-_RULES: Mapping[str, Callable[[Any, str, Value, Value], Geometry]] = {
-    **dict.fromkeys(("conv", "max_pool", "avg_pool"), _window),
-    "conv_transposed": _transposed,
-    "upsample": _upsample,
-    **dict.fromkeys(("zero_pad", "crop"), _shifted),
-    **dict.fromkeys(("softmax", "log_softmax", "layer_norm", "unit_norm", "concat"), _along_axis),
-    **dict.fromkeys(("group_norm", "attention", "global_avg_pool", "global_max_pool", *RECURRENT), _global),
-    "dense": _pointwise,
-    "time_distributed": _inner,
-}

@@ -185,7 +185,7 @@ class KerasModel(Network):
     def _record_eagerly(self, sample: Tensors) -> Reading:
         x = as_tensors(sample)
         recorder = Recorder(self.net, _by_name(x))
-        with untouched(self.net, self._values), intercepted(operations(self.net), recorder):
+        with untouched(self.net, self._values), intercepted(operations(self.net), recorder), recorder.noting():
             result = call_net(self.net, x)
         return read(recorder, result, self._axes())
 

@@ -177,6 +177,29 @@ def with_mask_of(source: Any, tensor: Any) -> Any:
     return tensor
 
 
+@contextmanager
+def operations_noted(note: Callable[[str, Sequence[Any], Any, Sequence[Any]], Any]) -> Iterator[None]:
+    """Call `note(type, inputs, attributes, outputs)` for every operation that TensorFlow runs eagerly."""
+    from tensorflow.python.framework import op_callbacks
+
+    def noted(kind: str, inputs: Any, attributes: Any, outputs: Any, op_name: Any = None, graph: Any = None) -> None:
+        if graph is None:
+            note(kind, inputs, attributes, outputs)
+
+    op_callbacks.add_op_callback(noted)
+    try:
+        yield
+    finally:
+        op_callbacks.remove_op_callback(noted)
+
+
+def operation_arguments(kind: str) -> Any:
+    """Give the definition of one of TensorFlow's operations."""
+    from tensorflow.python.framework import op_def_registry
+
+    return op_def_registry.get(kind)
+
+
 def called_functions(op: Any) -> list[str]:
     """Name the functions that an operation of a graph calls: the body of a loop, a branch, a tf.function."""
     return [a.func.name for a in op.node_def.attr.values() if a.HasField("func")]

@@ -10,10 +10,20 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
-from xaikit.graph import Layer
+from xaikit.graph import Geometry, Layer, places
+from xaikit_keras._fragments import Noted, Tape, fragment
 from xaikit_keras._gates import gates_of
-from xaikit_keras._graph import IDS, Value, axes_of, default_axes, function_name, geometry_of, kind_of
-from xaikit_keras._private import functional, is_container, is_decorated, operations, sublayers, with_mask_of
+from xaikit_keras._geometry import POINTWISE, UNKNOWN, WHOLE, Seen, geometry_of
+from xaikit_keras._graph import IDS, RECURRENT, Value, axes_of, default_axes, function_name, kind_of
+from xaikit_keras._private import (
+    functional,
+    is_container,
+    is_decorated,
+    operations,
+    operations_noted,
+    sublayers,
+    with_mask_of,
+)
 from xaikit_keras._tensors import leaves, unique
 from xaikit_keras._tensors import named as as_named
 
@@ -29,7 +39,10 @@ FINALS: Mapping[str, Final] = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
 
 @dataclass(frozen=True)
 class Call:
-    """One call that was recorded; `inputs` and `outputs` are its tensors, `parents` name where the inputs are from."""
+    """One call that was recorded; `inputs` and `outputs` are its tensors, `parents` name where the inputs are from.
+
+    `arguments` are those that have names.
+    """
 
     name: str
     operation: Any
@@ -37,6 +50,7 @@ class Call:
     inputs: tuple[Any, ...]
     outputs: tuple[Any, ...]
     parents: tuple[str, ...]
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def place(self) -> Place:
@@ -95,10 +109,23 @@ class Recorder:
     _path: list[str] = field(default_factory=list)
     _inside: bool = False
     _made: dict[Any, str] = field(default_factory=dict)
+    _first: dict[Any, str] = field(default_factory=dict)
+    _noted: dict[int, Noted] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, tensor in self.inputs.items():
-            self._made[self._key(tensor)] = name
+            self._made[self._key(tensor)] = self._first[self._key(tensor)] = name
+
+    def noting(self) -> Any:
+        """Note the operations that run eagerly, so that what lies between layers is known too."""
+
+        def note(kind: str, inputs: Any, attributes: Any, outputs: Any) -> None:
+            found = Noted(
+                kind, tuple(inputs), tuple(outputs), dict(zip(attributes[::2], attributes[1::2], strict=False))
+            )
+            self._noted.update((id(t), found) for t in outputs)
+
+        return operations_noted(note)
 
     def __call__(self, operation: Any, turn: int, call: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Let a call happen, and note it; what happens inside one of Keras' own layers is that layer's business."""
@@ -118,8 +145,10 @@ class Recorder:
         made = [t for _, t in leaves(result)]
         if made and self._belongs(made[0]):
             name = self._name(operation)
-            self.calls.append(Call(name, operation, turn, tuple(sources), tuple(made), parents))
-            self._made.update((self._key(t), name) for t in made)
+            self.calls.append(Call(name, operation, turn, tuple(sources), tuple(made), parents, dict(kwargs)))
+            self._first[self._key(made[0])] = name
+            parts = made if isinstance(operation, keras.Layer) else made[:1]  # the others are told by TensorFlow's own
+            self._made.update((self._key(t), name) for t in parts)
         return result
 
     def _only_passes_on(self, operation: Any, result: Any, first: int) -> bool:
@@ -158,9 +187,27 @@ class Recorder:
             seen.add(key)
             if key in self._made:
                 found.append(self._made[key])
-            elif self.graph is not None and tensor.op.type not in SIZES:
-                waiting.extend(reversed(tensor.op.inputs))
+            elif (op := self._operation(tensor)) is not None and op.type not in SIZES:
+                waiting.extend(reversed(op.inputs))
         return tuple(dict.fromkeys(found))
+
+    def _operation(self, tensor: Any) -> Any:
+        return self._noted.get(id(tensor)) if self.graph is None else tensor.op
+
+    def tape(self, parents: tuple[str, ...]) -> Tape:
+        """Give the way from a tensor back to the values of some calls or inputs."""
+
+        def origin(tensor: Any) -> str | None:
+            name = self._first.get(self._key(tensor)) if self._belongs(tensor) else None
+            return name if name in parents else None
+
+        return Tape(origin, self._noted if self.graph is None else None)
+
+    def is_state(self, tensor: Any) -> bool:
+        """Say whether a tensor is the state that a recurrent layer ends in."""
+        key = self._key(tensor)
+        made = next((c for c in self.calls if c.name == self._made.get(key)), None)
+        return made is not None and key not in self._first and kind_of(made.operation) in RECURRENT
 
     def used(self, results: list[Any]) -> list[Call]:
         """List the calls, without operations of the graph that no value depends on: those that only make masks."""
@@ -264,7 +311,7 @@ def read(recorder: Recorder, result: Any, axes: Mapping[str, tuple[str, ...]]) -
     named = list(leaves(result))
     used = recorder.used([tensor for _, tensor in named])
     for call in used:
-        layer = _layer(call, values, counted)
+        layer = _layer(call, values, counted, recorder)
         for gate, inner in gates_of(call.operation, layer, [tuple(t.shape) for t in call.inputs]):
             gates[inner.name] = (call.name, gate)
             layers[inner.name] = inner
@@ -277,7 +324,7 @@ def read(recorder: Recorder, result: Any, axes: Mapping[str, tuple[str, ...]]) -
     return Reading(layers, calls, outputs, ends, gates, decorated, recorder.graph is not None)
 
 
-def _layer(call: Call, values: dict[str, Value], counted: set[int]) -> Layer:
+def _layer(call: Call, values: dict[str, Value], counted: set[int], recorder: Recorder) -> Layer:
     operation, kind = call.operation, kind_of(call.operation)
     if is_container(operation):
         kind = _last_operation(call.outputs[0])
@@ -294,11 +341,43 @@ def _layer(call: Call, values: dict[str, Value], counted: set[int]) -> Layer:
         axes,
         shape[1:],
         call.parents,
-        geometry_of(operation, kind, sources, values[call.name]),
+        _geometry(call, kind, sources, values, recorder),
         sum(_size(w) for w in own),
         sum(_size(w) for w in own if id(w) in trainable),
         {"class": type(operation).__name__, **_activation(operation), **_stateful(operation)},
     )
+
+
+def _geometry(call: Call, kind: str, sources: list[Value], values: Mapping[str, Value], recorder: Recorder) -> Geometry:
+    """Say how a call's places look at those of its parents: by the rule for its kind, else by what it does inside."""
+    after, parents = values[call.name], {p: values[p] for p in call.parents if p in values}
+    if not parents:
+        return WHOLE
+    tape, container = recorder.tape(call.parents), is_container(call.operation)
+    same = len({id(t) for t in call.inputs}) == 1 and len(call.inputs) > 1
+    rule = None if container else geometry_of(Seen(call.operation, kind, sources, after, call.arguments, same))
+    origins = [None] if container else [tape.origin(t) for t in call.inputs]
+    direct = None not in origins and tuple(dict.fromkeys(origins)) == call.parents
+    if rule is not None and direct and (same or rule == POINTWISE or len(origins) == len(call.parents)):
+        return rule
+    whole = fragment(call.outputs[0], after, parents, tape)
+    if whole is not None:
+        return whole
+    if rule is not None and (len(call.inputs) == 1 or same):
+        first = fragment(call.inputs[0], sources[0], parents, tape)
+        return _behind(first, rule, sources[0]) if first is not None or not recorder.is_state(call.inputs[0]) else WHOLE
+    return WHOLE if kind == "flatten" else UNKNOWN
+
+
+def _behind(first: Geometry | None, rule: Geometry, source: Value) -> Geometry:
+    """Put a layer's own geometry behind that of the operations in front of it, which no layer tells of."""
+    if first is None:
+        return UNKNOWN
+    if first == POINTWISE:
+        return rule
+    if rule == POINTWISE:
+        rule = Geometry("pointwise", axes=places(source.axes))
+    return Geometry("steps", parts=(first, rule))
 
 
 def _activation(operation: Any) -> dict[str, str]:
