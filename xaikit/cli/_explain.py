@@ -61,12 +61,12 @@ def literals(given: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def keep(result: Any, place: Path) -> dict[str, str]:
-    """Store a result and its picture, and say where."""
+def keep(result: Any, place: Path, figure: Any = None) -> dict[str, str]:
+    """Store a result and its picture (None: that of the result), and say where."""
     path = storage.save(result, place)
     picture = place.with_name(place.name + ".png")
     try:
-        png(result, picture)
+        png(result if figure is None else figure, picture)
     except OSError as error:
         raise InputError(f"the picture cannot be written to {picture}: {error}") from None
     return {"json": str(path.resolve()), "png": str(picture.resolve())}

@@ -84,7 +84,8 @@ def layer_health(
             step = _step(gauges, chunk.x)
             for s in chunks(length(chunk.x), step):
                 part, numbers = rows(chunk.x, s), chunk.numbers[s]
-                why = why or _measure(model, gauges, loss, part, numbers)
+                said = _measure(model, gauges, None if why else loss, part, numbers)
+                why = why or said
                 hashes += [input_hash(rows(part, slice(i, i + 1))) for i in range(length(part))]
             shown(len(hashes), max(samples.total, len(hashes)))
     if not hashes:
@@ -331,9 +332,8 @@ def _status(states: Mapping[str, LayerState], flow: str, ratio: float, ends: tup
         over = {n: getattr(s, share) for n, s in states.items() if limit < getattr(s, share) and n not in silent}
         if over:
             worst = max(over, key=lambda n: over[n])
-            warns.append(
-                f"{over[worst]:.0%} {what} at {worst}{f' and over half at {len(over) - 1} more' * (len(over) > 1)}"
-            )
+            more = f", and over half at {len(over) - 1} more" if len(over) > 1 else ""
+            warns.append(f"{over[worst]:.0%} {what} at {worst!r}{more}")
     if why:
         warns.append(f"no gradient was taken: {why}")
     return Status("fail" if fails else "warn" if warns else "ok", (*fails, *warns))

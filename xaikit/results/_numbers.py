@@ -77,20 +77,20 @@ class Moments:
 
     def statistics(self) -> dict[str, Array]:
         """Give the numbers of every channel by name, as `Activations.statistics` lists them; NaN without values."""
-        none, share = self.count == 0, 1 / np.maximum(self.count, 1)
-        std = np.sqrt(self.second * share)
+        none, count = self.count == 0, np.maximum(self.count, 1)
+        std = np.sqrt(self.second / count)
         # values that differ by rounding alone have no shape
         spread = std > 1e-7 * np.maximum(np.abs(self.mean), np.maximum(-self.least, self.largest))
-        skew = np.divide(self.third * share, std**3, out=np.zeros_like(std), where=spread & ~none)
+        skew = np.divide(self.third / count, std**3, out=np.zeros_like(std), where=spread & ~none)
         found = {
             "mean": self.mean,
             "std": std,
             "min": self.least,
             "max": self.largest,
             "skew": skew,
-            "sparsity": self.zeros * share,
-            "positive": self.positive * share,
-            "saturated": self.flat * share,
+            "sparsity": self.zeros / count,
+            "positive": self.positive / count,
+            "saturated": self.flat / count,
         }
         told = {n: np.where(none, np.nan, a) for n, a in found.items()}
         return told | {"lost": self.lost / np.maximum(self.lost + self.count, 1), "dead": ~none & (self.largest <= 0)}
