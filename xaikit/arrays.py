@@ -16,9 +16,9 @@ SPACE = ("time", "depth", "height", "width")
 
 def each(function: Callable[..., Array], first: Tensors, *others: Tensors) -> Tensors:
     """Apply a function of arrays to one array, or name by name to mappings with the same names."""
-    if isinstance(first, Mapping):
-        return {name: function(first[name], *(_named(other, name) for other in others)) for name in first}
-    return function(first, *others)
+    if isinstance(first, np.ndarray) or not isinstance(first, Mapping):  # arrays first: asking for a protocol is slow
+        return function(first, *others)
+    return {name: function(first[name], *(_named(other, name) for other in others)) for name in first}
 
 
 def _named(value: Tensors, name: str) -> Any:
@@ -27,20 +27,20 @@ def _named(value: Tensors, name: str) -> Any:
 
 def leaves(x: Tensors) -> Iterator[tuple[str, Array]]:
     """Yield (name, array) of each part of `x`; a single array has the name ""."""
-    if isinstance(x, Mapping):
-        yield from x.items()
-    else:
+    if isinstance(x, np.ndarray) or not isinstance(x, Mapping):
         yield "", x
+    else:
+        yield from x.items()
 
 
 def length(x: Tensors) -> int:
     """Count the samples: the length of the leading axis, equal for all parts."""
-    return len(next(iter(leaves(x)))[1])
+    return len(x) if isinstance(x, np.ndarray) else len(next(iter(leaves(x)))[1])
 
 
 def rows(x: Tensors, index: Any) -> Tensors:
     """Select along the leading sample axis, in every part."""
-    return each(lambda a: a[index], x)
+    return x[index] if isinstance(x, np.ndarray) else each(lambda a: a[index], x)
 
 
 def concatenate(parts: list[Tensors]) -> Tensors:

@@ -47,6 +47,7 @@ class KerasModel(Network):
         self._untreated: dict[tuple[str, str], dict[str, str]] = {}
         self._batch: int | None = None
         self._inputs_declared: Declared = {}
+        self._place = ""
         self._rows_free = False
         self._rows_ahead = 0
 
@@ -55,9 +56,11 @@ class KerasModel(Network):
     @property
     def device(self) -> str:
         """Where the weights are: "cpu", "cuda:0", ..."""
-        for weight in self.net.weights:
-            kind, _, number = str(weight.value.device).rpartition("device:")[2].partition(":")
-            return "cpu" if kind in ("CPU", "") else f"{'cuda' if kind == 'GPU' else kind.lower()}:{number or 0}"
+        if not self._place and self.net.weights:  # which TensorFlow never moves
+            kind, _, number = str(self.net.weights[0].value.device).rpartition("device:")[2].partition(":")
+            self._place = "cpu" if kind in ("CPU", "") else f"{'cuda' if kind == 'GPU' else kind.lower()}:{number or 0}"
+        if self._place:
+            return self._place
         return "cuda:0" if tf.config.list_logical_devices("GPU") else "cpu"
 
     @property
@@ -426,9 +429,11 @@ class KerasModel(Network):
 
     def fingerprint(self) -> str:
         """SHA-256 over names, shapes, types and bytes of all weights; numbers that Keras gave do not count."""
-        if not self.net.weights:
+        weights = self.net.weights
+        if not weights:
             self._read()
-        now = self._marks(self.net)
+            weights = self.net.weights
+        now = self._marks(weights)
         if self._fingerprint is None or self._fingerprint[0] != now:
             self._fingerprint = (now, fingerprint(self.net, self._replaced))
         return self._fingerprint[1]

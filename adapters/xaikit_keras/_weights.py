@@ -1,7 +1,7 @@
 """The weights of layers by name, copies of networks, and the fingerprint."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,8 +142,8 @@ class Marks:
         self._traced: Any = None
         self._held: list[Mark] = []
 
-    def __call__(self, net: Any) -> tuple[bytes, ...]:
-        values = self._read([v.value for v in net.weights])
+    def __call__(self, weights: Sequence[Any]) -> tuple[bytes, ...]:
+        values = self._read([v.value for v in weights])
         before: list[Any] = self._held or [None] * len(values)
         self._held = [m if m and m.stands(v) else _marked(v) for m, v in zip(before, values, strict=True)]
         return tuple(mark.checksum for mark in self._held)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import lru_cache
 from types import TracebackType
 from typing import Any
 
@@ -20,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from xaikit_torch._attention import opened
 from xaikit_torch._graph import function_name, native_class, words
+from xaikit_torch._private import modules_of
 from xaikit_torch._values import activation
 
 TRANSPARENT = words(
@@ -66,9 +68,9 @@ class Calls:
     """Visits the calls of a network while the context lasts, on this thread; no hook stays.
 
     `visit` sees every call that returns, in order; `enter`, if given, every module before it is called. With
-    `only` (paths of modules) no more than these are hooked, and functions are not seen. With `opening` the attention
-    weights are visited too, as "mha/weights": attention is then computed by its formula. It is given the name of a
-    call and says whether its weights are wanted.
+    `only` (paths of modules) no more than these are hooked, and functions are not seen; with `functions` (names) no
+    other functions are. With `opening` the attention weights are visited too, as "mha/weights": attention is then
+    computed by its formula. It is given the name of a call and says whether its weights are wanted.
     """
 
     def __init__(
@@ -78,12 +80,14 @@ class Calls:
         *,
         enter: Visit | None = None,
         only: Collection[str] | None = None,
+        functions: Collection[str] | None = None,
         opening: Callable[[str], bool] = lambda name: False,
     ) -> None:
         self.net = net
         self.visit = visit
         self.enter = enter
         self.only = only
+        self.functions = functions
         self.opening = opening
         self.paths = module_paths(net)
         self.numbers: Counter[str] = Counter()
@@ -94,7 +98,7 @@ class Calls:
 
     def __enter__(self) -> "Calls":
         with ExitStack() as stack:
-            hooked = [m for m in self.net.modules() if self.only is None or self.paths[id(m)] in self.only]
+            hooked = [m for _, m in modules_of(self.net) if self.only is None or self.paths[id(m)] in self.only]
             for module in hooked:
                 if not isinstance(module, torch.jit.ScriptModule):
                     self._hook(stack, module)
@@ -222,7 +226,12 @@ class _Functions(TorchFunctionMode):
         self.calls = calls
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if self.calls.functions is not None and _name(func) not in self.calls.functions:
+            return func(*args, **(kwargs or {}))
         return self.calls.function(func, args, kwargs or {})
+
+
+_name = lru_cache(function_name)
 
 
 def _is_property(function: Any) -> bool:
@@ -231,7 +240,7 @@ def _is_property(function: Any) -> bool:
 
 def module_paths(net: nn.Module) -> dict[int, str]:
     """Give the path of every module by its identity; a network that is one layer itself has its class as path."""
-    paths = {id(m): path for path, m in net.named_modules()}
+    paths = {id(m): path for path, m in modules_of(net)}
     if is_leaf(net):
         paths[id(net)] = str(getattr(net, "original_name", type(net).__name__)).lower()
     return paths

@@ -24,7 +24,7 @@ from xaikit_torch._exported import Exported
 from xaikit_torch._graph import Axes
 from xaikit_torch._kernels import channels_last, kernel_of, kernel_of_call
 from xaikit_torch._native import frozen, one_row, passed, placed, rules_of
-from xaikit_torch._private import is_exported_program, unwrapped, version
+from xaikit_torch._private import is_exported_program, unwrapped, version, weights_of
 from xaikit_torch._rules import put_rule
 from xaikit_torch._state import borrowed
 from xaikit_torch._trace import Record, Trace, Tracer, layer
@@ -67,6 +67,7 @@ class TorchModel(Network):
         net = _module(net)
         super().__init__(net, **described)
         self._trace: Trace | None = None
+        self._recorded: tuple[Trace, Mapping[str, Record]] | None = None
         self._layers: Layers | None = None
         self._seen: Tensors | None = None
         self._batch: int | None = None
@@ -458,7 +459,10 @@ class TorchModel(Network):
 
     @property
     def _records(self) -> Mapping[str, Record]:
-        return {**self._traced.blocks, **self._traced.records}
+        trace = self._traced
+        if self._recorded is None or self._recorded[0] is not trace:
+            self._recorded = (trace, {**trace.blocks, **trace.records})
+        return self._recorded[1]
 
     def _read(self) -> Trace:
         """Trace one run on a blank sample, or on the first one that was given."""
@@ -706,10 +710,7 @@ def _module(net: Any) -> nn.Module:
 
 def _state(net: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     """Walk over the parameters and buffers that decide what a network gives."""
-    yield from net.named_parameters()
-    for name, t in net.named_buffers():
-        if not name.endswith("num_batches_tracked"):
-            yield name, t
+    return ((name, t) for name, t in weights_of(net) if not name.endswith("num_batches_tracked"))
 
 
 def _effective(module: nn.Module, recurse: bool = True) -> Iterator[tuple[str, torch.Tensor]]:

@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,7 +23,35 @@ def unwrapped(net: Any) -> Any:
 
 def is_compiled(module: nn.Module) -> bool:
     """Whether a call of this module runs code compiled by dynamo, past the hooks inside."""
-    return hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
+    return "_orig_mod" in module._modules or getattr(module, "_compiled_call_impl", None) is not None
+
+
+def modules_of(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Walk over a network's modules with their paths, in the order and a fraction of the time of `named_modules`."""
+    seen: set[nn.Module] = set()
+    left = [("", net)]
+    while left:
+        path, module = left.pop()
+        if module not in seen:
+            seen.add(module)
+            yield path, module
+            inside = [(f"{path}.{n}" if path else n, m) for n, m in module._modules.items() if m is not None]
+            left += reversed(inside)
+
+
+def weights_of(net: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Walk over a network's parameters, then over its buffers, each once, with their paths."""
+    yield from _once((p, m._parameters) for p, m in modules_of(net))
+    yield from _once((p, m._buffers) for p, m in modules_of(net))
+
+
+def _once(owned: Iterable[tuple[str, Mapping[str, torch.Tensor | None]]]) -> Iterator[tuple[str, torch.Tensor]]:
+    seen: dict[int, torch.Tensor] = {}
+    for path, own in owned:
+        for name, t in own.items():
+            if t is not None and id(t) not in seen:
+                seen[id(t)] = t
+                yield f"{path}.{name}" if path else name, t
 
 
 def is_exported_program(net: Any) -> bool:

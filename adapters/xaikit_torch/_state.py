@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from xaikit_torch._private import is_compiled
+from xaikit_torch._private import is_compiled, modules_of
 
 FUSED = (nn.MultiheadAttention, nn.TransformerEncoder, nn.TransformerEncoderLayer)
 
@@ -20,10 +20,13 @@ def borrowed(net: nn.Module, device: torch.device, *, backward: bool = False) ->
     for does not change the numbers; dynamo is off, for the same reason; on CUDA, float32 is float32 and algorithms
     are deterministic; a recurrent network is pulled back without cuDNN, whose backward needs training mode.
     """
-    modules = list(net.modules())
+    modules = [m for _, m in modules_of(net)]
     with ExitStack() as stack:
         stack.enter_context(_evaluating(modules))
-        stack.enter_context(torch.random.fork_rng([device] if device.type == "cuda" else [], device_type="cuda"))
+        if device.type == "cuda":
+            stack.enter_context(torch.random.fork_rng([device], device_type="cuda"))
+        else:
+            stack.enter_context(_random_state())
         if any(isinstance(m, FUSED) for m in modules):
             stack.enter_context(_unfused())
         if any(is_compiled(m) for m in modules):
@@ -45,6 +48,16 @@ def _evaluating(modules: list[nn.Module]) -> Iterator[None]:
     finally:
         for m in training:
             m.training = True
+
+
+@contextmanager
+def _random_state() -> Iterator[None]:
+    """Give the state of torch's random stream back."""
+    state = torch.get_rng_state()
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)
 
 
 @contextmanager

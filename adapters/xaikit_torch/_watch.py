@@ -45,7 +45,8 @@ class Watch:
         paths = {records[n].path for n in self.names}
         only = None if None in paths else {p for p in paths if p is not None}
         opened = {call.removesuffix("/weights") for call, (_, r) in self._by_call.items() if r.kind == WEIGHTS}
-        return Calls(net, self._visit, only=only, opening=opened.__contains__)
+        functions = None if opened else {_function(r.call) for _, r in self._by_call.values() if r.path is None}
+        return Calls(net, self._visit, only=only, functions=functions, opening=opened.__contains__)
 
     def _visit(self, call: Call) -> Any:
         if call.name not in self._by_call or not (call.leaf or call.path):
@@ -79,6 +80,11 @@ class Watch:
         if name in self.keep:
             self.kept[name] = value.clone()
         return replaced(out, value.clone()) if changed else out
+
+
+def _function(call: str) -> str:
+    """Give the name of the function in the name of its call: softmax of head/softmax:1."""
+    return call.rpartition("/")[2].partition(":")[0]
 
 
 def _is_padded(record: Record) -> bool:

@@ -104,15 +104,15 @@ def choose_layer(model: Model, name: str | None) -> Layer:
             )
         return model.layers[name]
     layers = list(model.layers.values())
-    found = [layer for layer in layers if _is_feature_map(layer)]
-    if not found:
+    last = next((layer for layer in reversed(layers) if _is_feature_map(layer)), None)
+    if last is None:
         raise NotSupported(
             f"{model.name} has no layer with channels over space or time, which Grad-CAM and its kin need; "
             "use integrated-gradients, occlusion, lime or kernel-shap"
         )
     # A network that answers place by place ends in maps of its answer, whose gradient is the target itself.
-    before = [layer for layer in found if layer.shape != layers[-1].shape]
-    return (before or found)[-1]
+    answer = layers[-1].shape
+    return next((layer for layer in reversed(layers) if layer.shape != answer and _is_feature_map(layer)), last)
 
 
 def _has_map(layer: Layer) -> bool:

@@ -32,10 +32,13 @@ def carry_out(method: Method, task: Task) -> Map:
 def _without_pads(found: Map, task: Task) -> Map:
     """Give padding the value 0, wherever a map has its places: it is no part of the sample."""
 
+    specs, inputs = task.spec if isinstance(task.spec, Mapping) else {"": task.spec}, dict(leaves(task.x))
+    padded = {n: specs[n].present(x) for n, x in inputs.items() if n in specs}
+    if all(present is None for present in padded.values()):
+        return found
+
     def shown(name: str, values: Array) -> Array:
-        x = dict(leaves(task.x)).get(name)
-        spec = task.spec.get(name) if isinstance(task.spec, Mapping) else task.spec
-        present = None if x is None or spec is None else spec.present(x)
+        present = padded.get(name)
         if present is None or values.shape[: present.ndim] != present.shape:
             return values
         return np.where(over(present, values), values, np.zeros((), values.dtype))

@@ -16,7 +16,7 @@ from xaikit.attribution._dialects import preset, spoken
 from xaikit.attribution._embedded import carry_out
 from xaikit.attribution._evidence import require_level, with_evidence
 from xaikit.attribution._method import Map, Method, Task, methods, probabilities
-from xaikit.attribution._outputs import is_named, output_like
+from xaikit.attribution._outputs import is_known, is_named, note_output, output_like
 from xaikit.errors import InputError, NotSupported, ParameterError, UsageError
 from xaikit.inputs import Classes, Masks, Scores, Table, Text, resolve
 from xaikit.model import Model
@@ -92,10 +92,8 @@ def explain(
     start = time.perf_counter()
     asked, model = model, budget.bound(model, start)
     encoded, display = prepare(model, x)
-    scores, prediction = scores_of(model, cls, encoded, target, score or own_score(method, explainer))
+    scores, prediction, logits = scores_of(model, cls, encoded, target, score or own_score(method, explainer))
     with bar(progress, method) as shown:
-        known = prediction if scores.kind == "probability" else None
-        logits = None if known is None else logits_of(model, encoded, known)
         by_logits = logits is not None
         task = Task(
             model,
@@ -125,28 +123,42 @@ def answer(task: Task, method: str, explainer: Method, start: float) -> Attribut
     """Carry out a method on a task; `start` is when the work began, by time.perf_counter."""
     found = in_dialect(carry_out(explainer, task), task, method, explainer)
     found = replace(found, quality={**found.quality, "score": _score(task)})
-    if task.predicted is None:  # what it costs, if anything, is counted where it is asked for
-        task = replace(task, predicted=task.prediction)
-    else:
+    prediction = task.prediction
+    if task.predicted is not None:  # else what it costs, if anything, was counted where it was asked for
         task.calls["model_calls"] += length(task.x)
-    return _results(task, found, method, explainer, time.perf_counter() - start)
+    return _results(task, found, prediction, method, explainer, time.perf_counter() - start)
 
 
 def scores_of(
     model: Model, cls: type[Method], x: Tensors, target: Any, asked: str | None
-) -> tuple[Scores, Tensors | None]:
-    """Give the scores of a target, and the raw output for `x`; None where it need not be known before.
+) -> tuple[Scores, Tensors | None, Tensors | None]:
+    """Give the scores of a target, the raw output for `x` (None where it need not be known before), and the logits of
+    the first sample where these give the probabilities that are explained.
 
-    The predicted class does need it, and so do methods that only run the model. For the others one pass gives the
-    output and the gradient.
+    The predicted class does need the output, and so do methods that only run the model. For the others one pass gives
+    the output and the gradient.
     """
     like = output_like(model, x) if "pull" in cls.needs and is_named(target) else None
-    if like is not None:
-        scores = resolve(target, model.outputs, like, score_kind(model, cls, asked))
-        if scores.kind != "probability":
-            return scores, None
-    prediction = model.run(x).output
-    return resolve(target, model.outputs, prediction, score_kind(model, cls, asked)), prediction
+    if like is not None and (kind := score_kind(model, cls, asked)) != "probability":
+        return resolve(target, model.outputs, like, kind), None, None
+    both = _with_logits(model, x) if is_known(model, x) and score_kind(model, cls, asked) == "probability" else None
+    prediction = model.run(x).output if both is None else both[0]
+    note_output(model, x, prediction)
+    kind = score_kind(model, cls, asked)
+    if both is None:
+        both = prediction, logits_of(model, x, prediction) if kind == "probability" else None
+    return resolve(target, model.outputs, prediction, kind), *both
+
+
+def _with_logits(model: Model, x: Tensors) -> tuple[Tensors, Tensors | None] | None:
+    """Give a single sample's raw output, and its logits if they fit, by one pass; None where it takes two."""
+    if length(x) > 1 or "pull" not in model.can or _masks(model):
+        return None
+    try:
+        run = model.run(x, score="logit")
+    except NotSupported:
+        return None
+    return None if run.raw is None else (run.raw, _fitting(model, run.output, run.raw))
 
 
 def own_score(method: str, explainer: Method) -> str | None:
@@ -232,29 +244,40 @@ def logits_of(model: Model, x: Tensors, prediction: Tensors) -> Tensors | None:
 
     They do not where the softmax is the network's own arithmetic, which no adapter recognises, nor for Masks.
     """
-    specs = model.outputs if isinstance(model.outputs, Mapping) else {"": model.outputs}
-    if any(isinstance(s, Masks) for s in specs.values()):
+    if _masks(model):
         return None
     first = slice(0, 1)
     try:
         logits = model.run(rows(x, first), score="logit").output
     except NotSupported:
         return None
-    said = dict(leaves(rows(prediction, first)))
+    return _fitting(model, logits, rows(prediction, first))
+
+
+def _masks(model: Model) -> bool:
+    specs = model.outputs.values() if isinstance(model.outputs, Mapping) else [model.outputs]
+    return any(isinstance(s, Masks) for s in specs)
+
+
+def _fitting(model: Model, logits: Tensors, prediction: Tensors) -> Tensors | None:
+    """Give the logits, or None if they do not give the probabilities beside them."""
+    specs, said = model.outputs if isinstance(model.outputs, Mapping) else {"": model.outputs}, dict(leaves(prediction))
     found = [(specs[n], z, said[n]) for n, z in leaves(logits) if isinstance(specs[n], Classes)]
     fits = all(np.allclose(s.of_logits(z), s.of_logits(p) if s.form == "logits" else p, atol=1e-4) for s, z, p in found)
     return logits if fits else None
 
 
-def _results(task: Task, found: Map, method: str, explainer: Method, seconds: float) -> Attribution | Attributions:
-    if not isinstance(task.x, Mapping):
-        return _attribution(task, found, _origin(task, found, method, explainer, seconds), None)
+def _results(
+    task: Task, found: Map, prediction: Tensors, method: str, explainer: Method, seconds: float
+) -> Attribution | Attributions:
     origin = _origin(task, found, method, explainer, seconds)
+    if not isinstance(task.x, Mapping):
+        return _attribution(task, found, prediction, origin, None)
     names = found.values if isinstance(found.values, Mapping) else task.x
-    return Attributions({name: _attribution(task, found, origin, name) for name in names})
+    return Attributions({name: _attribution(task, found, prediction, origin, name) for name in names})
 
 
-def _attribution(task: Task, found: Map, origin: Origin, name: str | None) -> Attribution:
+def _attribution(task: Task, found: Map, prediction: Tensors, origin: Origin, name: str | None) -> Attribution:
     def own(value: Any) -> Any:
         return value[name] if name is not None and isinstance(value, Mapping) else value
 
@@ -283,7 +306,7 @@ def _attribution(task: Task, found: Map, origin: Origin, name: str | None) -> At
         display=own(task.display),
         input_spec=spec,
         output_spec=task.model.outputs,
-        prediction=task.prediction,
+        prediction=prediction,
         target=tuple(s.target for s in task.scores.each),
         quality=quality,
         status=judge(quality, values),
@@ -322,7 +345,8 @@ def _remarks(task: Task) -> dict[str, Any]:
 
 def _origin(task: Task, found: Map, method: str, explainer: Method, seconds: float) -> Origin:
     model = task.model
-    used = {n: getattr(explainer, n) for n in explainer.parameters()}
+    known = explainer.parameters()
+    used = {n: value for n, value in vars(explainer).items() if n in known}
     if explainer.dialect is not None:
         used["dialect"] = explainer.dialect
     if found.layer is not None and "layer" in used:

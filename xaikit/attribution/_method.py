@@ -6,6 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 import numpy as np
@@ -246,6 +247,11 @@ class Method(ABC):
 
 def described(cls: type[Any]) -> dict[str, Parameter]:
     """Describe the fields of a frozen dataclass that are its parameters, by name, in order."""
+    return dict(_described(cls))
+
+
+@cache
+def _described(cls: type[Any]) -> Mapping[str, Parameter]:
     return {
         f.name: Parameter(f.name, _type_text(f.type), f.default, *(f.metadata.get(k, v) for k, v in DESCRIBED))
         for f in dataclasses.fields(cls)
@@ -255,13 +261,13 @@ def described(cls: type[Any]) -> dict[str, Parameter]:
 
 def checked(cls: type[Any], title: str, parameters: Mapping[str, Any]) -> None:
     """Raise ParameterError for a parameter that a frozen dataclass has not, or whose value is of another type."""
-    known, types = described(cls), {f.name: f.type for f in dataclasses.fields(cls)}
+    known, fields = _described(cls), cls.__dataclass_fields__
     for name, value in parameters.items():
-        if name == "dialect" and name in types:
+        if name == "dialect" and name in fields:
             continue
         if name not in known:
             raise ParameterError(f"{title} has no parameter {name!r}{nearest(name, known)}")
-        if not _fits(value, types[name]):
+        if not _fits(value, fields[name].type):
             raise ParameterError(f"{title} takes {known[name].type} for {name}, not {value!r}")
 
 

@@ -28,15 +28,28 @@ def output_like(model: Model, x: Tensors) -> Tensors | None:
 
     None where the shape may depend on more: an answer at every step of a text may be as long as the text.
     """
-    known = _SEEN.setdefault(unbounded(model), {})
-    key = tuple((name, a.shape[1:], a.dtype) for name, a in leaves(x))
-    if key not in known:
-        known[key] = each(lambda a: np.zeros((1, *a.shape[1:]), a.dtype), model.run(rows(x, slice(0, 1))).output)
-    specs = model.outputs
-    for name, a in leaves(known[key]):
+    if not is_known(model, x):
+        note_output(model, x, model.run(rows(x, slice(0, 1))).output)
+    specs, known = model.outputs, _SEEN[unbounded(model)][_key(x)]
+    for name, a in leaves(known):
         if a.ndim > 2 and not isinstance(specs[name] if name else specs, Masks):
             return None
-    return each(lambda a: _repeated(a, length(x)), known[key])
+    return each(lambda a: _repeated(a, length(x)), known)
+
+
+def is_known(model: Model, x: Tensors) -> bool:
+    """Say whether a model has said something of inputs like `x` before."""
+    return _key(x) in _SEEN.get(unbounded(model), {})
+
+
+def note_output(model: Model, x: Tensors, output: Tensors) -> None:
+    """Take note of what a model has said of `x`."""
+    known = _SEEN.setdefault(unbounded(model), {})
+    known.setdefault(_key(x), each(lambda a: np.zeros((1, *a.shape[1:]), a.dtype), output))
+
+
+def _key(x: Tensors) -> Any:
+    return tuple((name, a.shape[1:], a.dtype) for name, a in leaves(x))
 
 
 def _repeated(row: Array, count: int) -> Array:

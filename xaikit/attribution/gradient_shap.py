@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -46,7 +47,7 @@ class GradientShap(Method):
 
     def __call__(self, task: Task) -> Map:
         starts = task.baselines(self.background)
-        draws = drawn(self.samples, next(a.shape[1] for _, a in leaves(starts)), task.rng())
+        draws = _from_seed(self.samples, next(a.shape[1] for _, a in leaves(starts)), task.seed)
         group = 1 if task.tolerance is not None else max(1, task.model.batch_size // self.samples)
         found: list[_Mean] = []
         try:
@@ -75,6 +76,12 @@ class Draws:
 
     def __len__(self) -> int:
         return len(self.alpha)
+
+
+@lru_cache(8)
+def _from_seed(samples: int, background: int, seed: int) -> Draws:
+    """Draw points from a stream that starts at the seed, as it does for every sample."""
+    return drawn(samples, background, np.random.default_rng(seed))
 
 
 def drawn(samples: int, background: int, rng: np.random.Generator) -> Draws:

@@ -123,8 +123,14 @@ OutputSpecs = OutputSpec | Mapping[str, OutputSpec]
 
 def softmax(logits: Array) -> Array:
     """Give exp(z_i) / sum exp(z_j) over the last axis."""
-    e = np.exp(logits - logits.max(-1, keepdims=True))
-    return np.asarray(e / e.sum(-1, keepdims=True))
+    if logits.ndim == 2 and len(logits) > logits.shape[1]:  # the longer axis last, for whole rows at a time
+        return np.ascontiguousarray(_softmax(np.ascontiguousarray(logits.T), 0).T)
+    return _softmax(logits, -1)
+
+
+def _softmax(logits: Array, axis: int) -> Array:
+    e = np.exp(logits - logits.max(axis, keepdims=True))
+    return np.asarray(e / e.sum(axis, keepdims=True))
 
 
 def sigmoid(logits: Array) -> Array:

@@ -225,17 +225,19 @@ class Scores:
         places: dict[int, int] = {}
         return np.array([places.setdefault(id(score), i) for i, score in enumerate(self.each)], int)
 
-    def _groups(self, output: Tensors, index: Array | None) -> list[tuple[Score, Array]]:
-        index = np.arange(length(output)) if index is None else np.asarray(index)
-        if len(index) == 1:
-            return [(self.each[int(index[0])], np.zeros(1, int))]
-        index = self._first[index]
+    def _groups(self, output: Tensors, index: Array | None) -> list[tuple[Score, Any]]:
+        """Give each score with its rows."""
+        if len(self.each) == 1:
+            return [(self.each[0], slice(None))]
+        index = self._first[np.arange(length(output)) if index is None else np.asarray(index)]
+        if len(index) and (index == index[0]).all():
+            return [(self.each[int(index[0])], slice(None))]
         order = np.argsort(index, kind="stable")
         groups = np.split(order, np.flatnonzero(np.diff(index[order])) + 1)
         return [(self.each[int(index[r[0]])], r) for r in groups if len(r)]
 
 
-def _gather(parts: list[tuple[Array, Tensors]]) -> Tensors:
+def _gather(parts: list[tuple[Any, Tensors]]) -> Tensors:
     if len(parts) == 1:  # the rows of one group are in order
         return parts[0][1]
     order = np.argsort(np.concatenate([r for r, _ in parts]), kind="stable")

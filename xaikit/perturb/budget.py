@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, cast
 
@@ -101,12 +101,14 @@ class Budget:
     @property
     def note(self) -> dict[str, Any]:
         """What an origin records: the bounds that were set."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 def _check(name: str, value: Any, kind: Any, least: float, said: str, strict: bool = False) -> None:
+    if value is None:
+        return
     fits = isinstance(value, kind) and not isinstance(value, bool) and (value > least if strict else value >= least)
-    if value is not None and not (fits and value < np.inf):
+    if not (fits and value < np.inf):
         raise ParameterError(f"{name} is {said}, or None, not {value!r}")
 
 

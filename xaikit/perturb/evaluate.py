@@ -225,21 +225,12 @@ class _Request:
         return s.start + fresh, shown if len(fresh) == len(shown) else shown[fresh]
 
     def receive(self, coalitions: Array, values: Array) -> int:
-        """Take the values of some rows, remember the coalitions that they complete, and count these.
-
-        The rows of one coalition follow each other.
-        """
-        if self.evaluator.masker.baselines == 1:
-            done, means = coalitions, np.asarray(values, np.float64)
-            self.sums[done], self.missing[done] = means, 0
-        else:
-            starts = np.flatnonzero(np.diff(coalitions, prepend=-1))
-            own = coalitions[starts]
-            self.sums[own] += np.add.reduceat(values, starts)
-            self.missing[own] -= np.diff(starts, append=len(coalitions))
-            done = own[self.missing[own] == 0]
-            means = self.sums[done] / self.rows[done]
-        self.evaluator.remember([self.keys[j] for j in done.tolist()], means)
+        """Take the values (coalition, row) of some rows of each coalition, remember those that this completes, and
+        count these."""
+        self.sums[coalitions] += values.sum(1)
+        self.missing[coalitions] -= values.shape[1]
+        done = coalitions[self.missing[coalitions] == 0]
+        self.evaluator.remember([self.keys[j] for j in done.tolist()], self.sums[done] / self.rows[done])
         return len(done)
 
     def answers(self) -> Answers:
@@ -257,7 +248,7 @@ class _Stream:
         self.pace = Pace(unbounded(task.model), "none", self.size, due)
         self.buffer: dict[str, Array] = {n: np.empty((self.size, *a.shape[1:]), a.dtype) for n, a in leaves(task.x)}
         self.filled = 0
-        self.owners: list[tuple[_Request, Array]] = []
+        self.owners: list[tuple[_Request, Array, int]] = []  # whose coalitions the rows are, and how many of each
         self.kind = "none"
         self.asked: Question | None = task
 
@@ -279,20 +270,14 @@ class _Stream:
         self.done += s.stop - s.start - len(coalitions)
         if len(coalitions):
             self._turn_to(request.evaluator.kind)
-        if request.evaluator.masker.baselines == 1:
-            local = np.arange(len(coalitions))
-            which = np.zeros(len(coalitions), int)
-        else:
-            count = request.rows[coalitions]
-            which = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-            local = np.repeat(np.arange(len(coalitions)), count)
+        ends = np.cumsum(request.rows[coalitions])
         at = 0
-        while at < len(local):
-            take = slice(at, min(at + self.pace.rows - self.filled, len(local)))
-            end = self.filled + take.stop - take.start
-            fill(shown[local[take]], which[take], {n: b[self.filled : end] for n, b in self.buffer.items()})
-            self.owners.append((request, coalitions[local[take]]))
-            self.filled, at = end, take.stop
+        while at < (ends[-1] if len(ends) else 0):
+            some, which = _piece(ends, at, at + self.pace.rows - self.filled)
+            each, count = which.stop - which.start, (some.stop - some.start) * (which.stop - which.start)
+            fill(shown[some], which, {n: b[self.filled : self.filled + count] for n, b in self.buffer.items()})
+            self.owners.append((request, coalitions[some], each))
+            self.filled, at = self.filled + count, at + count
             if self.filled == self.pace.rows:
                 self.flush()
 
@@ -301,18 +286,21 @@ class _Stream:
         if self.filled:
             self.task.check_time()
             x = self._batch()
-            index = np.repeat([r.evaluator.sample for r, _ in self.owners], [len(c) for _, c in self.owners])
+            first, last = (self.owners[i][0].evaluator.sample for i in (0, -1))
             asked, start = self._answering(x), time.perf_counter()
             scores, output = self.task.scores, asked.run(x).output
             if asked is not self.task and not all(np.isfinite(a).all() for _, a in leaves(output)):
                 # such as a softmax over nothing, where every word is hidden: the model itself knows what that gives
                 output = self.task.run(x).output
             self.pace.took(self.filled, time.perf_counter() - start)
-            alone = index[0] == index[-1]
-            values = scores[index[0]].value(output, x) if alone else scores.value(output, x, index)
-            ends = np.cumsum([len(c) for _, c in self.owners])[:-1]
-            for (request, coalitions), part in zip(self.owners, np.split(values, ends), strict=True):
-                self.done += request.receive(coalitions, part)
+            counts = [len(c) * each for _, c, each in self.owners]
+            if first == last:
+                values = scores[first].value(output, x)
+            else:
+                values = scores.value(output, x, np.repeat([r.evaluator.sample for r, _, _ in self.owners], counts))
+            parts = np.split(values, np.cumsum(counts)[:-1])
+            for (request, coalitions, each), part in zip(self.owners, parts, strict=True):
+                self.done += request.receive(coalitions, part.reshape(-1, each))
             self.filled, self.owners = 0, []
         self.task.progress(self.done, self.total)
 
@@ -332,6 +320,22 @@ class _Stream:
     def _batch(self) -> Tensors:
         buffer: Tensors = self.buffer if isinstance(self.task.x, Mapping) else self.buffer[""]
         return rows(buffer, slice(0, self.filled))
+
+
+def _piece(ends: Array, at: int, stop: int) -> tuple[slice, slice]:
+    """Give the coalitions of the rows from `at` on, before `stop`, that have the same baselines, and these.
+
+    `ends` (coalition,) is the row after the last one of each. A coalition that has begun, or does not end before
+    `stop`, comes alone.
+    """
+    i = int(np.searchsorted(ends, at, side="right"))
+    start = int(ends[i - 1]) if i else 0
+    if at > start or ends[i] > stop:
+        return slice(i, i + 1), slice(at - start, min(int(ends[i]), stop) - start)
+    within = ends[i : np.searchsorted(ends, stop, side="right")]
+    each = int(ends[i]) - start
+    other = np.flatnonzero(np.diff(within) != each)
+    return slice(i, i + (int(other[0]) + 1 if len(other) else len(within))), slice(0, each)
 
 
 def _fingerprint(model: Model) -> str | None:

@@ -14,7 +14,7 @@ from xaikit.perturb.baseline import baselines, by_input
 from xaikit.perturb.question import Question
 from xaikit.perturb.segments import Parts
 
-Fill = Callable[[Array, Array, Mapping[str, Array]], None]
+Fill = Callable[[Array, Array | slice, Mapping[str, Array]], None]
 
 BLOCK_BYTES = 2**19
 """How much is masked at a time, so that the passes over it stay in the processor's cache."""
@@ -73,18 +73,19 @@ class Masker:
         """Give the function (masks, which, out): fills `out` with one masked input per row.
 
         `masks` (row, part) is True where a part is shown, `which` (row,) the baseline of each row, `out` holds for each
-        input name a C-contiguous (row, *shape). The numbers are those of `x` and `hidden`, bit by bit.
+        input name a C-contiguous (row, *shape). Where `which` is a slice, each row of `masks` is filled with all these
+        baselines, row after row of `out`. The numbers are those of `x` and `hidden`, bit by bit.
         """
         fills = {name: self._filler(name) for name in self.x}
 
-        def fill(masks: Array, which: Array, out: Mapping[str, Array]) -> None:
+        def fill(masks: Array, which: Array | slice, out: Mapping[str, Array]) -> None:
             shown = np.concatenate([masks, np.ones((len(masks), 1), bool)], axis=1)
             for name, one in fills.items():
                 one(shown, which, out[name])
 
         return fill
 
-    def _filler(self, name: str) -> Callable[[Array, Array, Array], None]:
+    def _filler(self, name: str) -> Callable[[Array, Array | slice, Array], None]:
         if name in self.inpainted:
             return _Inpaint(self.x[name], self.places[name], self.hidden[name])
         if name in self.dropped:
@@ -189,24 +190,43 @@ class _Swap:
         self.table, self.run = _runs(places)
         self.rows = max(1, BLOCK_BYTES // max(1, x.nbytes))
 
-    def __call__(self, shown: Array, which: Array, out: Array) -> None:
+    def __call__(self, shown: Array, which: Array | slice, out: Array) -> None:
         flat = out.reshape(len(out), -1).view(self.bits)
-        ones = self.bits.type(np.iinfo(self.bits).max)
+        if isinstance(which, slice) and len(shown) < len(out):
+            return self._with_all(shown, which, flat)
         for s in chunks(len(shown), self.rows):
-            block, masks = flat[s], shown[s] * ones
-            if self.table is None:
-                np.take(masks, self.run, axis=1, out=block, mode="clip")
-            else:
-                runs = block.reshape(len(block), len(self.run), -1)
-                np.take(np.take(masks, self.table, axis=1, mode="clip"), self.run, axis=1, out=runs, mode="clip")
-            block &= self._of(self.change, which[s])
-            block ^= self._of(self.hidden, which[s])
+            block = flat[s]
+            self._masks(shown[s], block)
+            block &= self._of(self.change, which, s)
+            block ^= self._of(self.hidden, which, s)
 
-    def _of(self, rows: Array, which: Array) -> Array:
+    def _with_all(self, shown: Array, which: slice, flat: Array) -> None:
+        """Fill every coalition with each of some baselines."""
+        change, hidden = self.change[which], self.hidden[which]
+        out = flat.reshape(len(shown), len(hidden), -1)
+        for s in chunks(len(shown), max(1, self.rows // len(hidden))):
+            masks = np.empty((s.stop - s.start, flat.shape[1]), self.bits)
+            self._masks(shown[s], masks)
+            np.bitwise_and(masks[:, None], change, out=out[s])
+            out[s] ^= hidden
+
+    def _masks(self, shown: Array, out: Array) -> None:
+        """Spread coalitions (row, part) over the numbers of an input: all ones where a part is shown."""
+        masks = shown * self.bits.type(np.iinfo(self.bits).max)
+        if self.table is None:
+            np.take(masks, self.run, axis=1, out=out, mode="clip")
+        else:
+            runs = out.reshape(len(out), len(self.run), -1)
+            np.take(np.take(masks, self.table, axis=1, mode="clip"), self.run, axis=1, out=runs, mode="clip")
+
+    def _of(self, rows: Array, which: Array | slice, s: slice) -> Array:
         """Rows of the baselines; one row where it serves all."""
         if len(rows) == 1:
             return rows
-        return rows[which[0]] if len(which) == 1 else np.take(rows, which, axis=0, mode="clip")
+        if isinstance(which, slice):
+            return rows[which]
+        own = which[s]
+        return rows[own[0]] if len(own) == 1 else np.take(rows, own, axis=0, mode="clip")
 
 
 def _runs(places: Array) -> tuple[Array | None, Array]:
@@ -233,13 +253,12 @@ class _Drop:
     def __init__(self, x: Array, places: Array, hidden: Array, side: str) -> None:
         self.x, self.places, self.pads, self.left = x, places, hidden[0], side == "left"
 
-    def __call__(self, shown: Array, which: Array, out: Array) -> None:
-        kept = shown[:, self.places]
-        count = kept.sum(1, keepdims=True)
-        rows, tokens = np.nonzero(kept)
-        place = np.cumsum(kept, axis=1) - 1 + (len(self.x) - count if self.left else 0)
+    def __call__(self, shown: Array, which: Array | slice, out: Array) -> None:
+        kept = _for_every_row(shown, out)[:, self.places]
+        count = np.count_nonzero(kept, axis=1)[:, None]
+        place = np.arange(len(self.x))
         out[:] = self.pads
-        out[rows, place[rows, tokens]] = self.x[tokens]
+        out[place >= len(self.x) - count if self.left else place < count] = np.broadcast_to(self.x, kept.shape)[kept]
 
 
 class _Inpaint:
@@ -255,11 +274,17 @@ class _Inpaint:
         self.places = places[..., :1] if (places == places[..., :1]).all() else places
         self.rest = hidden[0].reshape(-1, shape[-1]).mean(0)
 
-    def __call__(self, shown: Array, which: Array, out: Array) -> None:
+    def __call__(self, shown: Array, which: Array | slice, out: Array) -> None:
+        shown = _for_every_row(shown, out)
         for s in chunks(len(shown), max(1, BLOCK_BYTES // self.x.nbytes)):
             seen, block = shown[s][:, self.places], out[s].reshape(-1, *self.x.shape)
             np.copyto(block, _filled(np.where(seen, self.x, 0), seen.astype(np.float32), self.rest))
             np.copyto(block, self.x, where=seen)
+
+
+def _for_every_row(shown: Array, out: Array) -> Array:
+    """Repeat coalitions that stand for several rows each."""
+    return shown if len(shown) == len(out) else np.repeat(shown, len(out) // len(shown), axis=0)
 
 
 def _filled(values: Array, weight: Array, rest: Array) -> Array:
