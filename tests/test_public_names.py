@@ -32,6 +32,7 @@ PUBLIC = [
     "compare",
     "concepts",
     "curves",
+    "effective_field",
     "explain",
     "explore",
     "faithfulness",

@@ -4,6 +4,7 @@ from xaikit.figures import _activations as _activations  # registers the panels 
 from xaikit.figures import _anomaly as _anomaly  # registers the panels of AnomalyScores
 from xaikit.figures import _curves as _curves  # registers the panels of Curves
 from xaikit.figures import _health as _health  # registers the panels of LayerHealth
+from xaikit.figures import _fields as _fields  # registers the panels of ReceptiveFields and EffectiveFields
 from xaikit.figures import _insight as _insight  # registers the panels of Filters
 from xaikit.figures import _layer_graph as _layer_graph  # registers the panels of LayerGraph
 from xaikit.figures import _maximization as _maximization  # registers the panels of Maximization
@@ -29,6 +30,7 @@ from xaikit.figures._data import (
     BarPanel,
     CurvePanel,
     Figure,
+    Frame,
     GraphPanel,
     Grid,
     GridsPanel,
@@ -72,6 +74,7 @@ __all__ = [
     "BarPanel",
     "CurvePanel",
     "Figure",
+    "Frame",
     "GraphPanel",
     "Grid",
     "GridsPanel",

@@ -61,12 +61,25 @@ class Panel:
     alt: str = ""
 
 
+@dataclass(frozen=True)
+class Frame:
+    """A named box on a picture, (top, left, bottom, right) in its places; `colour` counts, below 0 is grey."""
+
+    box: tuple[float, float, float, float]
+    name: str = ""
+    colour: int = 0
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImagePanel(Panel):
-    """A picture: `image` (height, width, 3) uint8, with a `frame` (top, left, bottom, right) in its places."""
+    """A picture: `image` (height, width, 3) uint8, with a `frame` (top, left, bottom, right) in its places.
+
+    `frames` are several, told apart by colours and names.
+    """
 
     image: Array
     frame: tuple[float, float, float, float] | None = None
+    frames: tuple[Frame, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -84,6 +97,7 @@ class MapPanel(Panel):
     outlines: Array | None = None
     opacity: float = 0.85
     frame: tuple[float, float, float, float] | None = None
+    frames: tuple[Frame, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:

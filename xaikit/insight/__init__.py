@@ -2,6 +2,7 @@
 
 from xaikit.insight._activations import activations
 from xaikit.insight._concepts import concepts
+from xaikit.insight._effective_field import effective_field
 from xaikit.insight._filters import filters
 from xaikit.insight._health import layer_health
 from xaikit.insight._layer_graph import layer_graph
@@ -14,6 +15,7 @@ from xaikit.insight.operators import explore, kernels, operations
 __all__ = [
     "activations",
     "concepts",
+    "effective_field",
     "explore",
     "filters",
     "kernels",

@@ -218,7 +218,8 @@ class _Axis:
         sizes = self.hi - self.lo + 1
         if affine is not None and not self.whole:
             free = (self.reach_lo >= 0) & (self.reach_hi < length)
-            counted = np.broadcast_to(sizes, free.shape)[free]
+            free, sizes = np.broadcast_arrays(free, sizes)
+            counted = sizes[free & (sizes > 0)]
             if not len(counted):
                 self.size = ceil(self.size or 0)
                 self.sizes = (self.size, self.size)

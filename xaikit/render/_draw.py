@@ -202,6 +202,24 @@ def _framed(
         zone = _within(box, panel.frame, *shape)
         _frame(r, canvas, Box(zone.x - 2, zone.y - 2, zone.width + 4, zone.height + 4), 2, "#ffffff")
         _frame(r, canvas, zone, 2, theme.accent)
+    for named in panel.frames:
+        zone, ink = _within(box, named.box, *shape), _ink(named.colour, theme)
+        _frame(r, canvas, Box(zone.x - 1, zone.y - 1, zone.width + 2, zone.height + 2), 1, "#ffffff")
+        _frame(r, canvas, zone, 2, ink)
+    for named in panel.frames:  # after all lines, which may run close to each other
+        zone, wide = _within(box, named.box, *shape), 0.58 * BODY * len(named.name) + 6
+        if named.name:
+            above = zone.y - BODY - 4
+            top = above if above >= box.y else zone.y + 2
+            left = min(max(zone.x, box.x), box.x + box.width - wide)
+            r.rectangle(canvas, Box(left, top, wide, BODY + 4), colour="#ffffff")
+            r.text(canvas, left + 3, top + 1, named.name, size=BODY, colour="#16202b", bold=False, anchor="left")
+            r.rectangle(canvas, Box(left, top + BODY + 2, wide, 2), colour=_ink(named.colour, theme))
+
+
+def _ink(number: int, theme: Theme) -> str:
+    """Give the colour of a numbered line; grey below 0."""
+    return theme.muted if number < 0 else theme.series[number % len(theme.series)]
 
 
 def _bars(r: Renderer, canvas: Any, panel: BarPanel, box: Box, theme: Theme) -> None:
@@ -359,7 +377,7 @@ def _sample(r: Renderer, canvas: Any, box: Box, trace: Trace, colour: str) -> No
 
 
 def _line_colour(trace: Trace, theme: Theme) -> str:
-    return theme.muted if trace.colour < 0 else theme.series[trace.colour % len(theme.series)]
+    return _ink(trace.colour, theme)
 
 
 def _limits(panel: CurvePanel) -> tuple[float, float, float, float]:

@@ -6,7 +6,7 @@ from xaikit.results._activations import Activations
 from xaikit.results._anomaly import AnomalyScores, Calibration
 from xaikit.results._attribution import Attribution, Attributions, Prediction, by_column
 from xaikit.results._curves import Curve, Curves, lowest
-from xaikit.results._fields import Field, FieldCheck, Fields, Misalignment, ReceptiveFields
+from xaikit.results._fields import EffectiveField, EffectiveFields, Field, FieldCheck, Fields, Misalignment, ReceptiveFields
 from xaikit.results._health import LayerHealth, LayerState
 from xaikit.results._inside import Concepts, Filters, TopPatches
 from xaikit.results._judging import judge
@@ -30,6 +30,8 @@ __all__ = [
     "Concepts",
     "Curve",
     "Curves",
+    "EffectiveField",
+    "EffectiveFields",
     "Faithfulness",
     "Field",
     "FieldCheck",
@@ -72,6 +74,7 @@ SHOWN: tuple[type[Any], ...] = (
     Comparison,
     Concepts,
     Curves,
+    EffectiveFields,
     Faithfulness,
     Filters,
     LayerHealth,
@@ -80,6 +83,7 @@ SHOWN: tuple[type[Any], ...] = (
     Maximization,
     Parity,
     Randomisation,
+    ReceptiveFields,
     Stability,
     Steps,
     Summary,
@@ -94,8 +98,8 @@ RESULTS: dict[str, type[Any]] = {
         Curve,
         Field,
         FieldCheck,
+        EffectiveField,
         Misalignment,
-        ReceptiveFields,
         Histogram,
         LayerState,
         LayerNode,

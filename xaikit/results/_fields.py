@@ -382,3 +382,123 @@ class ReceptiveFields:
         said = f", larger than the input from {beyond!r} on" if beyond else ""
         noted = f", {self.status}: {self.status.reasons[0]}" if self.status.reasons else ""
         return f"<ReceptiveFields of {len(self)} layers of {self.origin.model} ({sizes}){said}{noted}>"
+
+
+@dataclass(frozen=True, eq=False)
+class EffectiveField:
+    """How strongly each place of an input moves one unit of a layer: `energy` over the input's `axes`.
+
+    The energy is the mean over samples of the squared gradient, `error` the standard error of that mean. `unit` is the
+    place in the layer, () for all units of one without places. `lo`, `hi` are the first and last pixel of the field in
+    theory, inside the input; `reach_lo`, `reach_hi` the same beyond its borders, `centre` its middle. `diameter` is the
+    side of a square of as many pixels as have a gradient over 4.55 % of the largest; `mean` and `sigma` are the centre
+    and the standard deviation of the Gaussian with the moments of the gradient's size, on each axis. The square around
+    `centre` that holds 95 % of the energy goes `radius` pixels from it, and in 95 % of draws of samples between the two
+    of `radius_interval`. `outside` is the share of the Gaussian's energy that lies outside of the input, `stray` the
+    share of the energy outside of the field in theory, which should be none. `truncated`: the border cuts the field.
+    """
+
+    layer: str
+    kind: str
+    input: str
+    axes: tuple[str, ...]
+    unit: Place
+    energy: Array
+    error: Array
+    lo: Place
+    hi: Place
+    reach_lo: Place
+    reach_hi: Place
+    centre: tuple[float, ...]
+    diameter: float
+    mean: tuple[float, ...]
+    sigma: tuple[float, ...]
+    radius: float
+    radius_interval: tuple[float, float]
+    outside: float
+    stray: float
+    truncated: bool
+
+    @property
+    def size(self) -> Place:
+        """How many pixels the field has in theory on each axis, beyond the borders too."""
+        return tuple(b - a + 1 for a, b in zip(self.reach_lo, self.reach_hi, strict=True))
+
+    @property
+    def square(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """The first and last pixel of the square that holds 95 % of the energy, cut at the input's border."""
+        lo = tuple(max(0.0, c - self.radius) for c in self.centre)
+        hi = tuple(min(n - 1.0, c + self.radius) for c, n in zip(self.centre, self.energy.shape, strict=True))
+        return lo, hi
+
+    @property
+    def side(self) -> float:
+        """How many pixels wide that square is, if the border did not cut it."""
+        return 2 * self.radius + 1
+
+    @property
+    def share(self) -> float:
+        """The side of that square over the size in theory, the largest of the axes."""
+        return self.side / max(self.size)
+
+    def row(self) -> dict[str, Any]:
+        """Give the numbers as a row of a table."""
+        return {
+            "layer": self.layer,
+            "input": self.input,
+            "axes": self.axes,
+            "unit": self.unit,
+            "size": self.size,
+            "diameter": self.diameter,
+            "sigma": self.sigma,
+            "square": self.side,
+            "square interval": tuple(2 * r + 1 for r in self.radius_interval),
+            "share": self.share,
+            "outside": self.outside,
+            "truncated": self.truncated,
+        }
+
+    def __repr__(self) -> str:
+        size = " × ".join(map(str, self.size))
+        cut = ", truncated by the border" * self.truncated
+        return (
+            f"<EffectiveField of {self.layer!r} unit {self.unit}: {size} in theory, 95 % of the energy in "
+            f"{self.side:g}, diameter {self.diameter:.1f}{cut}>"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class EffectiveFields:
+    """Effective receptive fields of one unit each of some layers, over the same samples: `ef["conv3"].energy`.
+
+    `status` warns of few samples and of fields that the border truncates, and fails where a gradient comes from outside
+    of the field in theory.
+    """
+
+    fields: Mapping[str, EffectiveField]
+    samples: int
+    input_spec: Any
+    status: Status
+    origin: Origin
+
+    def __getitem__(self, layer: str) -> EffectiveField:
+        """Give the field of one layer. Raises UnknownName."""
+        if layer not in self.fields:
+            raise UnknownName("measured layer", layer, self.fields)
+        return self.fields[layer]
+
+    def __iter__(self) -> Iterator[str]:
+        """Give the names of the layers as they were asked for."""
+        return iter(self.fields)
+
+    def __len__(self) -> int:
+        """Count the layers."""
+        return len(self.fields)
+
+    def table(self) -> list[dict[str, Any]]:
+        """Give a row for each layer."""
+        return [f.row() for f in self.fields.values()]
+
+    def __repr__(self) -> str:
+        said = "; ".join(f"{n}: {f.side:g} of {max(f.size)} px" for n, f in self.fields.items())
+        return f"<EffectiveFields in {self.origin.model} over {self.samples} samples: {said}, {self.status}>"
