@@ -215,15 +215,13 @@ def difference_figure(result: Activations, a: int = 0, b: int = 1) -> Figure:
     Both samples have one range in every layer. Raises ParameterError where there is no such sample.
     """
     names = list(result)[:ROWS]
+    changes = {name: result.difference(name, a, b) for name in names}
     rows: list[tuple[Panel | None, ...]] = []
     if _has_picture(result):
         rows.append(tuple(_input(result, i) for i in (a, b)))
-    scales: list[Scale] = []
-    for name in names:
-        change = result.difference(name, a, b)
+    for name, change in changes.items():
         own = _scale(result[name][[a, b]])
         signed = Scale(limit_of([change], robust=change.size > 1000), "difference")
-        scales.append(signed)
         rows.append(_compared(result, name, (a, b), change, own, signed))
     widest = max(len(row) for row in rows)
     left = len(result.values) - len(names)
