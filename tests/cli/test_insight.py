@@ -31,6 +31,25 @@ def test_filters(run: Any, tmp_path: Path) -> None:
         assert picture.width > 400
 
 
+def test_filters_by_activation_as_a_table(run: Any, digits: Path, tmp_path: Path) -> None:
+    asked = ("--inputs", digits, "--by", "active", "--table", "-o", tmp_path)
+    code, out, _ = run("filters", "mnist_cnn", "conv1", *asked, "--json")
+    rows = json.loads(out)
+    assert (code, len(rows)) == (0, 32)
+    assert [r["active"] for r in rows] == sorted((r["active"] for r in rows), reverse=True)
+    assert xk.load(tmp_path / "conv1.filters").by == "active"
+    code, out, _ = run("filters", "mnist_cnn", "conv1", *asked)
+    assert (code, "similarity" in out) == (0, True)
+
+
+def test_filters_before_and_after_and_by_pattern(run: Any, tmp_path: Path) -> None:
+    code, out, _ = run("filters", "mnist_cnn", "conv3", "--before", "mnist_cnn", "-o", tmp_path)
+    assert (code, xk.load(out.strip()).by) == (0, "change")
+    assert run("filters", "mnist_cnn", "conv3", "--show", "components", "-o", tmp_path / "components")[0] == 0
+    code, out, _ = run("filters", "mlp_mnist", "dense1", "--shape", "14,56,1", "-o", tmp_path)
+    assert (code, xk.load(out.strip()).values.shape) == (0, (32, 14, 56, 1))
+
+
 def test_activations_of_two_layers(run: Any, digits: Path, tmp_path: Path) -> None:
     layers = ("-l", "conv1_relu", "-l", "conv2_relu")
     code, out, _ = run(
@@ -70,6 +89,9 @@ def test_a_summary_of_a_folder(run: Any, digits: Path, tmp_path: Path) -> None:
     [
         (["filters", "mnist_cnn", "pool1"], 2, "nearest that have"),
         (["filters", "mnist_cnn", "conv11"], 2, "did you mean"),
+        (["filters", "mnist_cnn", "conv1", "--by", "activation"], 2, "needs samples="),
+        (["filters", "mnist_cnn", "conv1", "--before", "mlp_mnist"], 2, "unknown layer 'conv1'"),
+        (["filters", "mlp_mnist", "dense1", "--shape", "28x28"], 2, "whole numbers by commas"),
         (["activations", "mnist_cnn", "gone.png"], 5, "no file gone.png"),
         (["activations", "mnist_cnn", "{digit}", "--layer", "convv1"], 2, "did you mean"),
         (["top-patches", "mnist_cnn", "{digit}", "--layer", "conv1", "--channel", "99"], 2, "has the channels 0 to 31"),

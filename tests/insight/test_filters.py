@@ -1,6 +1,7 @@
 """Kernels in one layout: applied by hand they give what the layer gives, in both frameworks."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import xaikit as xk
 from tests.contract.nets import ADAPTERS, IMAGE, image_pair, state_of, weights
-from xaikit.errors import NotSupported, UnknownName, UsageError
+from xaikit.errors import InputError, NotSupported, ParameterError, UnknownName, UsageError
 from xaikit.insight._filters import _statistics
 from xaikit.results import Filters
 
@@ -93,6 +94,10 @@ def test_the_kernels_give_what_the_layer_gives(framework: str, case: str) -> Non
         "in",
     )
     assert len(f) == f.total == f.values.shape[0]
+    each = len(f) // f.groups
+    if each == 1:  # no other filter sees the same channel
+        assert_array_equal(f.statistics["similarity"], 0)
+    assert_array_equal(f.statistics["nearest"] // each, np.arange(len(f)) // each)
     # sums of at most 3·2·8 products of normal numbers in float32
     assert_allclose(applied(x, f, "transposed" in case), model.run(x).output, atol=1e-4)
 
@@ -204,7 +209,8 @@ def test_statistics() -> None:
     assert_array_equal(s["dead"], [False, False, False, False, True])
     assert_array_equal(s["nearest"][:2], [1, 0])
     assert_allclose(s["similarity"][:2], 1)
-    assert s["similarity"][2] == 0, "the opposite is not alike"
+    assert_array_equal(s["nearest"][2:], [3, 2, 4])
+    assert_allclose(s["similarity"][2:], [-1, -1, 0], atol=1e-12)  # opposite, opposite, zero
 
 
 @pytest.mark.parametrize("framework", ADAPTERS)
@@ -237,3 +243,164 @@ def test_shipped_networks_have_the_same_filters_in_both_frameworks(name: str) ->
             assert_array_equal(ours.values, theirs.values)
             assert_array_equal(ours.bias, theirs.bias)
             assert (ours.order, ours.axes) == (theirs.order, theirs.axes)
+
+
+# ---------------------------------------------------------------- what filters give for samples
+
+
+@pytest.mark.parametrize("framework", ADAPTERS)
+def test_filters_by_what_they_give(framework: str) -> None:
+    model, _ = image_pair(framework)
+    samples = np.random.default_rng(0).integers(0, 256, (70, 12, 12, 3)).astype(np.uint8)
+    f = xk.filters(model, "c2", samples=samples)
+    response = f.origin.parameters["response"]
+    inside = framework == "keras"  # there the function is part of the layer
+    assert (response == "c2", model.layers[response].kind) == (inside, "conv" if inside else "relu")
+    given = xk.activations(model, samples, response)[response].astype(np.float64).reshape(-1, f.total)
+    # sums of some thousand numbers, in another order
+    assert_allclose(f.statistics["activation"], given.mean(0), rtol=1e-9, atol=1e-12)
+    assert_allclose(f.statistics["active"], (given > 0).mean(0), rtol=1e-12)
+    assert_array_equal(f.statistics["silent"], ~(given > 0).any(0))
+    alive = given.std(0) > 0
+    expected = np.zeros((f.total, f.total))
+    expected[np.ix_(alive, alive)] = np.corrcoef(given[:, alive].T)
+    np.fill_diagonal(expected, 0)
+    partner = f.statistics["correlated"]
+    assert_allclose(f.statistics["correlation"], expected[np.arange(f.total), partner], atol=1e-9)
+    assert_allclose(np.abs(f.statistics["correlation"]), np.abs(expected).max(1), atol=1e-9)
+    assert (f.by, f.origin.model_calls) == ("activation", 70)
+    assert_array_equal(f.strongest().numbers, np.argsort(-f.statistics["activation"], kind="stable"))
+    assert_array_equal(f.strongest("norm").numbers, xk.filters(model, "c2").strongest().numbers)
+
+
+def test_filters_of_the_last_layer_are_measured_before_the_softmax() -> None:
+    model = xk.zoo.load("mnist_cnn", "torch")
+    f = xk.filters(model, "dense2", samples=np.zeros((3, 28, 28), np.uint8))
+    assert f.origin.parameters["response"] == "dense2"
+    one = xk.activations(model, np.zeros((28, 28)), "dense2")["dense2"][0]
+    assert_allclose(f.statistics["activation"], one, atol=1e-6)  # float32, alone and in a batch
+
+
+# ---------------------------------------------------------------- before and after
+
+
+@pytest.mark.parametrize("framework", ADAPTERS)
+def test_filters_before_and_after(framework: str) -> None:
+    model, _ = image_pair(framework)
+    name = next(n for n in model.weights("c2") if n in ("kernel", "weight"))
+    new = model.weights("c2")[name].copy()
+    out = -1 if framework == "keras" else 0
+    np.moveaxis(new, out, 0)[3] *= -2.0
+    np.moveaxis(new, out, 0)[5] += 0.25
+    joint = "/" if framework == "keras" else "."
+    tuned = model.with_weights({f"c2{joint}{name}": new})
+    f, own = xk.filters(tuned, "c2", before=model), xk.filters(model, "c2")
+    assert_array_equal(f.before, own.values)
+    assert (f.by, set(f.strongest()[:2].numbers)) == ("change", {3, 5})
+    norm = own.statistics["norm"]
+    # float32 weights, doubled exactly
+    assert_allclose(f.statistics["change"][3], 3 * norm[3], rtol=1e-6)
+    assert_allclose(f.statistics["relative_change"][3], 3, rtol=1e-6)
+    assert_allclose(f.statistics["agreement"][[0, 3]], [1, -1], rtol=1e-6)
+    assert_allclose(f.statistics["change"][5], 0.25 * own.values[0].size ** 0.5, rtol=1e-6)
+    assert_array_equal(f.statistics["change"][[0, 1, 2, 4, 6, 7]], 0)
+    assert_allclose(f.changes, np.linalg.norm((f.values - own.values).reshape(8, -1, own.values.shape[-1]), axis=1))
+    assert_array_equal(xk.filters(tuned, "c2", before=own).statistics["change"], f.statistics["change"])
+    assert_array_equal(f[3].before, own.values[3:4])
+    with pytest.raises(ParameterError, match="cannot be compared"):
+        xk.filters(tuned, "c2", before=xk.filters(model, "c1"))
+
+
+def test_the_same_network_in_two_frameworks_has_not_changed() -> None:
+    f = xk.filters(xk.zoo.load("mnist_cnn", "torch"), "dense1", before=xk.zoo.load("mnist_cnn", "keras"))
+    assert_array_equal(f.statistics["change"], 0)
+    assert_allclose(f.statistics["agreement"], 1, rtol=1e-12)
+
+
+# ---------------------------------------------------------------- layouts and patterns
+
+
+@pytest.mark.parametrize("framework", ADAPTERS)
+def test_units_of_a_dense_network_are_drawn_as_the_picture_that_they_read(framework: str) -> None:
+    model = xk.zoo.load("mlp_mnist", framework)
+    f = xk.filters(model, "dense1")
+    assert (f.axes, f.values.shape) == (("filter", "height", "width", "in"), (32, 28, 28, 1))
+    own = model.weights("dense1")
+    raw = own["kernel"].T if framework == "keras" else own["weight"]
+    assert_array_equal(f.values.reshape(32, 784), raw)
+
+
+def test_a_dense_layer_that_reads_a_row_is_given_a_shape() -> None:
+    import torch
+
+    net = torch.nn.Sequential(torch.nn.Linear(12, 5), torch.nn.ReLU(), torch.nn.Linear(5, 2))
+    model = xk.wrap(net, inputs=xk.Array((12,)))
+    f = xk.filters(model, "0", shape=(3, 4))
+    assert (f.axes, f.values.shape) == (("filter", "height", "width", "in"), (5, 3, 4, 1))
+    assert_array_equal(f.values[2, 1, :, 0], net[0].weight[2, 4:8].detach().numpy())
+    assert xk.filters(model, "0", shape=(2, 2, 3)).values.shape == (5, 2, 2, 3)
+    with pytest.raises(ParameterError, match="reads 12 numbers"):
+        xk.filters(model, "0", shape=(3, 5))
+
+
+def test_the_main_pattern_of_a_filter_that_has_only_one() -> None:
+    model, _ = image_pair("torch")
+    rng = np.random.default_rng(0)
+    pattern, mix = rng.normal(size=(3, 3)), np.abs(rng.normal(size=4))
+    values = np.stack([pattern[..., None] * mix, -pattern[..., None] * mix, np.zeros((3, 3, 4))])
+    f = replace(xk.filters(model, "c1")[:3], values=values)
+    found, share = f.components()
+    assert_allclose(found[0], pattern * np.linalg.norm(mix), rtol=1e-9)
+    assert_allclose(found[1], -found[0], rtol=1e-9)
+    assert_allclose(share, [1, 1, 0], atol=1e-12)
+
+
+def test_the_table_has_a_row_for_each_filter_in_order() -> None:
+    f = xk.filters(image_pair("torch")[0], "c1")
+    rows = f.table()
+    assert [r["filter"] for r in rows] == f.strongest().numbers.tolist()
+    assert rows[0]["norm"] == f.statistics["norm"].max()
+    assert {"mean", "std", "sparsity", "dead", "nearest", "similarity", "bias"} <= set(rows[0])
+
+
+# ---------------------------------------------------------------- odd kernels and mistakes
+
+
+def test_odd_kernels() -> None:
+    constant = _statistics(np.ones((3, 2, 2, 1), "f"))
+    assert_allclose(constant["similarity"], 1, rtol=1e-6)
+    assert_array_equal(constant["std"], 0)
+    alone = _statistics(np.ones((1, 2, 2, 1), "f"))
+    assert (alone["nearest"].tolist(), alone["similarity"].tolist()) == ([0], [0])
+    single = _statistics(np.ones((4, 1), "f"))  # of one weight each, all would be alike
+    assert_array_equal(single["similarity"], 0)
+    broken = np.random.default_rng(0).normal(size=(4, 3, 3, 2)).astype("f")
+    broken[1, 0, 0, 0], broken[2, 0, 0, 0] = np.nan, np.inf
+    s = _statistics(broken)
+    assert_array_equal(np.isfinite(s["norm"]), [True, False, False, True])
+    assert (s["nearest"][0], s["dead"].any()) == (3, False)
+    assert_array_equal(s["similarity"][1:3], 0)
+    zeros = _statistics(np.zeros((3, 2, 2, 1), "f"))
+    assert_array_equal(zeros["dead"], True)
+    two_groups = np.repeat(np.random.default_rng(1).normal(size=(2, 3, 3, 1)), 2, 0).astype("f")
+    s = _statistics(two_groups[[0, 2, 1, 3]], groups=2)  # alike, but on other channels
+    assert_array_equal(s["nearest"], [1, 0, 3, 2])
+    assert np.abs(s["similarity"]).max() < 0.9
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "message"),
+    [
+        ({"by": "norms"}, UnknownName, "did you mean 'norm'"),
+        ({"by": "activation"}, ParameterError, "by='activation' needs samples="),
+        ({"by": "change"}, ParameterError, "by='change' needs before="),
+        ({"samples": []}, InputError, "no sample to look at"),
+        ({"before": "other"}, UsageError, "takes a wrapped model"),
+        ({"shape": (3, 3, 3)}, ParameterError, "has a shape of its own"),
+    ],
+    ids=str,
+)
+def test_mistakes(asked: Any, error: type[Exception], message: str) -> None:
+    model, _ = image_pair("torch")
+    with pytest.raises(error, match=message):
+        xk.filters(model, "c1", **asked)

@@ -1,4 +1,4 @@
-"""`xaikit filters` and `activations`: what layers are made of, and what they give."""
+"""`xaikit filters`: what layers are made of."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -8,10 +8,13 @@ from typing import Any
 import click
 
 from xaikit.cli._explain import keep
-from xaikit.cli._main import as_json, model_options, open_model
+from xaikit.cli._main import as_json, emit, model_options, open_model
+from xaikit.cli._tables import statistics_table
 from xaikit.data.files import contents, read_samples
-from xaikit.insight import activations, filters
-from xaikit.report import distinct, safe, stem
+from xaikit.errors import ParameterError
+from xaikit.figures import filter_figure
+from xaikit.insight import filters
+from xaikit.report import safe
 
 
 def into(folder: str) -> Callable[..., Any]:
@@ -24,52 +27,63 @@ def into(folder: str) -> Callable[..., Any]:
 @click.command("filters")
 @model_options
 @click.argument("layer")
+@click.option("--before", metavar="MODEL", help="The network before fine-tuning: show both, the most changed first.")
+@click.option("--inputs", multiple=True, metavar="INPUT", help="Measure what the filters give for files or folders.")
+@click.option(
+    "--by", metavar="NAME", help="A statistic: norm, mean, std, sparsity, similarity, activation, change, ..."
+)
+@click.option("--shape", metavar="H,W,C", help="The shape of the picture that a dense LAYER reads in a row.")
+@click.option("--show", type=click.Choice(["slices", "components"]), default="slices", show_default=True)
+@click.option("--table", is_flag=True, help="Print the statistics of every filter instead of the paths.")
 @into("insight")
 @as_json
-def filters_command(model: str, framework: str | None, allow_code: bool, layer: str, output: Path, json_: bool) -> None:
-    """Show the filters of LAYER, strongest first.
-
-    Writes LAYER.filters.npz and .json (all of them, with their statistics) and .png; their paths go to stdout.
-
-    \b
-    xaikit filters mnist_cnn conv1 -o out
-    """
-    result = filters(open_model(model, framework, allow_code), layer)
-    tell([keep(result, output / f"{safe(layer)}.filters")], json_)
-
-
-@click.command("activations")
-@model_options
-@click.argument("inputs", nargs=-1, required=True)
-@click.option("-l", "--layer", "layers", multiple=True, help="A name from `xaikit layers`; may be given again.")
-@into("insight")
-@as_json
-def activations_command(
+def filters_command(
     model: str,
     framework: str | None,
     allow_code: bool,
+    layer: str,
+    before: str | None,
     inputs: tuple[str, ...],
-    layers: tuple[str, ...],
+    by: str | None,
+    shape: str | None,
+    show: Any,
+    table: bool,
     output: Path,
     json_: bool,
 ) -> None:
-    """Show what layers give for every INPUT; all layers by default.
+    """Show the filters of LAYER, strongest first, with those that are dead or alike.
 
-    INPUT is as in `xaikit explain`. Each gives NAME.activations.npz and .json (the numbers) and .png.
+    Writes LAYER.filters.npz and .json (all of them, with their statistics) and .png; their paths go to stdout. Of a
+    deeper layer --show slices draws the strongest, --show components one pattern in space for each filter.
 
     \b
-    xaikit activations cats_vs_dogs cat.jpg --layer conv1_relu --layer conv4_relu -o out
+    xaikit filters mnist_cnn conv1 -o out
+    xaikit filters mlp_mnist dense1
+    xaikit filters cats_vs_dogs conv1 --by activation --inputs photos/
+    xaikit filters tuned.keras conv3 --before cats_vs_dogs --table
     """
     opened = open_model(model, framework, allow_code)
-    samples = [read_samples(name, opened.inputs) for name in inputs]
-    names = distinct([stem(name) for name in inputs])
-    tell(
-        [
-            keep(activations(opened, x, layers or None), output / f"{name}.activations")
-            for name, x in zip(names, samples, strict=True)
-        ],
-        json_,
+    result = filters(
+        opened,
+        layer,
+        by=by,
+        samples=samples_of(inputs, opened.inputs) if inputs else None,
+        before=None if before is None else open_model(before, framework, allow_code),
+        shape=None if shape is None else _numbers(shape),
     )
+    written = keep(result, output / f"{safe(layer)}.filters", filter_figure(result, show))
+    if not table:
+        tell([written], json_)
+        return
+    rows = result.table()
+    emit(rows, json_, lambda: statistics_table(rows))
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(n) for n in text.split(",")]
+    except ValueError:
+        raise ParameterError(f"--shape takes whole numbers by commas, such as 28,28,1, not {text!r}") from None
 
 
 def _samples(name: str, spec: Any) -> list[Any]:

@@ -174,6 +174,13 @@ def kernels_table(rows: list[dict[str, Any]]) -> Any:
     return _table(("kernel", "size", "does"), lines)
 
 
+def statistics_table(rows: list[dict[str, Any]]) -> Any:
+    """Draw statistics: a row for each filter, yes where one is true."""
+    names = list(rows[0]) if rows else []
+    said = [["yes" * v if isinstance(v, bool) else f"{v:.4g}" for v in row.values()] for row in rows]
+    return _table(tuple(n.replace("_", " ") for n in names), said, right=tuple(range(len(names))))
+
+
 def layers_table(rows: list[dict[str, Any]]) -> Any:
     """Draw the list of layers."""
     lines = [

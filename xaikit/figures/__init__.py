@@ -1,11 +1,10 @@
 """From results to figures as data: panels of raw numbers, colours and words that any renderer can draw."""
 
-from xaikit.figures import _activations as _activations  # registers the panels of Activations
 from xaikit.figures import _anomaly as _anomaly  # registers the panels of AnomalyScores
 from xaikit.figures import _curves as _curves  # registers the panels of Curves
-from xaikit.figures import _health as _health  # registers the panels of LayerHealth
 from xaikit.figures import _fields as _fields  # registers the panels of ReceptiveFields and EffectiveFields
-from xaikit.figures import _insight as _insight  # registers the panels of Filters
+from xaikit.figures import _filters as _filters  # registers the panels of Filters
+from xaikit.figures import _health as _health  # registers the panels of LayerHealth
 from xaikit.figures import _layer_graph as _layer_graph  # registers the panels of LayerGraph
 from xaikit.figures import _maximization as _maximization  # registers the panels of Maximization
 from xaikit.figures import _operations as _operations  # registers the panels of Steps
@@ -13,6 +12,7 @@ from xaikit.figures import _patches as _patches  # registers the panels of TopPa
 from xaikit.figures import _quality as _quality  # registers the panels of Faithfulness, Comparison and their like
 from xaikit.figures import _summary as _summary  # registers the panels of Summary and Concepts
 from xaikit.figures import _unit_cards as _unit_cards  # registers the panels of UnitCard
+from xaikit.figures._activations import activation_figure, difference_figure, overlay_figure
 from xaikit.figures._attribution import panels
 from xaikit.figures._cards import (
     Measures,
@@ -49,6 +49,7 @@ from xaikit.figures._data import (
     TilesPanel,
     Trace,
 )
+from xaikit.figures._filters import filter_figure
 from xaikit.figures._outline import borders
 from xaikit.figures._reading import reading
 from xaikit.figures._words import (
@@ -94,19 +95,23 @@ __all__ = [
     "TilesPanel",
     "Trace",
     "about_lines",
+    "activation_figure",
     "answer_of",
     "badge_of",
     "borders",
     "brief",
+    "difference_figure",
     "error_curve",
     "facts_of",
     "file_lines",
+    "filter_figure",
     "label_of",
     "limit_of",
     "measures",
     "names_with_scores",
     "number",
     "over",
+    "overlay_figure",
     "paled",
     "panels",
     "percent",

@@ -56,8 +56,8 @@ def panels(result: Any, *, shared: bool = False) -> Figure:
     """Give a result as a Figure: panels of raw numbers, pictures and words that any renderer can draw.
 
     `result` is an Attribution, the Attributions of several inputs, a Comparison, a mapping of names (methods,
-    say) to Attributions, or a mapping of frameworks to such mappings: then each framework is a row. At most
-    eight samples are shown. Training Curves give one panel per metric, AnomalyScores a row per sample.
+    say) to Attributions or Filters, or a mapping of frameworks to such mappings: then each framework is a row. At
+    most eight samples are shown. Training Curves give one panel per metric, AnomalyScores a row per sample.
 
     Colours are centred at zero. By default maps of one method and sample have one range, so that frameworks
     compare, and each method its own: methods attribute to parts of very different size, and on one range the
@@ -78,8 +78,15 @@ def _several_inputs(result: Attributions, *, shared: bool = False) -> Figure:
     return _figure({"": {f"input {name}": e for name, e in result.items()}}, shared)
 
 
+GROUPS: dict[type[Any], Callable[[Mapping[Any, Any]], Figure]] = {}
+"""What draws a mapping that holds results of one other type, by that type."""
+
+
 @panels.register
 def _mapping(result: Mapping, *, shared: bool = False) -> Figure:  # type: ignore[type-arg]
+    kinds = {type(r) for r in result.values()}
+    if len(kinds) == 1 and (kind := kinds.pop()) in GROUPS:
+        return GROUPS[kind](result)
     groups = result if all(isinstance(r, Mapping) for r in result.values()) else {"": result}
     wrong = [r for group in groups.values() for r in group.values() if not isinstance(r, Attribution)]
     if wrong or not result:

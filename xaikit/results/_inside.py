@@ -17,10 +17,17 @@ class Filters:
 
     `numbers` (filter,) are the filters' own numbers in the layer, since a part may be taken: `filters[64:128]`,
     `filters[[3, 5]]`; the layer has `total`. With `groups` > 1 a filter sees the `in` channels of its group only.
-    `order` is "rgb" or "bgr" where the input channels are the colours of a picture, else None. `statistics` (filter,)
-    by name, against the whole layer: "norm" (L2), "mean", "std", "sparsity" (share of weights under a thousandth of
-    the layer's largest), "dead" (a norm under a thousandth of the median), and of the filter most alike "nearest" its
-    number and "similarity" the cosine of the two.
+    `order` is "rgb" or "bgr" where the input channels are the colours of a picture, else None. `before` are the same
+    filters of the network that these are compared with, or None.
+
+    `statistics` (filter,) by name, against the whole layer: "norm" (L2), "mean", "std", "sparsity" (share of weights
+    under a thousandth of the layer's largest), "dead" (a norm under a thousandth of the median), and of the filter
+    most alike, of those that see the same channels, "nearest" its number and "similarity" the cosine of the two, which
+    may be negative; the filter's own number and 0 where there is none. Where samples were given, of what the filter
+    gives for them "activation" (mean), "active" (share above zero), "silent" (never above zero), and of the filter
+    that goes with it most "correlated" its number and "correlation". Where there is a `before`, "change" (L2 norm of
+    the difference), "relative_change" (in norms before) and "agreement" (cosine of before and after). `by` names the
+    one by which they are shown.
     """
 
     values: Array
@@ -34,6 +41,8 @@ class Filters:
     order: str | None
     statistics: Mapping[str, Array]
     origin: Origin
+    before: Array | None = None
+    by: str = "norm"
 
     def __len__(self) -> int:
         """Count the filters."""
@@ -43,19 +52,55 @@ class Filters:
         """Give some filters by place: a number, a slice, a list of places or of truths."""
         i = _places(index, len(self), "filter")
         bias = None if self.bias is None else self.bias[i]
+        before = None if self.before is None else self.before[i]
         statistics = {n: a[i] for n, a in self.statistics.items()}
-        return replace(self, values=self.values[i], bias=bias, numbers=self.numbers[i], statistics=statistics)
+        part = {"values": self.values[i], "bias": bias, "before": before, "numbers": self.numbers[i]}
+        return replace(self, **part, statistics=statistics)
 
     @property
     def strengths(self) -> Array:
         """The L2 norm of every filter over space, by input channel: (filter, in)."""
-        return np.sqrt(np.sum(np.square(self.values, dtype=np.float64), axis=tuple(range(1, self.values.ndim - 1))))
+        return _lengths(self.values)
 
-    def strongest(self, by: str = "norm") -> "Filters":
-        """Give the filters in falling order of one of the statistics. Raises UnknownName."""
+    @property
+    def changes(self) -> Array:
+        """The L2 norm over space of what became of every filter, by input channel: (filter, in); 0 without `before`."""
+        return _lengths(self.values - (self.values if self.before is None else self.before))
+
+    @property
+    def twins(self) -> Array:
+        """Which filters have one that is the same but for size and sign, or that goes with them: truths (filter,)."""
+        alike = [np.abs(self.statistics[n]) for n in ("similarity", "correlation") if n in self.statistics]
+        return np.asarray(np.any([np.nan_to_num(a) > TWIN for a in alike], axis=0))
+
+    def strongest(self, by: str | None = None) -> "Filters":
+        """Give the filters in falling order of one of the statistics; None = `by`. Raises UnknownName."""
+        by = self.by if by is None else by
         if by not in self.statistics:
             raise UnknownName("statistic", by, self.statistics)
-        return self[np.argsort(-self.statistics[by], kind="stable")]
+        falling = np.nan_to_num(self.statistics[by].astype(np.float64), nan=-np.inf)
+        return self[np.argsort(-falling, kind="stable")]
+
+    def components(self) -> tuple[Array, Array]:
+        """Give the one pattern in space that is nearest to each filter, and how much of the filter it is.
+
+        The first singular vector of the matrix of places by input channels, times its singular value: (filter, *space),
+        with the sign that most of the input channels give it; and the share of the squared norm that it has: (filter,),
+        0 for a filter of zeros. Source: the singular value decomposition (Eckart and Young 1936).
+        """
+        flat = np.nan_to_num(self.values.reshape(len(self), -1, self.values.shape[-1]).astype(np.float64))
+        left, sizes, right = np.linalg.svd(flat, full_matrices=False)
+        whole = (sizes**2).sum(1)
+        sign = np.where(right[:, 0].sum(1) < 0, -1.0, 1.0)
+        pattern = (left[..., 0] * (sizes[:, 0] * sign)[:, None]).reshape(self.values.shape[:-1])
+        return pattern, np.divide(sizes[:, 0] ** 2, whole, out=np.zeros(len(self)), where=whole > 0)
+
+    def table(self) -> list[dict[str, Any]]:
+        """List the statistics of every filter, with its number and bias, in the order of `strongest`."""
+        ordered = self.strongest()
+        bias = {} if ordered.bias is None else {"bias": ordered.bias}
+        columns = {"filter": ordered.numbers, **ordered.statistics, **bias}
+        return [{n: a[i].item() for n, a in columns.items()} for i in range(len(ordered))]
 
     def inputs_of(self, i: int) -> Array:
         """Give the numbers of the input channels that the filter at place `i` sees: (in,)."""
@@ -65,6 +110,15 @@ class Filters:
     def __repr__(self) -> str:
         shape = dict(zip(self.axes, self.values.shape, strict=True))
         return f"<Filters of {self.layer!r} in {self.origin.model} {shape}>"
+
+
+TWIN = 0.95
+"""From this cosine or correlation on, up to its sign, two filters do the same."""
+
+
+def _lengths(values: Array) -> Array:
+    """Give L2 norms over space: (filter, *space, in) -> (filter, in)."""
+    return np.sqrt(np.sum(np.square(values, dtype=np.float64), axis=tuple(range(1, values.ndim - 1))))
 
 
 @dataclass(frozen=True, eq=False)
