@@ -10,10 +10,13 @@ import pytest
 import tensorflow as tf
 
 import xaikit_keras
-from tests.fields import assert_sees, seen_places
+from tests.fields import edges, hulls
 from tests.keras.nets import L
-from xaikit.graph import fields, places
+from xaikit.graph import Geometry, fields
+from xaikit.inputs import Array
 from xaikit_keras._graph import default_axes
+
+ops = keras.ops
 
 DOUBLE: dict[str, Any] = {"dtype": "float64"}
 
@@ -39,32 +42,41 @@ def walked(net: Any, **options: Any) -> tuple[Any, Any]:
     return layers, fields(layers, lengths, **options)
 
 
-def answers(net: Any, base: Any = None, channel: int | None = -1) -> list[Any]:
-    """Give what the outputs of a network answer to."""
+def answers(net: Any, base: Any = None) -> list[Any]:
+    """Light one place after the other, all channels at once, unequally: for each output, what answers, (place, *shape).
+
+    A linear network of positive weights without biases answers to every place that it reads. A millionth of the largest
+    answer is rounding: the float32 weights of an interpolation where they should be zero.
+    """
     shape = net.inputs[0].shape[1:]
+    places = shape[:-1]
+    lit = np.eye(int(np.prod(places))).reshape(-1, *places, 1) / np.arange(1, shape[-1] + 1)
+    start = np.zeros((1, *shape)) if base is None else base[None]
+    before, after = (keras.tree.flatten(net(x, training=False)) for x in (start, start + lit))
+    changes = [np.abs(np.asarray(a) - np.asarray(b)) for a, b in zip(after, before, strict=True)]
+    return [c > 1e-6 * c.max() for c in changes]
 
-    def run(x: Any) -> list[Any]:
-        return [np.asarray(y) for y in keras.tree.flatten(net(x, training=False))]
 
-    return seen_places(run, shape, channel=channel, base=base)
-
-
-def check(net: Any, names: Any, base: Any = None, *, inside: bool = False, channel: int | None = -1) -> int:
-    """Compare all the outputs of a network, which are the layers of the given names; count the units."""
-    layers, nodes = walked(net)
-    axes = default_axes(len(net.inputs[0].shape))
-    sizes = [n for a, n in zip(axes, net.inputs[0].shape, strict=True) if a not in ("sample", "channel")]
-    for name, seen in zip(names, answers(net, base, channel), strict=True):
-        assert_sees(nodes[name], "input", sizes, layers[name], seen, inside=inside)
-        assert not nodes[name].bounds, f"{name} is only bounded: {layers[name].geometry}"
+def check(net: Any, names: Any, base: Any = None, **options: Any) -> int:
+    """Compare all the outputs of a network, which are the layers of the given names; count them."""
+    layers, nodes = walked(net, **options)
+    sizes = net.inputs[0].shape[1:-1]
+    for name, seen in zip(names, answers(net, base), strict=True):
+        layer, node = layers[name], nodes[name]
+        assert not node.bounds, f"{name} is only bounded: {layer.geometry}"
+        seen = seen.any(layer.axes.index("channel")) if "channel" in layer.axes else seen
+        told = [edges(node, key) for key in node.edges]
+        for (lo, hi), (first, last) in zip(told, hulls(seen, sizes), strict=True):
+            np.testing.assert_array_equal(np.broadcast_to(lo, first.shape), first, f"{name} {layer.geometry}")
+            np.testing.assert_array_equal(np.broadcast_to(hi, last.shape), last, f"{name} {layer.geometry}")
     return len(names)
 
 
-def branches(shape: tuple[int, ...], made: Any, **check_options: Any) -> int:
+def branches(shape: tuple[int, ...], made: Any, **options: Any) -> int:
     """Set layers side by side on one input, and check them all."""
     x = L.Input(shape, dtype="float64")
     net = positive(keras.Model(x, [layer(x) for layer in made]))
-    return check(net, [layer.name for layer in made], **check_options)
+    return check(net, [layer.name for layer in made], **options)
 
 
 def grid(n: int) -> Iterator[Any]:
@@ -160,7 +172,6 @@ MOVES = (
     lambda x: 2 * ops.relu(x),
     lambda x: ops.matmul(x, ops.ones((2, 3), "float64")),
 )
-ops = keras.ops
 
 
 def test_every_layer_of_two_dimensions_sees_what_is_told():
@@ -176,3 +187,250 @@ def test_operations_of_a_functional_network_are_followed_too():
     made = [move(x) for move in MOVES if "tf." not in inspect.getsource(move)]
     net = keras.Model(x, made)
     check(net, [t._keras_history.operation.name for t in made])
+
+
+# --- sequences, norms, attention -------------------------------------------------------------------------------------
+
+
+def sequences() -> Iterator[Any]:
+    """Make layers of sequences."""
+    for made in (L.LSTM, L.GRU, L.SimpleRNN):
+        yield made(2, return_sequences=True, **DOUBLE)
+        yield made(2, return_sequences=True, go_backwards=True, **DOUBLE)
+        yield made(2, **DOUBLE)
+    yield L.Bidirectional(L.GRU(2, return_sequences=True, **DOUBLE), **DOUBLE)
+    yield L.Bidirectional(L.GRU(2, **DOUBLE), **DOUBLE)
+    yield L.TimeDistributed(L.Dense(2, **DOUBLE), **DOUBLE)
+    yield L.LayerNormalization(**DOUBLE)
+    yield L.LayerNormalization(axis=(1, 2), **DOUBLE)
+    yield L.GroupNormalization(1, **DOUBLE)
+    yield L.UnitNormalization(axis=1, **DOUBLE)
+    yield L.Softmax(axis=1, **DOUBLE)
+    yield L.Softmax(**DOUBLE)
+    yield L.Permute((2, 1), **DOUBLE)
+    yield L.EinsumDense("btc,cd->btd", (6, 2), **DOUBLE)
+    yield L.EinsumDense("btc,ts->bsc", (4, 3), **DOUBLE)
+
+
+def start(*shape: int) -> Any:
+    return np.random.default_rng(0).random(shape)
+
+
+def test_layers_of_sequences_see_what_is_told():
+    assert branches((6, 3), list(sequences()), base=start(6, 3)) == 23
+
+
+def test_attention_sees_all_or_what_is_behind():
+    x = L.Input((5, 4), dtype="float64")
+    whole = L.MultiHeadAttention(2, 2, name="whole", **DOUBLE)(x, x)
+    causal = L.MultiHeadAttention(2, 2, name="causal", **DOUBLE)(x, x, use_causal_mask=True)
+    dot = L.Attention(name="dot", **DOUBLE)([x, x], use_causal_mask=True)
+    added = L.AdditiveAttention(name="added", **DOUBLE)([x, x])
+    net = keras.Model(x, [whole, causal, dot, added])
+    assert check(net, ["whole", "causal", "dot", "added"], base=start(5, 4)) == 4
+
+
+def test_a_query_stays_in_its_place_and_a_mask_of_the_users_own_bounds():
+    x = L.Input((4, 2), name="x")
+    seen = L.Input((6, 2), name="seen")
+    crossed = L.Attention(name="crossed")([x, seen])
+    masked = L.MultiHeadAttention(1, 2, name="masked")(x, x, attention_mask=ops.ones((1, 4, 4), "bool"))
+    _, nodes = walked(keras.Model([x, seen], [crossed, masked]))
+    assert [nodes["crossed"].box("x", (i,)) for i in range(4)] == [((i, i),) for i in range(4)]
+    assert {nodes["crossed"].box("seen", (i,)) for i in range(4)} == {((0, 5),)}
+    assert nodes["crossed"].bounds == ()
+    assert nodes["masked"].bounds == ("masked",)
+    assert nodes["masked"].box("x", (2,)) == ((0, 3),)
+
+
+def clips() -> Iterator[Any]:
+    """Make layers of pictures in time."""
+    window: dict[str, Any] = {"kernel_size": (3, 1), "padding": "same", **DOUBLE}
+    yield L.ConvLSTM2D(1, return_sequences=True, **window)
+    yield L.ConvLSTM2D(1, **window)
+    yield L.ConvLSTM2D(1, go_backwards=True, return_sequences=True, **window)
+    yield L.ConvLSTM2D(1, (2, 3), (2, 1), return_sequences=True, **DOUBLE)
+    yield L.TimeDistributed(L.Conv2D(1, (3, 2), (2, 1), padding="same", **DOUBLE), **DOUBLE)
+    yield L.TimeDistributed(L.GlobalAveragePooling2D(**DOUBLE), **DOUBLE)
+    yield L.TimeDistributed(L.Flatten(**DOUBLE), **DOUBLE)
+    yield L.TimeDistributed(L.MaxPooling2D(2, **DOUBLE), **DOUBLE)
+    yield L.Conv3D(1, (1, 2, 3), (1, 2, 1), "same", **DOUBLE)
+    yield L.Conv3DTranspose(1, (2, 1, 3), 2, **DOUBLE)
+    yield L.UpSampling3D((1, 2, 1), **DOUBLE)
+    yield L.ZeroPadding3D(1, **DOUBLE)
+    yield L.Cropping3D((1, 1, 2), **DOUBLE)
+    yield L.GlobalMaxPooling3D(**DOUBLE)
+
+
+def test_layers_of_clips_see_what_is_told():
+    assert branches((3, 7, 6, 1), list(clips()), base=start(3, 7, 6, 1)) == 14
+
+
+# --- graphs ----------------------------------------------------------------------------------------------------------
+
+
+def squeezed(x: Any) -> Any:
+    """Squeeze and excite: a gate from the mean over all places."""
+    gate = L.GlobalAveragePooling2D(name="mean")(x)
+    return L.Multiply(name="scaled")([x, L.Dense(2, activation="sigmoid", name="gate")(gate)])
+
+
+def test_a_gate_over_space_sees_all_and_leaves_the_local_field_alone():
+    x = L.Input((8, 8, 2))
+    net = keras.Model(x, squeezed(L.Conv2D(2, 3, name="conv")(x)))
+    _, nodes = walked(net)
+    _, local = walked(net, local=True)
+    assert nodes["scaled"].box("input", (2, 3)) == ((0, 7), (0, 7))
+    assert nodes["scaled"].bounds == ()
+    assert local["scaled"].box("input", (2, 3)) == ((2, 4), (3, 5))
+    assert [a.size for a in local["scaled"].affine.values()] == [3, 3]
+
+
+def test_branches_of_every_kind_are_joined():
+    x = L.Input((8, 9, 2), dtype="float64")
+    conv = L.Conv2D(2, 3, padding="same", name="conv", **DOUBLE)(x)
+    shared = L.Conv2D(2, (1, 3), padding="same", name="shared", **DOUBLE)
+    twice = shared(shared(conv))
+    tall = L.Concatenate(axis=1, name="tall", **DOUBLE)([conv, twice])
+    doubled = L.Concatenate(axis=2, name="doubled", **DOUBLE)([conv, conv])
+    deep = L.Concatenate(name="deep", **DOUBLE)([twice, conv])
+    spread = L.Add(name="spread", **DOUBLE)([conv, L.Lambda(lambda t: t[:, :1], name="row", **DOUBLE)(twice)])
+    strided = L.Conv2D(1, 3, 2, "same", name="strided", **DOUBLE)(spread)
+    again = L.Conv2DTranspose(2, 3, 2, "same", name="again", **DOUBLE)(strided)
+    cropped = L.Cropping2D(((0, 0), (0, 1)), name="cropped", **DOUBLE)(again)
+    joined = L.Add(name="joined", **DOUBLE)([cropped, conv])
+    net = positive(keras.Model(x, [tall, doubled, deep, spread, joined]))
+    assert check(net, ["tall", "doubled", "deep", "spread", "joined"]) == 5
+    layers, _ = walked(net)
+    assert {"shared", "shared:1"} <= set(layers)
+
+
+class Blocks(keras.Model):
+    """Layers with plain operations before, between and after them."""
+
+    def __init__(self, decides: bool = False) -> None:
+        super().__init__(name="blocks")
+        self.a, self.b, self.c = (L.Conv1D(2, 3, padding="same", name=n, **DOUBLE) for n in "abc")
+        self.inner = keras.Sequential([L.Conv1D(2, 2, padding="causal", name="d", **DOUBLE)], name="inner")
+        self.decides = decides
+
+    def call(self, x: Any) -> Any:
+        h = self.a(x[:, 1:])
+        if self.decides and float(ops.sum(h)) > 1e9:
+            return h
+        h = self.b(ops.flip(h, axis=1)) + h
+        h = self.inner(ops.concatenate([h, x[:, :2]], axis=1))
+        return self.c(ops.pad(h, ((0, 0), (1, 0), (0, 0)), mode="reflect")) * 2.0
+
+
+@pytest.mark.parametrize("decides", [False, True])
+def test_a_subclassed_network_is_followed_through_the_operations_between_its_layers(decides):
+    net = Blocks(decides)
+    net(np.zeros((1, 8, 2)))
+    positive(net)
+    model = xaikit_keras.wrap(net, inputs=Array((8, 2)))
+    layers = model.layers
+    assert model._read().traced != decides
+    node = fields(layers, {"input": {"time": 8}})[list(layers)[-1]]
+    lit = np.broadcast_to(np.eye(8)[..., None], (8, 8, 2))
+    seen = np.asarray(net(lit) - net(np.zeros((1, 8, 2)))).any(-1)
+    ((first, last),) = hulls(seen, [8])
+    lo, hi = edges(node, ("input", "time"))
+    np.testing.assert_array_equal(lo, first)
+    np.testing.assert_array_equal(hi, last)
+    assert node.bounds == ()
+
+
+class Sorting(L.Layer):
+    def call(self, x: Any) -> Any:
+        return ops.sort(x, axis=1)
+
+
+def test_what_cannot_be_told_is_a_bound_that_is_named():
+    x = L.Input((8, 2))
+    h = L.Conv1D(2, 3, name="conv")(x)
+    net = keras.Model(x, [Sorting(name="sorting")(h), L.Conv1D(1, 1, name="after")(ops.sort(h, axis=1))])
+    layers, nodes = walked(net)
+    assert layers["sorting"].geometry == Geometry("unknown")
+    assert nodes["sorting"].bounds == ("sorting",)
+    assert nodes["after"].bounds == ("sort",)
+    assert nodes["sorting"].box("input", (0,)) == ((0, 7),)
+
+
+def test_an_embedding_keeps_places_and_states_see_the_whole_sequence():
+    x = L.Input((6,), dtype="int32")
+    embedded = L.Embedding(9, 3, name="embedding")(x)
+    steps, h, c = L.LSTM(3, return_sequences=True, return_state=True, name="lstm")(embedded)
+    decoded = L.LSTM(3, return_sequences=True, name="decoded")(
+        L.Conv1D(3, 2, name="conv")(embedded), initial_state=[h, c]
+    )
+    _, nodes = walked(keras.Model(x, [steps, decoded, L.Dense(2, name="head")(h)]))
+    assert nodes["embedding"].box("input", (4,)) == ((4, 4),)
+    assert nodes["lstm"].box("input", (2,)) == ((0, 2),)
+    assert nodes["decoded"].box("input", (0,)) == ((0, 5),)
+    assert nodes["head"].box("input", (0,)) == ((0, 5),)
+    assert nodes["head"].bounds == nodes["decoded"].bounds == ()
+
+
+def test_channels_first_slides_along_the_same_axes():
+    net = keras.Sequential([L.Input((2, 8, 9)), L.Conv2D(3, (3, 1), 2, data_format="channels_first", name="c")])
+    layers = xaikit_keras.wrap(net).layers
+    node = fields(layers, {"input": {"height": 8, "width": 9}})["c"]
+    assert node.box("input", (1, 2)) == ((2, 4), (4, 4))
+
+
+# --- random networks -------------------------------------------------------------------------------------------------
+
+
+def step(rng: Any, x: Any) -> Any:
+    """Add a random layer."""
+    n, k, s = int(x.shape[1]), int(rng.integers(1, 5)), int(rng.integers(1, 4))
+    padding = str(rng.choice(["same", "valid", "causal"]))
+    how = rng.integers(0, 9)
+    if how < 3 and (padding != "valid" or k <= n):
+        dilation = int(rng.integers(1, 3)) if s == 1 and 2 * (k - 1) < n else 1
+        return L.Conv1D(2, k, s, padding, dilation_rate=dilation, **DOUBLE)(x)
+    if how == 3 and k <= n:
+        return L.AveragePooling1D(k, s, "same" if padding == "same" else "valid", **DOUBLE)(x)
+    if how == 4 and n < 20:
+        return L.Conv1DTranspose(2, k, s, "same" if padding == "same" else "valid", **DOUBLE)(x)
+    if how == 5 and n < 20:
+        return L.UpSampling1D(s, **DOUBLE)(x)
+    if how == 6 and n > 3:
+        return L.Cropping1D((int(rng.integers(0, 2)), int(rng.integers(0, 2))), **DOUBLE)(x)
+    if how == 7:
+        return x[:, ::-1]
+    return L.ZeroPadding1D((int(rng.integers(0, 3)), int(rng.integers(0, 3))), **DOUBLE)(x)
+
+
+def joined(rng: Any, a: Any, b: Any) -> Any:
+    """Join two branches, in line or not."""
+    if rng.random() < 0.4:
+        return L.Concatenate(axis=1, **DOUBLE)([a, b])
+    n = min(a.shape[1], b.shape[1])
+    first = int(rng.integers(0, b.shape[1] - n + 1))
+    a, b = a[:, :n], b[:, first : first + n]
+    return L.Add(**DOUBLE)([a, b]) if rng.random() < 0.5 else L.Concatenate(**DOUBLE)([a, b])
+
+
+def random_net(seed: int) -> Any:
+    """Make a network of two branches between two stems, of a dozen random layers."""
+    rng = np.random.default_rng(seed)
+    x = L.Input((int(rng.integers(6, 14)), 2), dtype="float64")
+    stem = L.Conv1D(2, 3, padding="same", **DOUBLE)(x)
+    ends = []
+    for _ in range(2):
+        end = stem
+        for _ in range(int(rng.integers(1, 5))):
+            end = step(rng, end)
+        ends.append(L.Conv1D(2, 1, **DOUBLE)(end))
+    made = [*ends, joined(rng, *ends)]
+    for _ in range(int(rng.integers(0, 3))):
+        made.append(step(rng, made[-1]))
+    return positive(keras.Model(x, made))
+
+
+@pytest.mark.parametrize("seed", [*range(6), *(pytest.param(i, marks=pytest.mark.slow) for i in range(6, 120))])
+def test_every_unit_of_a_random_network_sees_what_is_told(seed):
+    net = random_net(seed)
+    check(net, [t._keras_history.operation.name for t in net.outputs])
