@@ -88,3 +88,32 @@ def test_what_shows_no_layers_is_refused() -> None:
     model = xk.wrap(lambda x: x, inputs=xk.Array((3,)))
     with pytest.raises(NotSupported, match="no layers"):
         xk.layer_graph(model)
+
+
+@pytest.mark.parametrize("framework", ADAPTERS)
+def test_recurrent_layers_and_embeddings_say_their_sizes(framework: str) -> None:
+    model = xk.wrap(xk.zoo.build("char_lstm", framework=framework), inputs=xk.zoo.card("char_lstm").inputs)
+    graph = xk.layer_graph(model)
+    by_kind = {layer.kind: layer for layer in graph.layers}
+    length = graph.inputs["input"][0]
+    assert by_kind["embedding"].said["size"] == by_kind["embedding"].shape[-1]
+    assert by_kind["lstm"].said["units"] == by_kind["lstm"].shape[-1]
+    # In torch padding is moved behind the steps by an index that hangs on the input.
+    assert by_kind["lstm"].remark == {"keras": f"sees up to {length}", "torch": "may see all"}[framework]
+    assert xk.plot(graph).layout.annotations
+
+
+@pytest.mark.parametrize("framework", ADAPTERS)
+def test_places_in_the_padding_see_nothing_and_do_not_count(framework: str) -> None:
+    """A padding layer has places that see nothing along one axis, whatever they see along the other."""
+    if framework == "torch":
+        from torch import nn
+
+        net: Any = nn.Sequential(nn.ZeroPad2d(2), nn.Conv2d(3, 4, 3)).eval()
+    else:
+        import keras
+
+        L = keras.layers
+        net = keras.Sequential([L.Input((16, 16, 3)), L.ZeroPadding2D(2), L.Conv2D(4, 3)])
+    pad, conv = xk.layer_graph(xk.wrap(net, inputs=xk.Image(16, 16))).layers
+    assert (pad.remark, conv.remark) == ("sees 1", "sees 3")

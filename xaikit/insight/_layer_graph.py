@@ -27,7 +27,8 @@ def layer_graph(model: Model) -> LayerGraph:
             "a torch.nn.Module or a keras.Model"
         )
     fields = receptive_field(model)
-    nodes = tuple(_with_field(described(layer), fields) for layer in model.layers.values())
+    out_of_line = {m.layer for m in fields.misaligned}
+    nodes = tuple(_with_field(described(layer), fields, out_of_line) for layer in model.layers.values())
     outputs = _outputs(model, nodes)
     seconds = time.perf_counter() - start
     origin = origin_of(model, None, "layer-graph", parameters={}, seconds=seconds, calls=0)
@@ -47,14 +48,19 @@ def _outputs(model: Model, nodes: tuple[LayerNode, ...]) -> dict[str, str]:
     return found if isinstance(model.outputs, Mapping) or len(found) == 1 else {"output": nodes[-1].name}
 
 
-def _with_field(node: LayerNode, fields: ReceptiveFields) -> LayerNode:
+def _with_field(node: LayerNode, fields: ReceptiveFields, out_of_line: set[str]) -> LayerNode:
     """Add what the units of a layer see of the first input that they see."""
     if node.name not in fields or not len(fields[node.name]):
         return node
     field = next(iter(fields[node.name].values()))
     whole = bool(field.global_) and all(field.global_)
-    sizes = None if whole or None in field.size else tuple(int(n or 0) for n in field.size)
-    steps = None if whole or None in field.stride else tuple(float(n or 0) for n in field.stride)
+    largest = [n if n is not None else s and s[1] for n, s in zip(field.size, field.sizes, strict=True)]
     return replace(
-        node, sees=sizes or None, step=steps or None, whole=whole, aligned=field.aligned, bound=bool(field.bounds)
+        node,
+        sees=None if whole or None in largest or not largest else tuple(int(n or 0) for n in largest),
+        step=None if whole or None in field.stride or not largest else tuple(float(n or 0) for n in field.stride),
+        whole=whole,
+        varies=any(s is not None and s[0] != s[1] for s in field.sizes),
+        aligned=node.name not in out_of_line,
+        bound=bool(field.bounds),
     )

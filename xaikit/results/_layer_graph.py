@@ -14,7 +14,8 @@ class LayerNode:
 
     `shape` is without the sample axis, None = varies. `sees` is its receptive field along each axis of the first
     input, in input places, and `step` how far the fields of neighbours lie apart; None where the layer has no such
-    field. `whole`: it mixes all places; `aligned`: its branches lie in line; `bound`: `sees` is an upper bound.
+    field. `whole`: it mixes all places; `varies`: `sees` is the largest of fields of different sizes; `aligned`: the
+    branches that it joins lie in line; `bound`: `sees` is an upper bound.
     """
 
     name: str
@@ -27,6 +28,7 @@ class LayerNode:
     sees: tuple[int, ...] | None = None
     step: tuple[float, ...] | None = None
     whole: bool = False
+    varies: bool = False
     aligned: bool = True
     bound: bool = False
 
@@ -37,7 +39,7 @@ class LayerNode:
             return "sees all" if not self.bound else "may see all"
         if self.sees is None:
             return ""
-        said = f"sees {times(self.sees)}"
+        said = f"sees {'up to ' * self.varies}{times(self.sees)}"
         if self.step is not None and any(s != 1 for s in self.step):
             said += f" /{times(self.step)}"
         return said if self.aligned else f"{said}, out of line"

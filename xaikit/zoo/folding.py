@@ -207,7 +207,7 @@ def worded(node: Node) -> str:
     if node.op == "recurrent":
         return f"{_word(given['cell'])} {given['units']:,}" + (", both ways" if given.get("bidirectional") else "")
     said = _word(node.op)
-    if node.op == "embedding":
+    if "vocabulary" in given:
         return f"{said} {given['vocabulary']:,} → {given['size']:,}"
     if "kernel" in given:
         said += " " + "×".join(map(str, given["kernel"]))

@@ -26,8 +26,10 @@ def _said(layer: Layer) -> dict[str, Any]:
     last = layer.shape[layer.channel - 1] if layer.channel else layer.shape[-1] if layer.shape else None
     if layer.kind.startswith("conv"):
         said["filters"] = last
-    if layer.kind == "dense":
+    if layer.kind in ("dense", "lstm", "gru", "rnn"):
         said["units"] = last
+    if layer.kind == "embedding" and last and layer.parameters:
+        said = {"vocabulary": layer.parameters // last, "size": last}
     return {k: v for k, v in said.items() if v}
 
 
