@@ -14,7 +14,7 @@ from xaikit.errors import InputError, NotSupported, ParameterError, TargetError,
 from xaikit.graph import Layer
 from xaikit.inputs import Classes, LinearScore, ScoreKind, resolve
 from xaikit.insight._maximizing import _quality as quality
-from xaikit.insight._maximizing._ascent import Ascent, Crops, Penalties, Schedule, ascend
+from xaikit.insight._maximizing._ascent import Ascent, Climb, Crops, Penalties, Schedule, asked
 from xaikit.insight._maximizing._canvas import SMALL, Canvas, canvas
 from xaikit.insight._maximizing._objectives import Channels, Directions, Objective, Target
 from xaikit.insight._maximizing._parameters import Fourier, Parameters, Pixels, colours_of, phases
@@ -25,8 +25,14 @@ from xaikit.progress import Progress, bar
 from xaikit.results import Maximization
 
 METHODS = ("pixels", "fourier", "maco")
+FLOORS = {"pixels": 1.0, "fourier": 1e-3, "maco": 1e-3}
+"""The floor of Adam: pixels far from anything that matters have tiny gradients, frequencies do not."""
+OF_UNIT = 0.02
+"""The share of the sides by which a picture for a unit is shifted: it sees a part only, and tolerates no more."""
 KEPT = 512
 """How many of the samples given are kept, to read range, background, colours and spectrum from."""
+RAREST = (0.1, 5.0)
+"""Between which shares the weight of a place in the L1 penalty lies."""
 CHUNK = 64
 """Samples that are read at a time."""
 MOST_ROWS = 256
@@ -80,14 +86,15 @@ def maximize(
     guessed: ParameterError. Of a model with several inputs the one named by `input` is drawn, `held` gives one sample
     of each other.
 
-    `method`: "pixels" starts at the background, "fourier" moves a spectrum whose amplitudes fall as 1/frequency, with
-    colours decorrelated for photos, "maco" its phases only, beside the mean magnitude of `like`, shown in `crops` boxes
-    a step. None: for photos of 64 pixels or more "fourier" with 512 steps, for everything else "pixels" with 256 steps
-    and `penalties` total_variation=1.8 and l1=0.45, shares of the best activation of `like` (without samples, of half
-    of what the ascent has reached); l2 is 0. Adam has the `learning_rate` 0.05 (NAdam 1.0 for maco). `transformations`
-    are drawn anew in every step: shift=0.07 of the sides, rotation=5 degrees, scale=0.05, flips=False, blur=0 places;
-    False for none. A row ends early when its objective rises by less than the share `plateau` in 32 steps; None for
-    never.
+    `method`: "pixels" starts at the mean of `like`, or at the background; "fourier" moves a spectrum whose amplitudes
+    fall as 1/frequency, with colours decorrelated for photos; "maco" moves its phases only, beside the mean magnitude
+    of `like`, shown in `crops` boxes a step. None: for photos of 64 pixels or more "fourier" with 512 steps, for
+    everything else "pixels" with 256 steps and `penalties` total_variation=1.8 and l1=0.45 to the background (most
+    where samples seldom differ from it), shares of the best activation of `like`; without samples, of half of what the
+    ascent has reached; l2 is 0. Adam has the `learning_rate` 0.05 (NAdam 1.0 for maco). `transformations` are drawn
+    anew in every step: shift=0.07 of the sides (0.02 for a unit), rotation=5 degrees, scale=0.05, flips=False, blur=0
+    places; False for none. A row ends early when its objective rises by less than the share `plateau` in 32 steps; None
+    for never.
 
     All random numbers come from `seed`; a row is the same alone and among others, and Keras and torch give the same
     picture. `reproducibility` repeats it with so many more seeds, and `judges` are other models that are asked whether
@@ -120,13 +127,21 @@ def maximize(
         raise ParameterError(
             f"{len(which)} pictures are too many for one call (at most {MOST_ROWS}): choose some channels"
         )
-    schedule = _schedule(on, method, steps, learning_rate, transformations, penalties, crops)
-    schedule = replace(schedule, seed=seed, copies=copies, plateau=plateau, diversity=_diversity(diversity, copies))
+    still = layer is not None and goal.place is not None
+    schedule = _schedule(on, method, steps, learning_rate, transformations, penalties, crops, still)
+    schedule = replace(schedule, seed=seed, copies=copies, diversity=_diversity(diversity, copies))
+    if not schedule.diversity:  # copies that are kept apart go up together
+        schedule = replace(schedule, plateau=plateau)
     method = method or _usual(on)
     parameters = _parameters(on, method, samples.kept(drawn))
     with bar(progress, f"maximize {layer or 'the output'}") as shown:
         seen = samples.values(goal.objective)
-        found, others = _climbed(model, on, goal, which, parameters, schedule, seen, drawn, reproducibility, shown)
+        climb = Climb(
+            *(model, on, goal.objective, parameters, schedule, drawn.fed, drawn.own),
+            scale=None if seen is None else _scales(seen),
+            rarity=_rarity(on, samples.kept(drawn)),
+        )
+        found, others = _climbed(climb, which, reproducibility, shown)
         measured = _measured(model, on, goal, which, schedule, found, others, seen, drawn, judges)
     labels = [goal.names[k] + (f", no. {i % copies + 1}" if copies > 1 else "") for i, k in enumerate(which)]
     seconds = time.perf_counter() - start
@@ -241,9 +256,7 @@ class _Samples:
         if not self._first:
             return None
         both = [self._first, self._chunks]
-        return np.concatenate(
-            [objective.of_samples(quality.asked(self._model, objective, x)) for part in both for x in part]
-        )
+        return np.concatenate([objective.of_samples(asked(self._model, objective, x)) for part in both for x in part])
 
 
 # --- the objective --------------------------------------------------------------------------------------------------
@@ -297,6 +310,9 @@ def _goal(
     chosen = _chosen(channel, count, layer)
     every, sign = np.repeat(chosen, len(signs)), np.tile(np.array(signs, np.float32), len(chosen))
     objective = Channels(of=tapped.name, signs=sign, layer=tapped, place=flat, channels=every, shape=value.shape[1:])
+    before = _tapped(model, layer, unit="centre")
+    opened = objective if before is tapped else replace(objective, of=before.name, layer=before)
+    objective = replace(objective, opened=None if opened is objective else opened)
     names = [f"{word} {c}" for c in chosen]
     return _Goal(objective, _signed(names, signs), tuple(map(int, every)), tuple(map(int, chosen)), place, notes=notes)
 
@@ -415,8 +431,9 @@ def _schedule(
     transformations: Mapping[str, Any] | bool | None,
     penalties: Mapping[str, float] | bool | None,
     crops: int,
+    fixed: bool,
 ) -> Schedule:
-    """Take the defaults for what is drawn, and what was given before them."""
+    """Take the defaults for what is drawn, and what was given before them; a unit's place is `fixed`."""
     if method is not None and method not in METHODS:
         raise UnknownName("method of maximisation", method, METHODS)
     method = method or _usual(on)
@@ -426,7 +443,8 @@ def _schedule(
     chosen = Penalties() if method == "maco" or penalties is False else chosen
     if isinstance(penalties, Mapping):
         chosen = _replaced(chosen, penalties, "penalties")
-    changes = Transformations() if on.places else Transformations(0, 0, 0)
+    changes = Transformations(shift=OF_UNIT) if fixed else Transformations()
+    changes = changes if on.places else Transformations(0, 0, 0)
     if isinstance(transformations, Mapping):
         changes = _replaced(changes, transformations, "transformations")
     elif transformations is False:
@@ -436,9 +454,10 @@ def _schedule(
     return Schedule(
         steps=steps or (512 if method == "fourier" else 256),
         rate=rate or (1.0 if maco else 0.05),
+        floor=FLOORS[method],
         transformations=changes,
         penalties=chosen,
-        crops=Crops(count=crops, large=max(0.5, least), small=least) if maco else None,
+        crops=Crops(count=crops, large=min(1.0, max(0.5, 2 * least)), small=least) if maco else None,
     )
 
 
@@ -450,9 +469,9 @@ def _replaced(value: Any, changes: Mapping[str, Any], what: str) -> Any:
 
 
 def _parameters(on: Canvas, method: str, like: Array | None) -> Parameters:
-    if method == "pixels":
-        return Pixels(on)
     u = None if like is None else on.read(like)
+    if method == "pixels":
+        return Pixels(on, None if u is None else u.mean(0).astype(np.float32))
     colours = colours_of(on, u) if on.photo else None
     if method == "fourier":
         return Fourier(on, colours)
@@ -461,34 +480,20 @@ def _parameters(on: Canvas, method: str, like: Array | None) -> Parameters:
     return phases(on, u, colours)
 
 
-def _climbed(
-    model: Model,
-    on: Canvas,
-    goal: _Goal,
-    which: Array,
-    parameters: Parameters,
-    schedule: Schedule,
-    seen: Array | None,
-    drawn: _Drawn,
-    more: int,
-    shown: Progress,
-) -> tuple[Ascent, list[Array]]:
+def _climbed(climb: Climb, which: Array, more: int, shown: Progress) -> tuple[Ascent, list[Array]]:
     """Climb, in blocks of rows that have room in memory; and again with `more` other seeds."""
-    scale = None if seen is None else _scales(seen)
-    size = max(int(np.prod(on.shape)), _width(model, goal.objective)) * 4
-    block = max(1, MOST_BYTES // (3 * size)) // schedule.copies * schedule.copies or schedule.copies
-    runs: list[Ascent] = []
+    copies, steps = climb.schedule.copies, climb.schedule.steps
+    size = 4 * max(int(np.prod(climb.canvas.shape)), _width(climb.model, climb.objective))
+    block = max(1, MOST_BYTES // (3 * size * copies)) * copies
     blocks = [which[i : i + block] for i in range(0, len(which), block)]
-    total, done = len(blocks) * (1 + more) * schedule.steps, 0
+    total = len(blocks) * (1 + more) * steps
+    runs: list[Ascent] = []
     for k in range(1 + more):
-        own = replace(schedule, seed=schedule.seed + k)
+        seeded = replace(climb, schedule=replace(climb.schedule, seed=climb.schedule.seed + k))
         parts = []
-        for rows_ in blocks:
-            base = done
-            tell: Progress = lambda step, _, base=base: shown(base + step, total)  # noqa: E731
-            here = None if scale is None else scale[rows_]
-            parts.append(ascend(model, on, goal.objective, rows_, parameters, own, here, drawn.fed, drawn.own, tell))
-            done += schedule.steps
+        for b, part in enumerate(blocks):
+            before = (k * len(blocks) + b) * steps
+            parts.append(seeded(part, lambda done, _, before=before: shown(before + done, total)))
         runs.append(_joined(parts))
     shown(total, total)
     return runs[0], [r.u for r in runs] if more else []
@@ -510,6 +515,20 @@ def _scales(seen: Array) -> Array:
     """Give the best of real samples, or how far it is over the middle one where it is not positive: (objective,)."""
     best = seen.max(0)
     return np.where(best > 0, best, np.maximum(best - np.median(seen, axis=0), 1e-6))
+
+
+def _rarity(on: Canvas, like: Array | None) -> Array | None:
+    """Give how seldom real samples differ from the background at a place: (*places, channel); None without samples.
+
+    Ink is then held back most where there never is any, as at the border of a digit; photos differ everywhere alike.
+    """
+    if like is None:
+        return None
+    differing = np.abs(on.read(like) - on.background).mean(0)
+    usual = differing.mean()
+    if usual <= 0:
+        return None
+    return np.clip(usual / (differing + 0.1 * usual), *RAREST).astype(np.float32)
 
 
 def _diversity(given: float | None, copies: int) -> float:

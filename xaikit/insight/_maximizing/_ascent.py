@@ -9,10 +9,10 @@ import numpy as np
 from xaikit.arrays import Array, Tensors, each
 from xaikit.errors import NotSupported
 from xaikit.insight._maximizing._canvas import Canvas
-from xaikit.insight._maximizing._objectives import Objective
+from xaikit.insight._maximizing._objectives import Objective, OfLayer, unlike
 from xaikit.insight._maximizing._parameters import Parameters
 from xaikit.insight._maximizing._transforms import Resampling, Transformations, crop
-from xaikit.model import Model, Pull
+from xaikit.model import Model
 from xaikit.progress import Progress
 
 REDIRECTED = 16
@@ -21,8 +21,6 @@ WINDOW = 32
 """Steps whose mean is compared with that of as many before, to see whether there is still a rise."""
 SOFT = 0.01
 """Below this difference, in shares of the range, the penalties are quadratic, so that they have one slope at zero."""
-FLOOR = 1e-3
-"""What is added to the root of Adam's second moment, in shares of its largest: noise of float32 is not amplified."""
 OPTIMISTIC = 2.0
 """How far an optimum is over the best of real samples, as a rule: the scale of penalties where there are no samples."""
 
@@ -38,8 +36,11 @@ class Penalties:
     def __bool__(self) -> bool:
         return bool(self.total_variation or self.l1 or self.l2)
 
-    def slope(self, u: Array, background: Array) -> Array:
-        """Give the gradient of their sum: TV = Σ over axes of mean|difference|, mean|u - b|, mean (u - b)²."""
+    def slope(self, u: Array, background: Array, rarity: Array | None = None) -> Array:
+        """Give the gradient of their sum: TV = Σ over axes of mean|difference|, mean w|u - b|, mean (u - b)².
+
+        `rarity` w is larger where real samples seldom differ from the background, with a mean of one over these.
+        """
         found = np.zeros_like(u)
         for axis in range(1, u.ndim - 1) if self.total_variation else ():
             if u.shape[axis] < 2:
@@ -53,7 +54,8 @@ class Penalties:
         if self.l1 or self.l2:
             off, count = u - background, u[0].size
             if self.l1:
-                found += _soft_sign(off) * np.float32(self.l1 / count)
+                weight = np.float32(self.l1 / count)
+                found += _soft_sign(off) * (weight if rarity is None else weight * rarity)
             if self.l2:
                 found += off * np.float32(2 * self.l2 / count)
         return found
@@ -86,6 +88,7 @@ class Schedule:
 
     steps: int
     rate: float
+    floor: float
     transformations: Transformations
     penalties: Penalties
     crops: Crops | None = None
@@ -113,9 +116,14 @@ class Ascent:
 
 @dataclass(eq=False)
 class Adam:
-    """Kingma and Ba (2015), ascending; with `nesterov` NAdam (Dozat 2016)."""
+    """Kingma and Ba (2015), ascending; with `nesterov` NAdam (Dozat 2016).
+
+    `floor` is what is added to the root of the second moment, in shares of its largest: what has next to no gradient
+    hardly moves, so that the noise of float32 is not amplified and frameworks stay together.
+    """
 
     rate: float
+    floor: float = 1e-3
     nesterov: bool = False
     first: Any = None
     second: Any = None
@@ -134,7 +142,7 @@ class Adam:
         self.second += np.float32(1 - b) * (gradient * gradient)
         root = np.sqrt(self.second)
         root *= np.float32(1 / np.sqrt(1 - b**self.time))
-        largest = root.reshape(len(root), -1).max(1) * np.float32(FLOOR)
+        largest = root.reshape(len(root), -1).max(1) * np.float32(self.floor)
         root += np.maximum(largest, np.float32(1e-30)).reshape(-1, *(1,) * (root.ndim - 1))
         ahead = self.first / np.float32(1 - a**self.time)
         if self.nesterov:
@@ -147,75 +155,146 @@ class Adam:
             self.first, self.second = self.first[rows], self.second[rows]
 
 
+View = tuple[Resampling | None, Array | None]
+"""What the network is shown of pictures: a change in place, and noise that is added; None for neither."""
 Fed = Callable[[Array], Tensors]
 """From the network's values of the input that is drawn (row, *shape) to all that the network takes."""
 
 
-def ascend(
-    model: Model,
-    canvas: Canvas,
-    objective: Objective,
-    which: Array,
-    parameters: Parameters,
-    schedule: Schedule,
-    scale: Array | None,
-    feed: Fed,
-    own: Callable[[Tensors], Array],
-    progress: Progress,
-) -> Ascent:
-    """Climb from a start drawn from the seed, for rows with the objectives `which` (row,).
+@dataclass(frozen=True, eq=False)
+class Climb:
+    """Pictures on a canvas made to raise an objective of a model.
 
-    `scale` (row,) is what penalties are a share of, None = what the ascent itself has reached; `feed` and `own` lead
-    from the drawn input to the network's and back. A row has the same picture alone and among others: all share the
-    random changes, and a copy's start depends on its number only.
+    `feed` and `own` lead from the drawn input to all that the network takes and back. `scale` (objective,) is what the
+    penalties are shares of, None = half of what the ascent itself has reached; `rarity` is as in Penalties.
     """
-    drawn, moved = np.random.default_rng([schedule.seed, 0]), np.random.default_rng([schedule.seed, 1])
-    starts = [parameters.start(drawn) for _ in range(schedule.copies)]
-    p = np.concatenate([starts[i % schedule.copies] for i in range(len(which))])
-    alive = np.arange(len(which))
-    found = Ascent(
-        u=parameters.picture(p).astype(np.float32),
-        trace=np.full((len(which), schedule.steps), np.nan),
-        silent=np.ones(len(which), bool),
-        redirected=np.zeros(len(which), bool),
-        sensitivity=np.zeros((len(which), *canvas.places), np.float32),
-    )
-    optimiser = Adam(schedule.rate, nesterov=schedule.crops is not None)
-    reached = np.zeros(len(which))
-    for step in range(schedule.steps):
-        u = parameters.picture(p)
-        views, noise = _views(canvas, schedule, step, moved)
-        values, slope = _pulled(model, canvas, objective, which[alive], u, views, noise, feed, own, step, found, alive)
-        found.calls += len(u) * len(views)
-        found.trace[alive, step] = values
-        found.sensitivity[alive] += np.abs(slope).sum(-1)
-        slope = _regularised(schedule, canvas, u, slope, scale, reached, alive, values)
-        p = parameters.admitted(p + optimiser.step(parameters.pulled(slope, p, u)))
-        progress(step + 1, schedule.steps)
-        going = _rising(found.trace[alive], step, schedule.plateau)
-        if not going.all():
+
+    model: Model
+    canvas: Canvas
+    objective: Objective
+    parameters: Parameters
+    schedule: Schedule
+    feed: Fed
+    own: Callable[[Tensors], Array]
+    scale: Array | None = None
+    rarity: Array | None = None
+
+    def __call__(self, which: Array, progress: Progress) -> Ascent:
+        """Climb from a start drawn from the seed, for rows with the objectives `which` (row,).
+
+        A row has the same picture alone and among others: all share the random changes, and the start depends only on
+        which of the copies it is.
+        """
+        schedule, parameters = self.schedule, self.parameters
+        drawn, moved = np.random.default_rng([schedule.seed, 0]), np.random.default_rng([schedule.seed, 1])
+        starts = [parameters.start(drawn) for _ in range(schedule.copies)]
+        p = np.concatenate([starts[i % schedule.copies] for i in range(len(which))])
+        found = self._blank(len(which), p)
+        alive, reached = np.arange(len(which)), np.zeros(len(which))
+        optimiser = Adam(schedule.rate, schedule.floor, nesterov=schedule.crops is not None)
+        for step in range(schedule.steps):
+            u = parameters.picture(p)
+            share = (reached / OPTIMISTIC if self.scale is None else self.scale[which])[alive].astype(np.float32)
+            values, slope = self._slope(which[alive], u, self._views(step, moved), share, step, found, alive)
+            if schedule.penalties:
+                slope = slope - _per_row(share, u) * schedule.penalties.slope(u, self.canvas.background, self.rarity)
+            p = parameters.admitted(p + optimiser.step(parameters.pulled(slope, p, u)))
+            reached[alive] = np.maximum(reached[alive], values)
+            found.trace[alive, step] = values
+            progress(step + 1, schedule.steps)
+            going = self._rising(found.trace[alive], step)
+            if not going.all():
+                found.u[alive] = parameters.picture(p)
+                p, alive = p[going], alive[going]
+                optimiser.keep(going)
+            if not len(alive):
+                break
+        if len(alive):
             found.u[alive] = parameters.picture(p)
-            p, alive = p[going], alive[going]
-            optimiser.keep(going)
-        if not len(alive):
-            break
-    if len(alive):
-        found.u[alive] = parameters.picture(p)
-    found.u[found.silent] = canvas.background
-    return found
+        found.u[found.silent] = self.canvas.background
+        return found
 
+    def _blank(self, count: int, p: Array) -> Ascent:
+        return Ascent(
+            u=self.parameters.picture(p).astype(np.float32),
+            trace=np.full((count, self.schedule.steps), np.nan),
+            silent=np.ones(count, bool),
+            redirected=np.zeros(count, bool),
+            sensitivity=np.zeros((count, *self.canvas.places), np.float32),
+        )
 
-def _views(
-    canvas: Canvas, schedule: Schedule, step: int, rng: np.random.Generator
-) -> tuple[Sequence[Resampling | None], Array | None]:
-    """Draw what the network is shown of every picture in a step; None = the picture as it is."""
-    if schedule.crops is not None:
-        views = schedule.crops.draw(canvas.places, step / max(schedule.steps - 1, 1), rng)
-        shape = (len(views), 1, *canvas.places, canvas.channels)
-        return views, schedule.crops.noise * rng.standard_normal(shape, np.float32)
-    if schedule.transformations.still or not canvas.places:
-        return [None], None
-    return [schedule.transformations.draw(canvas.places, rng)], None
+    def _views(self, step: int, rng: np.random.Generator) -> list[View]:
+        """Draw what the network is shown of every picture in a step."""
+        schedule, canvas = self.schedule, self.canvas
+        if schedule.crops is not None:
+            shape = (1, *canvas.places, canvas.channels)
+            boxes = schedule.crops.draw(canvas.places, step / max(schedule.steps - 1, 1), rng)
+            return [(box, schedule.crops.noise * rng.standard_normal(shape, np.float32)) for box in boxes]
+        if schedule.transformations.still or not canvas.places:
+            return [(None, None)]
+        return [(schedule.transformations.draw(canvas.places, rng), None)]
+
+    def _shown(self, u: Array, views: Sequence[View]) -> Tensors:
+        parts = [changed(self.canvas, u, change) for change, _ in views]
+        parts = [part if noise is None else part + noise for part, (_, noise) in zip(parts, views, strict=True)]
+        return self.feed(self.canvas.inputs(parts[0] if len(parts) == 1 else np.concatenate(parts)))
+
+    def _slope(
+        self, which: Array, u: Array, views: Sequence[View], share: Array, step: int, found: Ascent, alive: Array
+    ) -> tuple[Array, Array]:
+        """Give the objective and its gradient with respect to the pictures, the mean over what is shown of them."""
+        x, count, objective = self._shown(u, views), len(views), self.objective
+        rows = which if count == 1 else np.tile(which, count)
+        pulled = self.model.pull(x, self._seed(x, rows, np.tile(share, count)), of=objective.of, score=objective.score)
+        gradient = self.own(pulled.gradient)
+        dead = ~_any(gradient)
+        found.calls += len(rows)
+        found.silent[alive] &= dead.reshape(count, -1).all(0)
+        if step < REDIRECTED and dead.any():
+            gradient = np.array(gradient)
+            gradient[dead] = self._through_closed(each(lambda a: a[dead], x), rows[dead])
+            found.redirected[alive] |= (dead & _any(gradient)).reshape(count, -1).any(0)
+        slopes = self.canvas.pulled(gradient).reshape(count, len(u), *u.shape[1:])
+        back = [s if change is None else change.adjoint(s) for s, (change, _) in zip(slopes, views, strict=True)]
+        slope = back[0] if count == 1 else np.mean(back, axis=0)
+        found.sensitivity[alive] += np.abs(slope).sum(-1)
+        return objective.values(pulled.value, rows).reshape(count, -1).mean(0), slope
+
+    def _seed(self, x: Tensors, rows: Array, share: Array) -> Tensors:
+        """Give what is pulled back: the objective's derivative, and with copies that of being unlike each other."""
+        objective, diverse = self.objective, self.schedule.copies > 1 and self.schedule.diversity > 0
+        value = None if objective.linear and not diverse else asked(self.model, objective, x)
+        seed = objective.seed(value, rows)
+        if not diverse or not isinstance(objective, OfLayer):
+            return seed
+        _, apart = unlike(objective.flat(value), self.schedule.copies)
+        weight = share.reshape(-1, 1, 1) * np.float32(self.schedule.diversity)
+        return np.asarray(seed + objective.back(weight * apart, value))
+
+    def _through_closed(self, x: Tensors, rows: Array) -> Array:
+        """Give a gradient to rows that have none: that before the layer's own ReLU, or else as a deconvnet does."""
+        objective = self.objective.opened
+        if objective is not None:
+            gradient = self.own(self.model.pull(x, objective.seed(None, rows), of=objective.of).gradient)
+            if gradient.any():
+                return gradient
+        objective = self.objective
+        value = None if objective.linear else asked(self.model, objective, x)
+        seed = each(np.abs, objective.seed(value, rows))
+        try:
+            pulled = self.model.pull(x, seed, of=objective.of, rule="deconvnet", score=objective.score)
+        except NotSupported:
+            return np.zeros_like(self.own(x))
+        gradient = self.own(pulled.gradient)
+        return gradient * _per_row(objective.signs[rows], gradient)
+
+    def _rising(self, trace: Array, step: int) -> Array:
+        """Say which rows still rise: by more than the share `plateau` from one window of steps to the next."""
+        plateau, done = self.schedule.plateau, step + 1
+        if plateau is None or done < 3 * WINDOW or done % WINDOW:
+            return np.ones(len(trace), bool)
+        late, early = trace[:, done - WINDOW : done].mean(1), trace[:, done - 2 * WINDOW : done - WINDOW].mean(1)
+        return np.asarray(late - early > plateau * np.abs(late))
 
 
 def changed(canvas: Canvas, u: Array, view: Resampling | None) -> Array:
@@ -223,105 +302,15 @@ def changed(canvas: Canvas, u: Array, view: Resampling | None) -> Array:
     return u if view is None else view(u - canvas.background) + canvas.background
 
 
-def _pulled(
-    model: Model,
-    canvas: Canvas,
-    objective: Objective,
-    which: Array,
-    u: Array,
-    views: Sequence[Resampling | None],
-    noise: Array | None,
-    feed: Fed,
-    own: Callable[[Tensors], Array],
-    step: int,
-    found: Ascent,
-    alive: Array,
-) -> tuple[Array, Array]:
-    """Give the objective and its gradient with respect to the pictures, the mean over what is shown of them."""
-    shown = [changed(canvas, u, view) for view in views]
-    if noise is not None:
-        shown = [s + n for s, n in zip(shown, noise, strict=True)]
-    x = feed(canvas.inputs(shown[0] if len(shown) == 1 else np.concatenate(shown)))
-    rows = which if len(views) == 1 else np.tile(which, len(views))
-    value: Any = None
-    if not objective.linear:
-        ran = model.run(x, at=[objective.of] if objective.of else [], score=objective.score)
-        value = ran.activations[objective.of] if objective.of else ran.output
-    seed = objective.seed(value, rows)
-    pulled = model.pull(x, seed, of=objective.of, score=objective.score)
-    gradient = own(pulled.gradient)
-    dead = ~gradient.reshape(len(gradient), -1).any(1)
-    found.silent[alive] &= dead.reshape(len(views), -1).all(0)
-    if dead.any() and step < REDIRECTED:
-        gradient = np.array(gradient)
-        gradient[dead] = _through_closed(model, objective, x, rows, dead, own)
-        found.redirected[alive] |= (dead & gradient.reshape(len(gradient), -1).any(1)).reshape(len(views), -1).any(0)
-    slopes = canvas.pulled(gradient).reshape(len(views), len(u), *u.shape[1:])
-    back = [s if view is None else view.adjoint(s) for s, view in zip(slopes, views, strict=True)]
-    slope = back[0] if len(back) == 1 else np.mean(back, axis=0)
-    values = objective.values(pulled.value, rows).reshape(len(views), -1).mean(0)
-    return values, slope
+def asked(model: Model, objective: Objective, x: Tensors) -> Any:
+    """Give the value that an objective is a function of."""
+    run = model.run(x, at=[objective.of] if objective.of else [], score=objective.score)
+    return run.activations[objective.of] if objective.of else run.output
 
 
-def _through_closed(
-    model: Model, objective: Objective, x: Tensors, rows: Array, dead: Array, own: Callable[[Tensors], Array]
-) -> Array:
-    """Give a gradient to rows that have none: as a deconvnet does, through ReLUs whether open or not."""
-    part = each(lambda a: a[dead], x)
-    signs = objective.signs[rows[dead]].reshape(-1, *(1,) * (own(part).ndim - 1))
-    ran: Any = None
-    if not objective.linear:
-        run = model.run(part, at=[objective.of] if objective.of else [], score=objective.score)
-        ran = run.activations[objective.of] if objective.of else run.output
-    seed = each(np.abs, objective.seed(ran, rows[dead]))
-    try:
-        pulled: Pull = model.pull(part, seed, of=objective.of, rule="deconvnet", score=objective.score)
-    except NotSupported:
-        return np.zeros_like(own(part))
-    return own(pulled.gradient) * signs
+def _any(rows: Array) -> Array:
+    return np.asarray(rows.reshape(len(rows), -1).any(1))
 
 
-def _regularised(
-    schedule: Schedule,
-    canvas: Canvas,
-    u: Array,
-    slope: Array,
-    scale: Array | None,
-    reached: Array,
-    alive: Array,
-    values: Array,
-) -> Array:
-    """Take the penalties' gradient off, and add that of being unlike the copies."""
-    if not schedule.penalties and not schedule.diversity:
-        return slope
-    reached[alive] = np.maximum(reached[alive], values)
-    share = (reached / OPTIMISTIC if scale is None else scale)[alive].astype(np.float32)
-    by_row = share.reshape(-1, *(1,) * (u.ndim - 1))
-    if schedule.penalties:
-        slope = slope - by_row * schedule.penalties.slope(u, canvas.background)
-    if schedule.diversity and schedule.copies > 1:
-        flat = (u - canvas.background).reshape(len(u), -1, u.shape[-1])
-        slope = slope + by_row * np.float32(schedule.diversity) * apart(flat, schedule.copies).reshape(u.shape)
-    return slope
-
-
-def apart(flat: Array, copies: int) -> Array:
-    """Give the gradient of minus the mean cosine of the copies' pictures (row, place, channel)."""
-    whole = flat.reshape(len(flat), 1, -1).swapaxes(1, 2)
-    groups = whole.reshape(-1, copies, whole.shape[1])
-    length = np.maximum(np.linalg.norm(groups, axis=-1, keepdims=True), 1e-6)
-    unit = groups / length
-    others = unit.sum(1, keepdims=True) - unit
-    slope = -(others - (unit * others).sum(-1, keepdims=True) * unit) / length / (copies - 1)
-    return slope.reshape(flat.shape)
-
-
-def _rising(trace: Array, step: int, plateau: float | None) -> Array:
-    """Say which rows still rise: by more than a share `plateau` from one window of steps to the next."""
-    if plateau is None or step + 1 < 3 * WINDOW or (step + 1) % WINDOW:
-        return np.ones(len(trace), bool)
-    late, early = (
-        trace[:, step + 1 - WINDOW : step + 1].mean(1),
-        trace[:, step + 1 - 2 * WINDOW : step + 1 - WINDOW].mean(1),
-    )
-    return np.asarray(late - early > plateau * np.abs(late))
+def _per_row(numbers: Array, like: Array) -> Array:
+    return numbers.reshape(-1, *(1,) * (like.ndim - 1)).astype(np.float32)

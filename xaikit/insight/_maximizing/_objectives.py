@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,13 +20,15 @@ POWER = 2
 class Objective(ABC):
     """One number for every picture: `signs` (objective,) is -1 where the least is sought, and values are times it.
 
-    `of` is the layer it is a function of, None for the output in the form `score`.
+    `of` is the layer it is a function of, None for the output in the form `score`. `opened` is the same before the ReLU
+    that `of` is, where it is one: it has a gradient also where the ReLU is closed.
     """
 
     of: str | None
     signs: Array
     score: ScoreKind = "output"
-    linear = True
+    opened: "Objective | None" = None
+    linear: ClassVar[bool] = True
 
     def __len__(self) -> int:
         """Count the objectives."""
@@ -130,7 +132,7 @@ class Directions(OfLayer):
     """
 
     vectors: Array
-    linear = False
+    linear: ClassVar[bool] = False
 
     def _parts(self, flat: Array, d: Array) -> tuple[Array, Array, Array]:
         """Give dot, cosine and the length of the values: (row, place, 1); `d` (row, 1, channel)."""

@@ -43,12 +43,14 @@ class Parameters(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Pixels(Parameters):
-    """The values themselves, started at the background and kept in the range."""
+    """The values themselves, kept in the range; started at the `mean` of real samples, or at the background."""
+
+    mean: Array | None = None
 
     def start(self, rng: np.random.Generator) -> Array:
         shape = (1, *self.canvas.places, self.canvas.channels)
         noise = SPREAD * rng.standard_normal(shape, np.float32)
-        return self.admitted(self.canvas.background + noise)
+        return self.admitted((self.canvas.background if self.mean is None else self.mean) + noise)
 
     def picture(self, p: Array) -> Array:
         return p

@@ -8,7 +8,7 @@ import numpy as np
 from xaikit.arrays import Array, Tensors
 from xaikit.errors import ParameterError
 from xaikit.inputs import Classes
-from xaikit.insight._maximizing._ascent import Fed, changed
+from xaikit.insight._maximizing._ascent import Fed, asked, changed
 from xaikit.insight._maximizing._canvas import Canvas
 from xaikit.insight._maximizing._objectives import Objective
 from xaikit.insight._maximizing._transforms import Transformations
@@ -24,12 +24,6 @@ FRAGILE = 0.3
 def numbers(model: Model, objective: Objective, x: Tensors, which: Array) -> Array:
     """Give the objective of inputs as they are: (row,)."""
     return objective.values(asked(model, objective, x), which)
-
-
-def asked(model: Model, objective: Objective, x: Tensors) -> Any:
-    """Give the value that an objective is a function of."""
-    run = model.run(x, at=[objective.of] if objective.of else [], score=objective.score)
-    return run.activations[objective.of] if objective.of else run.output
 
 
 def robustness(
