@@ -69,10 +69,7 @@ def mismatches(
         for axis, (low, high) in zip(axes, hulls(support, list(axes.values())), strict=True):
             lo, hi = edges(node, (name, axis))
             seen = high >= low
-            if exact:
-                wrong = (lo != low) | (hi != high)
-            else:
-                wrong = seen & ((lo > low) | (hi < high))
+            wrong = (lo != low) | (hi != high) if exact else seen & ((lo > low) | (hi < high))
             wrong = np.broadcast_to(wrong, low.shape)
             for unit in np.argwhere(wrong)[:2]:
                 u = tuple(unit)

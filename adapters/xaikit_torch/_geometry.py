@@ -77,14 +77,15 @@ def _joint(found: tuple[Geometry, ...]) -> Geometry:
     return Geometry("each", parts=found)
 
 
-def named(op: Op, value: Value, result: Value) -> Axes:
+def named(op: Op, value: Value, result: Value, convolutional: bool) -> Axes:
     """Name a value's axes as the call takes them, where they are not known."""
     if value.axes is not None:
         return value.axes
     count = len(value.shape)
     if op.kind in CHANNELS_SECOND and op.kind != "prelu" and 3 <= count <= 5:
         return ("sample", "channel", *PLACES[count - 2])
-    return result.axes if result.axes and count == len(result.shape) else default_axes(count, False)
+    alike = result.axes and count == len(result.shape) and not _moves(op, [value], result)
+    return result.axes if result.axes and alike else default_axes(count, convolutional)
 
 
 # --- several calls as one ---------------------------------------------------------------------------------------------
@@ -131,14 +132,30 @@ def same(one: Geometry, other: Geometry) -> bool:
     )
 
 
-def joint_geometry(chain: Sequence[tuple[str, tuple[str, ...], Geometry | None]]) -> Geometry | None:
-    """Give the geometry of several calls (name, parents, geometry) seen as one layer."""
-    found = [g or WHOLE for _, _, g in chain]
-    names = [name for name, _, _ in chain]
-    if all(g == POINTWISE for g in found) or len(found) == 1:
-        return found[0]
-    in_a_row = all(parents == (names[i],) for i, (_, parents, _) in enumerate(chain[1:]))
-    return chained(*found) if in_a_row and not any(g.folded > 1 for g in found[:-1]) else UNKNOWN
+def unfolded(paths: Sequence[Path], inner: Mapping[str, tuple[Sequence[str], Geometry]]) -> tuple[Path, ...]:
+    """Replace paths that start in a group of calls (parents and geometry by name) by those that lead into it."""
+    found: list[Path] = []
+    for name, geometry in paths:
+        steps: tuple[Path, ...] = ((name, POINTWISE),)
+        if name in inner:
+            steps = unfolded(_entries(*inner[name]), inner)
+        for p, g in steps:
+            step = chained(g, geometry)
+            if not any(p == q and same(step, h) for q, h in found):
+                found.append((p, step))
+    return tuple(found)
+
+
+def _entries(parents: Sequence[str], own: Geometry) -> tuple[Path, ...]:
+    """Tell apart how a call reads each of its parents."""
+    own = replace(own, folded=1)
+    first, rest = (own.parts[0], own.parts[1:]) if own.kind == "steps" else (own, ())
+    if first.kind == "each":
+        reads = first.reads or range(len(first.parts))
+        return tuple((parents[i], chained(g, *rest)) for i, g in zip(reads, first.parts, strict=True))
+    if len(parents) == 1 or first.kind == "pointwise":
+        return tuple((p, own) for p in parents)
+    return tuple((p, UNKNOWN) for p in parents)
 
 
 def state_of(value: Value) -> Geometry:
@@ -212,7 +229,8 @@ def _sliding(rule: Callable[[Op, Value, Value, int], Geometry]) -> Rule:
             return UNKNOWN
         names = tuple(a for a in source.axes[2:])
         read = replace(source, axes=("sample", "channel", *PLACES[count]))
-        if not {"sample", "channel"}.isdisjoint(names) or _found(source.places, count) != names:
+        taken = {"sample", "channel", *([] if names == PLACES[count] else PLACES[count])}
+        if not taken.isdisjoint(names) or _found(source.places, count) != names:
             kept = {a: b for a, b in zip(PLACES[count], names, strict=True) if b not in ("sample", "channel")}
             kept |= {FOLDED: FOLDED} if source.fold > 1 else {}
             return chained(_renaming(source, read, kept), rule(op, read, result, count))

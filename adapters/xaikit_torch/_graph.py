@@ -335,7 +335,7 @@ def _attended(op: Op, source: Value | None) -> Axes:
 
 
 def _moved_axes(op: Op, inputs: Sequence[Value], source: Value, shape: tuple[int, ...]) -> Axes | None:
-    if op.kind == "permute" or op.name in REDUCING:
+    if op.kind == "permute" or op.name in REDUCING or op.name == "unbind":
         return _probed(op, source)
     if op.name == "getitem":
         return _indexed(op.args[1] if len(op.args) > 1 else None, source)
@@ -421,7 +421,7 @@ def _regrouped(source: Value, shape: tuple[int, ...]) -> Axes | None:
 def _together(names: Sequence[str]) -> str:
     if len(names) == 1 or "sample" in names:
         return names[0] if len(names) == 1 else "sample"
-    return "token" if names and all(n in (*SPACE, "token") for n in names) else "feature"
+    return "token" if names and not {"channel", "feature"}.intersection(names) else "feature"
 
 
 def _groups(before: tuple[int, ...], after: tuple[int, ...]) -> list[tuple[list[int], list[int]]]:

@@ -11,7 +11,7 @@ from torch import nn
 from xaikit.graph import Geometry, Layer
 from xaikit_torch import _graph as graph
 from xaikit_torch._calls import CONSTANT, TRANSPARENT, Call, Calls, Reached
-from xaikit_torch._geometry import POINTWISE, UNKNOWN, Path, composed, geometry, joint_geometry, named, onward, state_of
+from xaikit_torch._geometry import POINTWISE, UNKNOWN, Path, composed, geometry, named, onward, state_of, unfolded
 from xaikit_torch._graph import Axes, Op, Value
 from xaikit_torch._private import version
 from xaikit_torch._values import activation, named_outputs, tensors
@@ -165,7 +165,10 @@ class Tracer:
         packed = value is not call.out and not any(value is t for t in tensors(call.out))
         if packed:
             result = Value(shape, ("sample", "time", "channel"), self.rows)
-        inputs = self._named(call, op, result)
+        if any(v.axes is None for v in inputs):
+            inputs = self._named(call, op, result)
+            axes = result.axes if packed else graph.result_axes(op, inputs, shape, self.convolutional)
+            result = replace(result, axes=axes)
         parents = _unique(k.parents for k in read)
         own, late = geometry(op, inputs, result)
         seen = composed(own, [self._paths(v) for v in inputs], parents)
@@ -247,8 +250,12 @@ class Tracer:
         block = Record(call.name, "block", call.name, call.path, tuple(value.shape), axes, known.parents, seen)
         if next(call.target.children(), None) is None and inner and len({r.kind for r in inner}) == 1:
             del self.records[start:]
-            self.records.append(_joined(block, inner))
+            calls = {r.name: (r.parents, r.geometry or UNKNOWN) for r in inner}
+            whole = _joined(block, inner)
+            seen = composed(POINTWISE, [unfolded(known.paths, calls)], whole.parents)
+            self.records.append(replace(whole, geometry=replace(seen, folded=fold)))
             self._rename({r.name for r in inner}, call.name)
+            self._know(value, replace(known, parents=(call.name,), paths=((call.name, POINTWISE),)))
         else:
             self.blocks.append(block)
 
@@ -290,7 +297,7 @@ class Tracer:
         for tensor in tensors((call.args, call.kwargs)):
             known = self._of(tensor)
             if known.parents and known.axes is None:
-                self.known[id(tensor)] = replace(known, axes=named(op, self._value(tensor), result))
+                self.known[id(tensor)] = replace(known, axes=named(op, self._value(tensor), result, self.convolutional))
         return self._values(call)
 
     def _paths(self, value: Value) -> tuple[Path, ...]:
@@ -302,12 +309,12 @@ class Tracer:
 
     def _pass_on(self, call: Call, read: list[Known], keeps_axes: bool) -> None:
         """Something that is no layer (a cast, a piece, a mask) comes from where its arguments come from."""
-        first = next((k for k in read if k.parents), Known())
         owned = frozenset().union(*(k.owned for k in read)) if read else frozenset()
         parents = _unique(k.parents for k in read)
         op = graph.function_op(call.target, call.args, call.kwargs)
+        inputs = self._named(call, op, Value((), None, self.rows))
+        first = next((k for k in self._read(call) if k.parents), Known())
         for which, tensor in enumerate(tensors(call.out)):
-            inputs = self._values(call)
             if keeps_axes and tensor.ndim == len(first.axes or ()):
                 axes = first.axes
             else:
@@ -324,7 +331,7 @@ class Tracer:
             same = tensor.is_floating_point()  # the rest of a pack are numbers of samples
             return replace(source, owned=known.owned) if same else known
         result = Value(tuple(tensor.shape), known.axes, self.rows)
-        inputs = self._named(call, op, result)
+        inputs = self._values(call)
         if any(v.axes is None for v in inputs) or known.axes is None or not inputs:
             return replace(known, paths=tuple((p, UNKNOWN) for p in known.parents))
         own, late = geometry(op, inputs, result, which)
@@ -413,7 +420,6 @@ def _joined(block: Record, inner: list[Record]) -> Record:
         block,
         kind=inner[-1].kind,
         softmax=inner[-1].softmax,
-        geometry=joint_geometry([(r.name, r.parents, r.geometry) for r in inner]),
         parents=_unique([p for p in r.parents if p not in names] for r in inner),
         owned=_unique(r.owned for r in inner),
         config=inner[-1].config,

@@ -1,6 +1,6 @@
 """How the places of a layer's output look at the places of its input."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from typing import Literal
 
@@ -71,6 +71,10 @@ class Geometry:
     folded: int = 1
     sources: tuple[Array, ...] = field(default=(), compare=False, repr=False)
 
+    def __repr__(self) -> str:
+        said = ((f.name, getattr(self, f.name), f.default) for f in fields(self)[1:] if f.repr)
+        return f"Geometry({', '.join([repr(self.kind), *(f'{n}={v!r}' for n, v, d in said if v != d)])})"
+
     def output_size(self, places: tuple[int, ...]) -> tuple[int, ...]:
         """Count the output places of a window layer: floor((n + p - d(k-1) - 1)/s) + 1 on each axis."""
         if self.kind != "window":
@@ -88,7 +92,13 @@ class Geometry:
         if self.kind == "transposed":
             reach = self.dilation[axis] * (self.size[axis] - 1)
             return (n - 1) * self.stride[axis] + reach + 1 - sum(self.padding[axis])
-        return n * self.stride[axis] if self.kind == "upsample" and not self.ratio else None
+        if self.kind == "table":
+            return len(self.sources[axis])
+        if self.kind == "adaptive" and self.size:
+            return self.size[axis]
+        if self.kind == "upsample":
+            return int(n / self.ratio[axis] + NEAR) if self.ratio else n * self.stride[axis]
+        return None
 
     def around(self, axis: int, n: int) -> tuple[int, int]:
         """Give the padding before and after `n` places along one of the axes."""
