@@ -1,6 +1,6 @@
 """The command line: `xaikit explain`, `compare`, `layers`, `filters`, `zoo`, `report`, `audit`, `app`, ..."""
 
-from xaikit.cli import _app, _audit, _compare, _explore, _insight, _report, _summary, _units
+from xaikit.cli import _app, _audit, _compare, _explore, _fields, _insight, _report, _summary, _units
 from xaikit.cli._main import cli, main
 
 cli.add_command(_app.app)
@@ -8,6 +8,7 @@ cli.add_command(_audit.audit)
 cli.add_command(_compare.compare)
 cli.add_command(_explore.explore_command)
 cli.add_command(_explore.operations_command)
+cli.add_command(_fields.field_command)
 cli.add_command(_report.report)
 cli.add_command(_summary.summary_command)
 for command in (_insight.filters_command, _insight.activations_command):

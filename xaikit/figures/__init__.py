@@ -50,6 +50,7 @@ from xaikit.figures._data import (
     Trace,
 )
 from xaikit.figures._filters import filter_figure
+from xaikit.figures._fields import boxes_figure
 from xaikit.figures._outline import borders
 from xaikit.figures._reading import reading
 from xaikit.figures._words import (
@@ -99,6 +100,7 @@ __all__ = [
     "answer_of",
     "badge_of",
     "borders",
+    "boxes_figure",
     "brief",
     "difference_figure",
     "error_curve",

@@ -145,19 +145,14 @@ def _listed(result: ReceptiveFields, name: str) -> BarPanel:
 def _size(f: Field) -> str:
     if all(f.global_):
         return "all"
-    said = [
-        "all"
-        if g
-        else f"{s:g}"
-        if s is not None
-        else "varies"
-        if r is None
-        else f"{r[0]}"
-        if r[0] == r[1]
-        else f"{r[0]}–{r[1]}"
-        for g, s, r in zip(f.global_, f.size, f.sizes, strict=True)
-    ]
+    said = ["all" if g else _number(s, r) for g, s, r in zip(f.global_, f.size, f.sizes, strict=True)]
     return said[0] if len(set(said)) == 1 else " × ".join(said)
+
+
+def _number(size: float | None, varied: tuple[int, int] | None) -> str:
+    if size is not None:
+        return f"{size:g}"
+    return "varies" if varied is None else "–".join(map(str, dict.fromkeys(varied)))
 
 
 def _step(f: Field) -> str:
@@ -289,8 +284,8 @@ def _effective_fields(result: EffectiveFields, *, shared: bool = False) -> Figur
         if maps
         else None,
         notes=(
-            "Colours: the root of the mean squared gradient, relative to its largest; the signs of channels are drawn, "
-            "so that they do not cancel.",
+            "Shown is the root of the mean squared gradient, relative to its largest; the signs of channels are drawn, "
+            "so that they do not cancel." + " Orange: the field in theory; blue: 95 % of the energy." * maps,
             *result.status.reasons,
         ),
     )
@@ -303,24 +298,32 @@ def _strength(energy: Array) -> Array:
 
 
 def _map(f: EffectiveField) -> MapPanel:
+    """The map around the field in theory: as much again on each side of it, where the input goes so far."""
     values = _strength(f.energy)
     lo, hi = f.lo[-2:], f.hi[-2:]
-    square = tuple(e[-2:] for e in f.square)
-    frames = (
-        Frame(_box(lo, hi, (0, 0), values.shape), "in theory", 1),
-        Frame(_box(square[0], square[1], (0, 0), values.shape), "95 %", 0),
-    )
+    start = [max(0, a - (b - a + 1) // 2) for a, b in zip(lo, hi, strict=True)]
+    stop = [min(n, b + 1 + (b - a + 1) // 2) for a, b, n in zip(lo, hi, values.shape, strict=True)]
+    shown = values[start[0] : stop[0], start[1] : stop[1]]
+    shift = [-s for s in start]
+    first, last = (e[-2:] for e in f.square)
     return MapPanel(
-        values=values,
+        values=shown,
         scale=Scale(1.0, "gradient", "sequential"),
         opacity=1.0,
-        frames=frames,
+        frames=(
+            Frame(_box(lo, hi, shift, shown.shape), "", 1),
+            Frame(_box(first, last, shift, shown.shape), "", 0),
+        ),
         title=f.layer,
-        subtitle=_about(f),
+        subtitle=f"{_about(f)} · rows {start[0]} to {stop[0] - 1}, columns {start[1]} to {stop[1] - 1}",
         facts=_facts(f),
-        badge=Badge("warn", "the border cuts the field") if f.truncated and f.outside > 0.01 else None,
+        badge=_cut(f),
         alt=repr(f),
     )
+
+
+def _cut(f: EffectiveField) -> Badge | None:
+    return Badge("warn", "the border cuts the field") if f.truncated and f.outside > 0.01 else None
 
 
 def _about(f: EffectiveField) -> str:
@@ -359,7 +362,7 @@ def _curve(f: EffectiveField) -> CurvePanel:
         title=f.layer,
         subtitle=_about(f),
         facts=_facts(f),
-        badge=Badge("warn", "the border cuts the field") if f.truncated and f.outside > 0.01 else None,
+        badge=_cut(f),
         alt=repr(f),
     )
 

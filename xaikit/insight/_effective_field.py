@@ -96,7 +96,6 @@ def _measured(model: Model, x: Tensors, field: Field, unit: Any, rng: np.random.
     energies = _energies(model, x, layer, field, at, rng)
     whole = at if at is not None else tuple(0 for _ in field.shape)
     (lo, hi), (reach_lo, reach_hi) = field.box(whole), field.box(whole, inside=False)
-    centre = tuple((a + b) / 2 for a, b in zip(reach_lo, reach_hi, strict=True))
     energy = energies.mean(0)
     if not energy.any():
         raise NotSupported(
@@ -104,6 +103,10 @@ def _measured(model: Model, x: Tensors, field: Field, unit: Any, rng: np.random.
             "gradient; give other samples or another unit"
         )
     mean, sigma = _moments(energy)
+    in_line = None not in field.stride  # else the field has no middle that means anything, as of all steps before
+    centre = tuple(
+        (a + b) / 2 if in_line else float(round(m)) for a, b, m in zip(reach_lo, reach_hi, mean, strict=True)
+    )
     rings, radii = _rings(energies, centre)
     radius = _radius(rings.mean(0), radii)
     return EffectiveField(

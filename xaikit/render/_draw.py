@@ -203,18 +203,37 @@ def _framed(
         _frame(r, canvas, Box(zone.x - 2, zone.y - 2, zone.width + 4, zone.height + 4), 2, "#ffffff")
         _frame(r, canvas, zone, 2, theme.accent)
     for named in panel.frames:
-        zone, ink = _within(box, named.box, *shape), _ink(named.colour, theme)
+        zone = _within(box, named.box, *shape)
         _frame(r, canvas, Box(zone.x - 1, zone.y - 1, zone.width + 2, zone.height + 2), 1, "#ffffff")
-        _frame(r, canvas, zone, 2, ink)
-    for named in panel.frames:  # after all lines, which may run close to each other
-        zone, wide = _within(box, named.box, *shape), 0.58 * BODY * len(named.name) + 6
+        _frame(r, canvas, zone, 2, _ink(named.colour, theme))
+    taken: list[Box] = []
+    for named in sorted(panel.frames, key=lambda f: f.box[0]):
         if named.name:
-            above = zone.y - BODY - 4
-            top = above if above >= box.y else zone.y + 2
-            left = min(max(zone.x, box.x), box.x + box.width - wide)
-            r.rectangle(canvas, Box(left, top, wide, BODY + 4), colour="#ffffff")
-            r.text(canvas, left + 3, top + 1, named.name, size=BODY, colour="#16202b", bold=False, anchor="left")
-            r.rectangle(canvas, Box(left, top + BODY + 2, wide, 2), colour=_ink(named.colour, theme))
+            place = _beside(_within(box, named.box, *shape), 0.58 * BODY * len(named.name) + 8, box, taken)
+            taken.append(place)
+            r.rectangle(canvas, place, colour="#ffffff")
+            r.rectangle(canvas, Box(place.x, place.y, 3, place.height), colour=_ink(named.colour, theme))
+            r.text(canvas, place.x + 6, place.y + 1, named.name, size=BODY, colour="#16202b", bold=False, anchor="left")
+
+
+def _beside(zone: Box, width: float, box: Box, taken: list[Box]) -> Box:
+    """Find a place for a name at a corner of a frame, where no other name is; further down where all are taken."""
+    height = BODY + 5
+    right, bottom = zone.x + zone.width, zone.y + zone.height
+    corners = [
+        (x, y) for y in (zone.y - height, bottom, zone.y + 2, bottom - height - 2)
+        for x in (zone.x, right - width, right + 2, zone.x - width - 2)
+    ]  # fmt: skip
+    corners += [(right + 2, zone.y + k * height) for k in range(-12, 13)]
+    places = [Box(x, y, width, height) for x, y in corners]
+    inside = [p for p in places if p.x >= box.x and p.y >= box.y and p.x + width <= box.x + box.width]
+    inside = [p for p in inside if p.y + height <= box.y + box.height] or places[:1]
+    return next((p for p in inside if not any(_overlap(p, t) for t in taken)), inside[0])
+
+
+def _overlap(a: Box, b: Box) -> bool:
+    across = a.x < b.x + b.width and b.x < a.x + a.width
+    return across and a.y < b.y + b.height and b.y < a.y + a.height
 
 
 def _ink(number: int, theme: Theme) -> str:

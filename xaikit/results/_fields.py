@@ -390,7 +390,8 @@ class EffectiveField:
 
     The energy is the mean over samples of the squared gradient, `error` the standard error of that mean. `unit` is the
     place in the layer, () for all units of one without places. `lo`, `hi` are the first and last pixel of the field in
-    theory, inside the input; `reach_lo`, `reach_hi` the same beyond its borders, `centre` its middle. `diameter` is the
+    theory, inside the input; `reach_lo`, `reach_hi` the same beyond its borders, `centre` its middle; where units see
+    everything or what is before them, the middle of the energy. `diameter` is the
     side of a square of as many pixels as have a gradient over 4.55 % of the largest; `mean` and `sigma` are the centre
     and the standard deviation of the Gaussian with the moments of the gradient's size, on each axis. The square around
     `centre` that holds 95 % of the energy goes `radius` pixels from it, and in 95 % of draws of samples between the two
