@@ -9,7 +9,7 @@ import numpy as np
 
 from xaikit.arrays import Array, Tensors, chunks, leaves, length, rows
 from xaikit.attribution import origin_of, require_wrapped
-from xaikit.attribution._rectified import RELUS, UNTOLD, kinds_of, remark
+from xaikit.attribution._rectified import OWN, RELUS, UNTOLD, kinds_of
 from xaikit.errors import NotSupported, ParameterError, UnknownName
 from xaikit.insight._activations import channels_last
 from xaikit.insight._samples import Samples
@@ -109,10 +109,16 @@ def _able(model: Model, layer: str, projection: str) -> Way:
         raise NotSupported(f"{model.name} ({model.framework}) has no backward rule {projection!r}: projection=None")
     if rule is None:
         return Way(projection)
-    remark(model)
-    if not (RELUS | UNTOLD) & set(_on_the_way(model, layer)):
-        return Way(projection, None, f"No ReLU lies between the input and {layer}, so the projection is the gradient.")
-    return Way(projection, rule, CAUTION)
+    kinds = dict.fromkeys(_on_the_way(model, layer))
+    own = ", ".join(kind for kind in kinds if kind in OWN)
+    if (RELUS | UNTOLD) & set(kinds):
+        return Way(projection, rule, CAUTION + (f" Of {own} it takes the gradient." if own else ""))
+    if own:
+        raise NotSupported(
+            f"no ReLU lies between the input and {layer!r} but {own}, so the rule for ReLUs would give the plain "
+            "gradient: projection='gradient'"
+        )
+    return Way(projection, None, f"No ReLU lies between the input and {layer}, so the projection is the gradient.")
 
 
 def _on_the_way(model: Model, layer: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from xaikit.arrays import SPACE, Array, Tensors, leaves
 from xaikit.graph import Node, fields
+from xaikit.insight._receptive_field import input_lengths
 from xaikit.model import Model
 
 WITH_PLACES = (*SPACE, "token")
@@ -20,11 +21,12 @@ class Sight:
     """
 
     def __init__(self, model: Model, layer: str, x: Tensors) -> None:
+        layers = model.layers
+        given = input_lengths(model, layers)
         self.sizes = {name: _sizes(_spec(model, name), a) for name, a in leaves(x)}
-        self._named = {name: name or only_input(model) for name in self.sizes}
-        given = {self._named[n]: sizes for n, sizes in self.sizes.items()}
-        nodes = fields(model.layers, given, local=True)
-        self.node: Node | None = nodes.get(layer)
+        self._named = {name: name or next(iter(given)) for name in self.sizes}
+        lengths = {self._named[n]: {**given[self._named[n]], **sizes} for n, sizes in self.sizes.items()}
+        self.node: Node | None = fields(layers, lengths, local=True).get(layer)
         self.axes = {n: tuple(sizes) for n, sizes in self.sizes.items() if sizes and self._is_part(n)}
 
     def _is_part(self, name: str) -> bool:
@@ -93,5 +95,4 @@ def _sizes(spec: Any, x: Array) -> dict[str, int]:
 
 def only_input(model: Model) -> str:
     """Name the only input as the layers name it."""
-    layers = model.layers
-    return next((p for layer in layers.values() for p in layer.parents if p not in layers), "input")
+    return next(iter(input_lengths(model, model.layers)))

@@ -14,11 +14,11 @@ from xaikit.insight._activations import axes_of, channels_last
 from xaikit.insight._samples import Samples
 from xaikit.model import Model
 from xaikit.progress import Progress
-from xaikit.results import Survey
+from xaikit.results import Moments, Survey
 
 CHUNK = 64
 """Samples that are read at a time, at most."""
-CHUNK_BYTES = 2**25
+CHUNK_BYTES = 2**24
 """What a layer may give for them."""
 BINS = 64
 SHARPEST = 12
@@ -88,7 +88,7 @@ class _Pass:
         self.values = np.full((count, 0), -np.inf)
         self.samples = np.zeros((count, 0), np.int64)
         self.flat = np.zeros((count, 0), np.int64)
-        self.moments = _Moments(count)
+        self.moments: Moments | None = None
         self.bins = _Histogram(count)
 
     def add(self, values: Array, numbers: Array) -> None:
@@ -96,7 +96,8 @@ class _Pass:
         some = values.reshape(len(values), -1, values.shape[-1])
         if len(self.channels) < some.shape[-1]:
             some = some[..., self.channels]
-        self.moments.add(some.reshape(-1, some.shape[-1]))
+        moments = Moments.of(some.reshape(-1, some.shape[-1]))
+        self.moments = moments if self.moments is None else self.moments + moments
         self.bins.add(some.reshape(-1, some.shape[-1]))
         top = np.nan_to_num(some, nan=-np.inf, posinf=np.inf, neginf=-np.inf) if np.isnan(some).any() else some
         at = self._highest(top)
@@ -117,6 +118,7 @@ class _Pass:
         return np.argsort(-values, axis=1, kind="stable")[:, : self.per_sample]
 
     def result(self, seen: int, unread: Any, origin: Any) -> Survey:
+        assert self.moments is not None
         places = np.stack(np.unravel_index(self.flat, self.shape), axis=-1) if self.shape else None
         axes = axes_of(self.layer)[1:-1]
         return Survey(
@@ -127,48 +129,12 @@ class _Pass:
             places=np.zeros((*self.flat.shape, 0), np.int64) if places is None else places.astype(np.int64),
             axes=axes,
             space=tuple(int(n) for n in self.shape),
-            statistics=self.moments.statistics(),
+            statistics={n: a for n, a in self.moments.statistics().items() if n != "saturated"},
             **self.bins.result(),
             seen=seen,
             unread=dict(unread),
             origin=origin,
         )
-
-
-class _Moments:
-    """Means and spreads that chunks add to, in float64. Source: Chan, Golub and LeVeque (1983)."""
-
-    def __init__(self, count: int) -> None:
-        self.number = 0
-        self.mean, self.square = np.zeros(count), np.zeros(count)
-        self.zero, self.positive = np.zeros(count, np.int64), np.zeros(count, np.int64)
-        self.low, self.high = np.full(count, np.inf), np.full(count, -np.inf)
-
-    def add(self, rows: Array) -> None:
-        """Take in values (place, channel)."""
-        number = len(rows)
-        mean = rows.mean(0, dtype=np.float64)
-        square = np.square(rows - mean).sum(0, dtype=np.float64)
-        total = self.number + number
-        off = mean - self.mean
-        self.mean = self.mean + off * (number / total)
-        self.square = self.square + square + off**2 * (self.number * number / total)
-        self.number = total
-        self.zero += (rows == 0).sum(0)
-        self.positive += (rows > 0).sum(0)
-        self.low, self.high = np.minimum(self.low, rows.min(0)), np.maximum(self.high, rows.max(0))
-
-    def statistics(self) -> dict[str, Array]:
-        """Give the statistics of all that was taken in, by name: (channel,)."""
-        return {
-            "mean": self.mean,
-            "std": np.sqrt(self.square / self.number),
-            "min": self.low,
-            "max": self.high,
-            "sparsity": self.zero / self.number,
-            "positive": self.positive / self.number,
-            "dead": self.high <= 0,
-        }
 
 
 class _Histogram:

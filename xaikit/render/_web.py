@@ -8,8 +8,8 @@ import numpy as np
 from xaikit.arrays import Array
 from xaikit.render._pictures import smooth
 
-EMPTY = 225
-"""The grey of a place without an image."""
+EMPTY, GUTTER = 160, 3
+"""The grey of what holds no image, and the pixels between two."""
 
 
 def webp(png: bytes, width: int, quality: int) -> bytes:
@@ -39,17 +39,17 @@ def pixels(image: Array, width: int, quality: int = 78) -> bytes:
 
 
 def sheet(images: Sequence[Array], across: int, side: int) -> Array:
-    """Set images (height, width, 3) uint8 side by side in squares, as one image; the missing ones are grey."""
+    """Set images (height, width, 3) uint8 side by side in squares, as one image with lines of grey between them."""
     from PIL import Image
 
-    rows = -(-len(images) // across)
-    found = np.full((rows * side, across * side, 3), EMPTY, np.uint8)
+    rows, pitch = -(-len(images) // across), side + GUTTER
+    found = np.full((rows * pitch - GUTTER, across * pitch - GUTTER, 3), EMPTY, np.uint8)
     for k, image in enumerate(images):
         row, column = divmod(k, across)
         scale = side / max(image.shape[:2])
         size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
         kept = Image.Resampling.LANCZOS if smooth(image) else Image.Resampling.NEAREST
         small = np.asarray(Image.fromarray(np.ascontiguousarray(image)).resize(size, kept))
-        top, left = row * side + (side - size[1]) // 2, column * side + (side - size[0]) // 2
+        top, left = row * pitch + (side - size[1]) // 2, column * pitch + (side - size[0]) // 2
         found[top : top + size[1], left : left + size[0]] = small
     return found

@@ -88,7 +88,7 @@ def write_atlas(
     wanted, failed = _wanted(model, names, channels)
     target = Path(folder).absolute()
     identity = _identity(model, read, asked)
-    shelf = _Shelf.opened(target, identity, [*wanted, *(f.layer for f in failed)])
+    shelf = _Shelf.opened(target, identity, wanted)
     told = _Told(progress, sum(map(len, wanted.values())))
     made = 0
     for layer, numbers in wanted.items():
@@ -176,20 +176,27 @@ def samples_digest(samples: Samples) -> str:
 class _Shelf:
     """The folder of an atlas: a folder for each layer, with a card and a page for each unit."""
 
-    def __init__(self, folder: Path, identity: Mapping[str, Any], places: Mapping[str, str]) -> None:
-        self.folder, self.identity, self.places = folder, identity, dict(places)
+    def __init__(
+        self, folder: Path, identity: Mapping[str, Any], places: Mapping[str, str], wanted: Mapping[str, Sequence[int]]
+    ) -> None:
+        self.folder, self.identity, self.places, self.wanted = folder, identity, dict(places), wanted
+
+    def numbers(self, layer: str) -> list[int]:
+        """List the units of a layer that have a page."""
+        found = (self.folder / self.places[layer]).glob("*.html")
+        return sorted(int(p.stem) for p in found if p.stem.isdecimal())
 
     @classmethod
-    def opened(cls, folder: Path, identity: Mapping[str, Any], layers: Sequence[str]) -> "_Shelf":
+    def opened(cls, folder: Path, identity: Mapping[str, Any], wanted: Mapping[str, Sequence[int]]) -> "_Shelf":
         """Start an atlas, or go on with one. Raises UsageError where it is another one's folder."""
         before = _stored(folder)
         if before is not None and before["identity"] != identity:
             differing = ", ".join(_differing(before["identity"], identity))
             raise UsageError(f"{folder} holds an atlas with {differing}: choose another folder")
         known: dict[str, str] = {} if before is None else before["layers"]
-        new = [layer for layer in layers if layer not in known]
+        new = [layer for layer in wanted if layer not in known]
         named = distinct([*known.values(), *(safe(layer) for layer in new)])[len(known) :]
-        shelf = cls(folder, identity, {**known, **dict(zip(new, named, strict=True))})
+        shelf = cls(folder, identity, {**known, **dict(zip(new, named, strict=True))}, wanted)
         shelf.note([] if before is None else before["failed"])
         return shelf
 
@@ -231,7 +238,8 @@ class _Shelf:
         picture = thumbnail(card)
         if picture is not None:
             self.write(f"{place}.webp", picture)
-        self.write(f"{place}.html", unit_page(card))
+        known = sorted({*self.numbers(card.layer), *self.wanted.get(card.layer, ())})
+        self.write(f"{place}.html", unit_page(card, known))
 
     def survey(self, layer: str) -> Survey | None:
         """Give what the pass over the samples found, if there was one."""
@@ -249,10 +257,8 @@ class _Shelf:
         self.write(PAGE, index_page(front, groups, surveys, [(f.layer, f.channel, f.error) for f in failed]))
 
     def _entries(self, layer: str) -> Iterator[Entry]:
-        place = self.folder / self.places[layer]
         found = self.survey(layer)
-        numbers = sorted(int(p.stem) for p in place.glob("*.html") if p.stem.isdecimal())
-        for channel in numbers:
+        for channel in self.numbers(layer):
             name = f"{self.places[layer]}/{channel}"
             picture = f"{name}.webp" if (self.folder / f"{name}.webp").is_file() else ""
             yield Entry(channel, f"{name}.html", picture, {} if found is None else found.of(channel))

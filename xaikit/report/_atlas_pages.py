@@ -20,6 +20,8 @@ from xaikit.results import Survey, TopPatches, UnitCard
 
 SIDE, ACROSS = 72, 2
 """The squares of a picture on the index, in pixels, and how many stand beside each other."""
+PROJECTED = {"auto": "deconvnet projections where the network has ReLUs", "deconvnet": "deconvnet projections",
+             "guided": "guided projections", "gradient": "gradients"}  # fmt: skip
 WIDEST = 220
 """Pixels of a picture on a unit's page, at most."""
 
@@ -73,7 +75,7 @@ def thumbnail(card: UnitCard) -> bytes | None:
         images += [_patch(own, i) for i in range(min(len(own), ACROSS**2 - len(images)))]
     if not images:
         return None
-    return pixels(sheet(images, ACROSS, SIDE), ACROSS * SIDE)
+    return pixels(sheet(images, ACROSS, SIDE), 2 * ACROSS * SIDE)
 
 
 def _pictured(card: UnitCard) -> TopPatches | None:
@@ -87,16 +89,14 @@ def _patch(own: TopPatches, i: int) -> Array:
     return crop_of(own, i) if is_cropped(own) else picture(own.display[i], own.input_spec.scale)
 
 
-def unit_page(card: UnitCard) -> bytes:
-    """Give the page of one unit."""
+def unit_page(card: UnitCard, known: Sequence[int]) -> bytes:
+    """Give the page of one unit, with the way to those before and after it among the `known` ones."""
     figure = panels(card)
     album = Album()
     shown = [_panel(panel, album) for panel in figure.panels]
-    around = [
-        (word, f"{channel}.html")
-        for word, channel in (("Previous", card.channel - 1), ("Next", card.channel + 1))
-        if 0 <= channel < card.total
-    ]
+    before = max((c for c in known if c < card.channel), default=None)
+    after = min((c for c in known if c > card.channel), default=None)
+    around = [(w, f"{c}.html") for w, c in (("Previous", before), ("Next", after)) if c is not None]
     return rendered(
         "unit.html",
         {
@@ -152,7 +152,7 @@ def index_page(
         "Units": f"{many:,} in {len([g for g in groups.values() if g])} layers",
         "Samples": f"{samples['count']:,}",
         "Each unit": f"the {asked['k']} strongest places"
-        + (f", {asked['projection']} projection" if asked["projection"] else "")
+        + (f", {PROJECTED.get(asked['projection'], asked['projection'])}" if asked["projection"] else "")
         + (", optimum and opposite" if asked["optimum"] else ""),
         "Seed": str(asked["seed"]),
     }
@@ -175,6 +175,7 @@ def index_page(
             "failed": [(layer, "all" if c is None else str(c), why) for layer, c, why in failed],
             "identity": {"Fingerprint": front.identity["model"]["fingerprint"], "Samples": samples["sha256"]},
             "command": front.command,
+            "optimum": asked["optimum"],
         },
     )
 

@@ -21,7 +21,8 @@ class Survey:
     For each of the `channels` (channel,) its k highest values: `values` (channel, k), strongest first, the numbers of
     their `samples` (channel, k), and their `places` (channel, k, axis) in the layer, whose places have the lengths
     `space` and the names `axes`. `statistics` (channel,) by name, over all samples and places: "mean", "std", "min",
-    "max", "sparsity" (share that is zero), "positive" (share above zero), and "dead": nowhere above zero.
+    "max", "skew", "sparsity" (share that is zero), "positive" (share above zero), "lost" (not finite), and
+    "dead": nowhere above zero.
     `counts` (channel, bin) count the values that are not zero; bin i of channel c goes from (first[c] + i)·width[c] to
     the next, and the widths are powers of two. `seen` samples were read; `unread` says why others could not be.
     """
@@ -150,7 +151,7 @@ class UnitCard:
 
     `filter` holds the one kernel that makes the channel, of the layer or of the one in front whose channels it passes
     on. `fields` are what a unit sees of each input. `statistics` by name are over the `seen` samples and all places:
-    "mean", "std", "min", "max", "sparsity", "positive", "dead"; `counts` (bin,) say how often values that are not zero
+    as Survey has them; `counts` (bin,) say how often values that are not zero
     lie between `edges` (bin + 1,). `patches` are the places in the data that excite it most. `optimum` and `opposite`
     are inputs of one row that make the unit in the middle of the layer as large, and as small, as can be. A part that
     could not be had is None or empty, and `missing` says why, by its name. The channel is one of `total`, and the
