@@ -140,16 +140,17 @@ def _not_finite(values: Array) -> list[str]:
     return [f"{many(lost, 'value')} {'is' if lost == 1 else 'are'} not finite: yellow."] if lost else []
 
 
-def _over_time(values: Array, axes: tuple[str, ...], name: str, scale: Scale) -> MapPanel:
+def _over_time(values: Array, axes: tuple[str, ...], name: str, scale: Scale, order: Array | None = None) -> MapPanel:
     sizes = np.nan_to_num(np.abs(values))
     step, channel = np.unravel_index(int(sizes.argmax()), values.shape)
     place = {"time": "step"}.get(axes[0], axes[0])
+    rows = f"{values.shape[1]} channels{'' if order is None else ', most different first'}"
     return MapPanel(
-        values=values.T,
+        values=values.T if order is None else values.T[order],
         scale=scale,
         opacity=1.0,
         title=name,
-        subtitle=f"rows: {values.shape[1]} channels, columns: {values.shape[0]} {place}s · {_said(scale, False)}",
+        subtitle=f"rows: {rows}, columns: {values.shape[0]} {place}s · {_said(scale, False)}",
         facts=tuple(_not_finite(values)),
         alt=f"{name} over {place}s; strongest is channel {channel} at {place} {step}.",
     )
@@ -241,9 +242,9 @@ def _compared(
     if change.ndim == 1:
         return (_units(change, name, "the largest a − b first", "a − b"),)
     if change.ndim == 2:
-        axes = result.axes[name][1:]
-        both = [_over_time(result[name][i], axes, f"{name}, {w}", own) for i, w in zip(pair, "ab", strict=True)]
-        return (*both, _over_time(change, axes, f"{name}, a − b", signed))
+        axes, order = result.axes[name][1:], _most_changed(change)
+        three = [(result[name][pair[0]], "a", own), (result[name][pair[1]], "b", own), (change, "a − b", signed)]
+        return tuple(_over_time(v, axes, f"{name}, {w}", scale, order) for v, w, scale in three)
     order = _most_changed(change)[:COMPARED]
     tiles = [
         tile

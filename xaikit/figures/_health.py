@@ -65,7 +65,7 @@ def _by_depth(result: LayerHealth, numbered: dict[str, int]) -> CurvePanel:
     silent = [s.layer for s in there if s.gradient == 0]
     facts = [f"From {there[0].layer!r} ({int(x[0])}) to {there[-1].layer!r} ({int(x[-1])})."]
     if silent:
-        facts.append(f"Zero, and not drawn: {listed(silent, 4)}.")
+        facts.append(f"Zero, which cannot be drawn here: {listed(silent, 4)}.")
     return CurvePanel(
         traces=(
             Trace("all values of a layer", x, _above_zero([s.gradient for s in there])),

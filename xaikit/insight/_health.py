@@ -29,7 +29,10 @@ VANISHING, EXPLODING = 1e-3, 1e3
 """The ratio of the gradient's norm at the first layer with weights to that at the last that is judged."""
 DEAD, SATURATED = 0.5, 0.5
 """The share of dead units, and of saturated values, over which a layer is pointed out."""
+ENOUGH = 30
+"""Samples from which a unit that was never above zero is held against a layer; of fewer many are missing by chance."""
 IDS = frozenset(("string_lookup", "integer_lookup", "hashing", "cast", "argmax", "argmin"))
+ENDS = ("softmax", "sigmoid", "log_softmax")
 CELLS = ("lstm", "gru", "rnn", "bidirectional")
 NORMS = ("batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", "normalization", "rescaling", "prelu")
 
@@ -55,17 +58,18 @@ def layer_health(
     `y`. Without `y` it is the score that is explained: the logit of the predicted class, or the sum of Values.
 
     The verdict compares the norm of the gradient (the root of the mean over samples of the squared length, all values
-    of a layer together) at the first layer with weights, norms of values left out, with that at the last: "vanishing"
-    where the ratio is under a thousandth, "exploding" over a thousand, "blocked" where it is zero, else "steady". A
-    layer that the output does not depend on through its own value (a recurrent one whose last state alone is read) is
-    left out. A unit is dead if it never exceeds zero on these samples, behind a function that gives zero for negative
-    numbers; saturated are values where the function is less than a twentieth as steep as it can be.
+    of a layer together) at the first layer with weights to be learnt, norms of values left out, with that at the last:
+    "vanishing" where the ratio is under a thousandth, "exploding" over a thousand, "blocked" where it is zero, else
+    "steady". A layer that the output does not depend on through its own value (a recurrent one whose last state alone
+    is read) is left out. A unit is dead if it never exceeds zero on these samples, behind a function that gives zero
+    for negative numbers (few samples, and those unlike the training data, leave more units at zero); saturated are
+    values where the function is less than a twentieth as steep as it can be.
 
     Status: fail for values or gradients that are not finite, a layer all of whose units are dead, and a blocked
-    gradient; warn for a vanishing or exploding one, a layer with over half of its units dead, or over half of its
-    values saturated. Raises UnknownName, InputError for labels that do not fit, NotSupported for a model that only
-    runs. Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks"
-    (2010), sections 3 and 4; for dead units Lu et al., "Dying ReLU and Initialization" (2019).
+    gradient; warn for a vanishing or exploding one, a layer with over half of its units dead (from 30 samples on), or
+    over half of its values saturated. Raises UnknownName, InputError for labels that do not fit, NotSupported for a
+    model that only runs. Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
+    networks" (2010), sections 3 and 4; for dead units Lu et al., "Dying ReLU and Initialization" (2019).
     """
     require_wrapped(model, "layer_health")
     start = time.perf_counter()
@@ -105,7 +109,7 @@ def layer_health(
         score=loss.form if loss is not None else "output",
         notes={"no gradients": why} if why else {},
     )
-    status = _status(states, flow, ratio, ends, why if gradients else "")
+    status = _status(states, len(hashes), flow, ratio, ends, why if gradients else "")
     return LayerHealth(states, said, flow, ratio, ends, len(hashes), status, replace(origin, input_hash=tuple(hashes)))
 
 
@@ -223,13 +227,15 @@ def _measure(model: Model, gauges: Mapping[str, _Gauge], loss: Loss | None, x: T
     except NotSupported as error:
         return str(error)
     for name, gradient in found.items():  # type: ignore[union-attr]
-        gauges[name].feel(_at_logits(known[name], np.asarray(gradient), seed))
+        felt = _at_logits(known[name], np.asarray(gradient), seed)
+        if known[name].kind not in ENDS or felt.any():  # logits go past a last softmax or sigmoid
+            gauges[name].feel(felt)
     return ""
 
 
 def _at_logits(layer: Layer, gradient: Array, seed: Tensors) -> Array:
     """Give what enters a softmax or sigmoid inside the last layer, which the logits go past: the seed itself."""
-    if layer.config.get("activation") not in ("softmax", "sigmoid") or gradient.any():
+    if layer.kind in ENDS or layer.config.get("activation") not in ENDS or gradient.any():
         return gradient
     own = seed.get(layer.name) if isinstance(seed, Mapping) else seed
     return gradient if own is None or np.shape(own) != gradient.shape else np.asarray(own)
@@ -297,6 +303,8 @@ def _without_gradients(model: Model) -> str:
 def _flow(model: Model, states: Mapping[str, LayerState]) -> tuple[str, float, tuple[str, ...]]:
     """Judge the gradient by the first and the last layer with weights: (verdict, ratio, their names)."""
     weighted = [s for n, s in states.items() if model.layers[n].parameters and s.kind not in NORMS]
+    # a fixed layer, as one that brings outputs into their unit, is not learnt: its gradient is of no account
+    weighted = [s for s in weighted if model.layers[s.layer].trainable] or weighted
     # a recurrent layer whose last state alone is read has no gradient at its sequence
     norms = {s.layer: s.gradient for s in weighted if s.gradients is not None and (s.gradient or s.kind not in CELLS)}
     reached = [n for n, norm in norms.items() if norm > 0]
@@ -311,7 +319,9 @@ def _flow(model: Model, states: Mapping[str, LayerState]) -> tuple[str, float, t
     return "vanishing" if ratio < VANISHING else "exploding" if ratio > EXPLODING else "steady", ratio, (first, last)
 
 
-def _status(states: Mapping[str, LayerState], flow: str, ratio: float, ends: tuple[str, ...], why: str) -> Status:
+def _status(
+    states: Mapping[str, LayerState], seen: int, flow: str, ratio: float, ends: tuple[str, ...], why: str
+) -> Status:
     fails, warns = [], []
     lost = [n for n, s in states.items() if s.statistics["lost"].any()]
     if lost:
@@ -326,7 +336,7 @@ def _status(states: Mapping[str, LayerState], flow: str, ratio: float, ends: tup
     if flow in ("vanishing", "exploding"):
         warns.append(f"the gradient is {flow}: at {ends[0]!r} it is {ratio:.2g} times as long as at {ends[1]!r}")
     for what, share, limit in (
-        ("of the units are dead", "dead", DEAD),
+        ("of the units are dead", "dead", DEAD if seen >= ENOUGH else 1.0),
         ("of the values are saturated", "saturated", SATURATED),
     ):
         over = {n: getattr(s, share) for n, s in states.items() if limit < getattr(s, share) and n not in silent}

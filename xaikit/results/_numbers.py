@@ -37,15 +37,18 @@ class Moments:
     def of(cls, rows: Array, flat: tuple[float, float] = (-np.inf, np.inf)) -> "Moments":
         """Measure values (place, channel); those from the first number of `flat` down and the second up are flat."""
         finite = np.isfinite(rows)
-        values = np.where(finite, rows, 0).astype(np.float64)
+        whole = bool(finite.all())
+        values = (rows if whole else np.where(finite, rows, 0)).astype(np.float64)
         count = finite.sum(0)
         mean = values.sum(0) / np.maximum(count, 1)
-        off = np.where(finite, values - mean, 0)
+        values -= mean
+        off = values if whole else np.where(finite, values, 0)
+        squares = off * off
         return cls(
             count,
             mean,
-            (off**2).sum(0),
-            (off**3).sum(0),
+            squares.sum(0),
+            np.einsum("ij,ij->j", squares, off),
             np.where(finite, rows, np.inf).min(0, initial=np.inf),
             np.where(finite, rows, -np.inf).max(0, initial=-np.inf),
             (rows == 0).sum(0),
@@ -114,7 +117,8 @@ class Histogram:
     def of(cls, values: Array) -> "Histogram":
         """Count values of any shape."""
         there = np.asarray(values, np.float64).ravel()
-        there = there[np.isfinite(there)]
+        finite = np.isfinite(there)
+        there = there if finite.all() else there[finite]
         if not there.size:
             return cls(np.zeros(0, np.int64), 0, 1.0, np.nan, np.nan)
         least, largest = float(there.min()), float(there.max())
