@@ -79,10 +79,12 @@ class Tape:
     noted: Mapping[int, Noted] | None = None
 
     def op(self, tensor: Any) -> Any:
-        return tensor.op if self.noted is None else self.noted.get(id(tensor))
+        if self.noted is None:
+            return tensor.op if tf.is_symbolic_tensor(tensor) else None
+        return self.noted.get(id(tensor))
 
     def key(self, tensor: Any) -> Any:
-        return tensor.name if self.noted is None else id(tensor)
+        return tensor.name if self.noted is None and tf.is_symbolic_tensor(tensor) else id(tensor)
 
 
 def fragment(result: Any, after: Value, parents: Mapping[str, Value], tape: Tape) -> Geometry | None:

@@ -211,18 +211,16 @@ def _dense(seen: Seen) -> Geometry | None:
 
 
 def _einsum(seen: Seen, equation: str) -> Geometry | None:
-    """Places stay where they are if the equation keeps them in order, and mix where it sums over them."""
+    """Places stay where they are if the equation keeps their letters, and mix where it sums over them."""
     left, right = equation.replace(" ", "").split("->")
-    letters = left.split(",")[0].replace("...", "")
-    after = right.replace("...", "")
-    dotted = "..." in left
-    named = dict(zip(letters[::-1], seen.source.axes[::-1], strict=False))
-    gone = tuple(named[c] for c in letters if c not in after and named.get(c) in seen.spatial)
-    kept = [c for c in letters if c in after]
-    if kept != [c for c in after if c in letters] or (dotted and not after.startswith(tuple(kept or after[:1]))):
+    before, after = left.split(",")[0], right
+    if "." in left and (before.index(".") or after.index(".")):
         return None
-    if [named.get(c) for c in kept] != list(seen.result.axes[: len(kept)]) and not dotted:
+    was = dict(zip(before.replace(".", "")[::-1], seen.source.axes[::-1], strict=False))
+    now = dict(zip(after.replace(".", "")[::-1], seen.result.axes[::-1], strict=False))
+    if any(was[c] != now[c] for c in was if c in now):
         return None
+    gone = tuple(a for c, a in was.items() if c not in now and a in seen.spatial)
     return Geometry("global", axes=gone) if gone else POINTWISE
 
 

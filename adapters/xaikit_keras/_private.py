@@ -184,7 +184,8 @@ def operations_noted(note: Callable[[str, Sequence[Any], Any, Sequence[Any]], An
 
     def noted(kind: str, inputs: Any, attributes: Any, outputs: Any, op_name: Any = None, graph: Any = None) -> None:
         if graph is None:
-            note(kind, inputs, attributes, outputs)
+            plain = kind.decode() if isinstance(kind, bytes) else kind
+            note(str(plain), inputs, [a.decode() if isinstance(a, bytes) else a for a in attributes], outputs)
 
     op_callbacks.add_op_callback(noted)
     try:

@@ -110,6 +110,7 @@ class Recorder:
     _inside: bool = False
     _made: dict[Any, str] = field(default_factory=dict)
     _first: dict[Any, str] = field(default_factory=dict)
+    _other: dict[Any, str] = field(default_factory=dict)
     _noted: dict[int, Noted] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -147,8 +148,10 @@ class Recorder:
             name = self._name(operation)
             self.calls.append(Call(name, operation, turn, tuple(sources), tuple(made), parents, dict(kwargs)))
             self._first[self._key(made[0])] = name
-            parts = made if isinstance(operation, keras.Layer) else made[:1]  # the others are told by TensorFlow's own
+            parts = made if isinstance(operation, keras.Layer) else made[:1]
             self._made.update((self._key(t), name) for t in parts)
+            # where the other parts of a split come from, TensorFlow's own operations tell
+            self._other.update((self._key(t), name) for t in made[len(parts) :])
         return result
 
     def _only_passes_on(self, operation: Any, result: Any, first: int) -> bool:
@@ -168,11 +171,11 @@ class Recorder:
         return next(n for i in range(len(taken) + 1) if (n := f"{base}:{i}" if i else base) not in taken)
 
     def _key(self, tensor: Any) -> Any:
-        return tensor.name if self.graph is not None else id(tensor)
+        return tensor.name if self.graph is not None and tf.is_symbolic_tensor(tensor) else id(tensor)
 
     def _belongs(self, tensor: Any) -> bool:
         """Say whether a tensor can be taken out: not one from inside a loop or a function within the network."""
-        return self.graph is None or tensor.graph is self.graph
+        return self.graph is None or (tf.is_symbolic_tensor(tensor) and tensor.graph is self.graph)
 
     def _origins(self, tensors: list[Any]) -> tuple[str, ...]:
         """Name the recorded calls and inputs that tensors come from, through operations that are no layers."""
@@ -211,7 +214,7 @@ class Recorder:
 
     def used(self, results: list[Any]) -> list[Call]:
         """List the calls, without operations of the graph that no value depends on: those that only make masks."""
-        needed, found = set(self._origins(results)), []
+        needed, found = {*self._origins(results), *(self._other.get(self._key(t), "") for t in results)}, []
         for call in reversed(self.calls):
             if isinstance(call.operation, keras.Layer) or call.name in needed:
                 needed.update(call.parents)
@@ -220,7 +223,8 @@ class Recorder:
 
     def origin(self, tensor: Any) -> str | None:
         """Name the call that made a tensor."""
-        return self._made.get(self._key(tensor))
+        key = self._key(tensor)
+        return self._made.get(key) or self._other.get(key)
 
     def end(self, tensor: Any) -> End | None:
         """Find the function that an output ends in."""
@@ -360,6 +364,8 @@ def _geometry(call: Call, kind: str, sources: list[Value], values: Mapping[str, 
     direct = None not in origins and tuple(dict.fromkeys(origins)) == call.parents
     if rule is not None and direct and (same or rule == POINTWISE or len(origins) == len(call.parents)):
         return rule
+    if kind in RECURRENT and len(parents) > 1 and origins[0] == call.parents[0]:
+        return Geometry("each", parts=(rule.parts[0], *[WHOLE] * (len(parents) - 1))) if rule else UNKNOWN
     whole = fragment(call.outputs[0], after, parents, tape)
     if whole is not None:
         return whole
