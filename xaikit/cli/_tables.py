@@ -175,10 +175,20 @@ def kernels_table(rows: list[dict[str, Any]]) -> Any:
 
 
 def statistics_table(rows: list[dict[str, Any]]) -> Any:
-    """Draw statistics: a row for each filter, yes where one is true."""
-    names = list(rows[0]) if rows else []
-    said = [["yes" * v if isinstance(v, bool) else f"{v:.4g}" for v in row.values()] for row in rows]
-    return _table(tuple(n.replace("_", " ") for n in names), said, right=tuple(range(len(names))))
+    """Draw the statistics of filters, a row for each; another filter stands with how alike it is."""
+    pairs = {"most alike": ("nearest", "similarity"), "goes with": ("correlated", "correlation")}
+    there = {said: pair for said, pair in pairs.items() if rows and pair[0] in rows[0]}
+    plain = [n for n in (rows[0] if rows else ()) if not any(n in pair for pair in there.values())]
+    lines = [
+        [_figure(row[n]) for n in plain] + [f"{row[other]} ({row[much]:.2f})" for other, much in there.values()]
+        for row in rows
+    ]
+    names = (*(n.replace("_", " ") for n in plain), *there)
+    return _table(names, lines, right=tuple(range(len(names))))
+
+
+def _figure(value: Any) -> str:
+    return "yes" * value if isinstance(value, bool) else f"{value:.3g}"
 
 
 def layers_table(rows: list[dict[str, Any]]) -> Any:

@@ -49,8 +49,8 @@ from xaikit.figures._data import (
     TilesPanel,
     Trace,
 )
-from xaikit.figures._filters import filter_figure
 from xaikit.figures._fields import boxes_figure
+from xaikit.figures._filters import filter_figure
 from xaikit.figures._outline import borders
 from xaikit.figures._reading import reading
 from xaikit.figures._words import (

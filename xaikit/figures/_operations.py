@@ -49,7 +49,7 @@ def _steps(result: Steps, *, shared: bool = False) -> Figure:
     """The input and the output with the place that is shown, and how its number comes about."""
     step = result.step(*result.shown)
     if result.rule == "function":
-        rows: tuple[tuple[Panel | None, ...], ...] = (_whole(result, step), (_curve(result, step),))
+        rows: tuple[tuple[Panel, ...], ...] = (_whole(result, step), (_curve(result, step),))
     else:
         rows = (_whole(result, step), *((panel,) for panel in _windows(result, step)))
     shapes = " → ".join(" × ".join(map(str, a.shape)) for a in (result.x, result.output))

@@ -54,8 +54,8 @@ class Filters:
         bias = None if self.bias is None else self.bias[i]
         before = None if self.before is None else self.before[i]
         statistics = {n: a[i] for n, a in self.statistics.items()}
-        part = {"values": self.values[i], "bias": bias, "before": before, "numbers": self.numbers[i]}
-        return replace(self, **part, statistics=statistics)
+        numbers = self.numbers[i]
+        return replace(self, values=self.values[i], bias=bias, before=before, numbers=numbers, statistics=statistics)
 
     @property
     def strengths(self) -> Array:

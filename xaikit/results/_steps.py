@@ -206,11 +206,11 @@ def _reduced(
         return _correlation(window, weights)
     real = window[there]
     if not real.size:
-        return 0.0 if rule == "copy" else float(window.flat[0])
+        return float(window.flat[0])
     if rule == "norm":
         p = float(parameters["p"])
         return float((np.abs(real) ** p).sum() ** (1 / p))
-    return float({"max": np.max, "min": np.min, "copy": np.sum}[rule](real))
+    return float(real.min() if rule == "min" else real.max())
 
 
 def _correlation(window: Array, weights: Array) -> float:
