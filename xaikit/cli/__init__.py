@@ -1,19 +1,32 @@
 """The command line: `xaikit explain`, `compare`, `layers`, `filters`, `zoo`, `report`, `audit`, `app`, ..."""
 
-from xaikit.cli import _app, _audit, _compare, _explore, _fields, _insight, _report, _summary, _units
+from xaikit.cli import (
+    _activations,
+    _app,
+    _audit,
+    _compare,
+    _explore,
+    _fields,
+    _insight,
+    _maximize,
+    _report,
+    _summary,
+    _units,
+)
 from xaikit.cli._main import cli, main
 
+cli.add_command(_activations.activations_command)
+cli.add_command(_activations.health_command)
 cli.add_command(_app.app)
 cli.add_command(_audit.audit)
 cli.add_command(_compare.compare)
 cli.add_command(_explore.explore_command)
 cli.add_command(_explore.operations_command)
 cli.add_command(_fields.field_command)
+cli.add_command(_maximize.maximize_command)
 cli.add_command(_report.report)
 cli.add_command(_summary.summary_command)
-for command in (_insight.filters_command, _insight.activations_command):
-    cli.add_command(command)
-for command in (_units.patches_command, _units.card_command, _units.atlas_command):
+for command in (_insight.filters_command, _units.patches_command, _units.card_command, _units.atlas_command):
     cli.add_command(command)
 
 __all__ = ["cli", "main"]

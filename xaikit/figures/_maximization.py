@@ -24,7 +24,7 @@ from xaikit.figures._words import number, spoken
 from xaikit.inputs import Image, Series
 from xaikit.results import Maximization
 
-ACROSS, TILES, LINES = 8, 64, 8
+ACROSS, TILES, LINES = 8, 64, 6
 """Pictures in a row, pictures at most, and lines at most."""
 SMOOTH = 8
 """Steps over which the shown ascent is averaged: every step is shown another change of the picture."""
@@ -52,7 +52,7 @@ def _pictures(result: Maximization) -> TilesPanel:
     """Every picture with its channel and how it compares with the best sample."""
     shown = min(len(result), TILES)
     pairs = bool((result.signs < 0).any() and (result.signs > 0).any())
-    across = min(ACROSS if shown > 5 or pairs else 5, max(shown, 3))
+    across = min(5 if shown in (5, 9, 10) and not pairs else ACROSS, max(shown, 3))
     return TilesPanel(
         tiles=tuple(Tile(_shown(result, i), result.names[i], _said(result, i)) for i in range(shown)),
         across=across - across % 2 if pairs and across > 1 else across,

@@ -86,15 +86,15 @@ def maximize(
     guessed: ParameterError. Of a model with several inputs the one named by `input` is drawn, `held` gives one sample
     of each other.
 
-    `method`: "pixels" starts at the mean of `like`, or at the background; "fourier" moves a spectrum whose amplitudes
-    fall as 1/frequency, with colours decorrelated for photos; "maco" moves its phases only, beside the mean magnitude
-    of `like`, shown in `crops` boxes a step. None: for photos of 64 pixels or more "fourier" with 512 steps, for
-    everything else "pixels" with 256 steps and `penalties` total_variation=1.8 and l1=0.45 to the background (most
-    where samples seldom differ from it), shares of the best activation of `like`; without samples, of half of what the
-    ascent has reached; l2 is 0. Adam has the `learning_rate` 0.05 (NAdam 1.0 for maco). `transformations` are drawn
-    anew in every step: shift=0.07 of the sides (0.02 for a unit), rotation=5 degrees, scale=0.05, flips=False, blur=0
-    places; False for none. A row ends early when its objective rises by less than the share `plateau` in 32 steps; None
-    for never.
+    `method`: "pixels" starts at the mean of `like`, or (for a unit, and without samples) at the background; "fourier"
+    moves a spectrum whose amplitudes fall as 1/frequency, with colours decorrelated for photos; "maco" moves its phases
+    only, beside the mean magnitude of `like`, shown in `crops` boxes a step. None: for photos of 64 pixels or more
+    "fourier" with 512 steps, for everything else "pixels" with 256 steps and `penalties` total_variation=1.8 and
+    l1=0.45 to the background (most where samples seldom differ from it), shares of the best activation of `like`;
+    without samples, of half of what the ascent has reached; l2 is 0. Adam has the `learning_rate` 0.05 (NAdam 1.0 for
+    maco). `transformations` are drawn anew in every step: shift=0.07 of the sides (0.02 for a unit), rotation=5
+    degrees, scale=0.05, flips=False, blur=0 places; False for none. A row ends early when its objective rises by less
+    than the share `plateau` in 32 steps; None for never.
 
     All random numbers come from `seed`; a row is the same alone and among others, and Keras and torch give the same
     picture. `reproducibility` repeats it with so many more seeds, and `judges` are other models that are asked whether
@@ -133,7 +133,7 @@ def maximize(
     if not schedule.diversity:  # copies that are kept apart go up together
         schedule = replace(schedule, plateau=plateau)
     method = method or _usual(on)
-    parameters = _parameters(on, method, samples.kept(drawn))
+    parameters = _parameters(on, method, samples.kept(drawn), still)
     with bar(progress, f"maximize {layer or 'the output'}") as shown:
         seen = samples.values(goal.objective)
         climb = Climb(
@@ -468,10 +468,11 @@ def _replaced(value: Any, changes: Mapping[str, Any], what: str) -> Any:
     return replace(value, **changes)
 
 
-def _parameters(on: Canvas, method: str, like: Array | None) -> Parameters:
+def _parameters(on: Canvas, method: str, like: Array | None, fixed: bool) -> Parameters:
+    """Give what the ascent moves; around a unit's `fixed` place nothing but the background stays as it was."""
     u = None if like is None else on.read(like)
     if method == "pixels":
-        return Pixels(on, None if u is None else u.mean(0).astype(np.float32))
+        return Pixels(on, None if u is None or fixed else u.mean(0).astype(np.float32))
     colours = colours_of(on, u) if on.photo else None
     if method == "fourier":
         return Fourier(on, colours)
