@@ -23,12 +23,13 @@ def measured(
     lengths = [shape[i] for i in places]
     count = int(np.prod(lengths))
     start = np.zeros(shape) if base is None else base
+    ask = np.random.default_rng(7).normal(size=shape)  # a norm over channels does not see all of them move alike
     moved = np.repeat(start[None], count, 0)
     for row, place in enumerate(np.ndindex(*lengths)):
         index: list[Any] = [slice(None)] * len(shape)
         for i, p in zip(places, place, strict=True):
             index[i] = p
-        moved[(row, *index)] += 1
+        moved[(row, *index)] += 1 if base is None else ask[tuple(index)]
     names = list(layers)
     rest = model.run(np.stack([start] * 2), at=names).activations
     after = model.run(moved, at=names).activations

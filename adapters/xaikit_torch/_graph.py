@@ -411,11 +411,26 @@ def _regrouped(source: Value, shape: tuple[int, ...]) -> Axes | None:
         real = [n for i, n in zip(before, names, strict=True) if source.shape[i] != 1] or names[:1]
         if len(after) == 1:
             found.append(_together(real))
+        elif "sample" in real:
+            found += _rows_apart(source, after, shape)
         else:
             found += [f"axis {i}" for i in after[:-1]] + [_together(real)]
     if len(shape) >= 3 and "feature" in found:
-        return None
+        kept = any(
+            len(b) == len(a) == 1 and source.axes and source.axes[b[0]] == "feature"
+            for b, a in _groups(source.shape, shape)
+        )
+        if not kept or "channel" in found:
+            return None
+        found[found.index("feature")] = "channel"
     return tuple(found) if len(found) == len(shape) else None
+
+
+def _rows_apart(source: Value, after: Sequence[int], shape: Sequence[int]) -> list[str]:
+    """Find the samples among the axes that a sample axis is split into."""
+    fit = [i for i in after if shape[i] == source.rows] or list(after)
+    sample = fit[-1] if source.late else fit[0]
+    return ["sample" if i == sample else f"axis {i}" for i in after]
 
 
 def _together(names: Sequence[str]) -> str:

@@ -65,6 +65,14 @@ def version(tensor: torch.Tensor) -> int | None:
     return None if tensor.is_inference() else tensor._version
 
 
+def memory(tensor: torch.Tensor) -> int:
+    """Give the address of the memory that a tensor shares with its views; its own identity where it has none."""
+    try:
+        return tensor.untyped_storage().data_ptr() or id(tensor)
+    except (RuntimeError, NotImplementedError):  # sparse
+        return id(tensor)
+
+
 @contextmanager
 def quiet_exporter() -> Iterator[None]:
     """Keep the graph of a network that cannot be written as ONNX off stdout, where torch puts it asked or not."""

@@ -13,7 +13,7 @@ from xaikit_torch import _graph as graph
 from xaikit_torch._calls import CONSTANT, TRANSPARENT, Call, Calls, Reached
 from xaikit_torch._geometry import POINTWISE, UNKNOWN, Path, composed, geometry, named, onward, state_of, unfolded
 from xaikit_torch._graph import Axes, Op, Value
-from xaikit_torch._private import version
+from xaikit_torch._private import memory, version
 from xaikit_torch._values import activation, named_outputs, tensors
 
 End = Literal["softmax", "sigmoid"]
@@ -95,6 +95,7 @@ class Tracer:
         self.entered: list[tuple[str, int]] = []
         self.given: Call | None = None
         self.versions: dict[int, int | None] = {}
+        self.before: dict[int, Known] = {}
         self.numbers: Counter[str] = Counter()
         self.fits: bool | None = None
         self.deciding = False
@@ -190,6 +191,9 @@ class Tracer:
             _end(kind),
         )
         self.records.append(record)
+        for tensor in tensors(call.args):
+            if self.versions.get(id(tensor), version(tensor)) != version(tensor):
+                self._written_through(tensor, Known((name,), paths=((name, POINTWISE),)))
         given = next(tensors(call.out), value) if packed else value
         for tensor in tensors(call.out):
             if tensor is given or tuple(tensor.shape) == shape:
@@ -215,10 +219,21 @@ class Tracer:
             shape,
             ("sample", *("head",) * (len(shape) - 3), "target", "source"),
             _unique(k.parents for k in read),
+            self._all_of(module or call, shape),
         )
         if record.parents:
             self.records.append(record)
         return call.out
+
+    def _all_of(self, call: Call, shape: tuple[int, ...]) -> Geometry:
+        """Say that each weight of an attention reads all queries and all keys, as their sum over keys is one."""
+        inputs = self._values(call)
+        axes = ("sample", *(f"axis {i}" for i in range(1, len(shape))))
+        whole = Geometry("each", parts=(state_of(Value(shape, axes, shape[0])),) * len(inputs))
+        return composed(whole, [self._paths(v) for v in inputs], _unique(self._of_key(v).parents for v in inputs))
+
+    def _of_key(self, value: Value) -> Known:
+        return self.known[value.key]
 
     def _number(self, name: str) -> str:
         """Number functions that work on the input anew: others, on constants, are no layers and take no number."""
@@ -301,7 +316,7 @@ class Tracer:
         return self._values(call)
 
     def _paths(self, value: Value) -> tuple[Path, ...]:
-        known = self.known[value.key]
+        known = self._of_key(value)
         return known.paths or tuple((p, UNKNOWN) for p in known.parents)
 
     def _parameters(self, call: Call) -> tuple[str, ...]:
@@ -338,7 +353,9 @@ class Tracer:
         return replace(known, paths=onward(own, [self._paths(v) for v in inputs]), late=late)
 
     def _written(self, call: Call) -> None:
-        into = call.args[0]
+        into, *_, value = call.args
+        if isinstance(value, torch.Tensor) and memory(value) == memory(into) and id(into) in self.before:
+            self.known[id(into)] = self.before.pop(id(into))  # x[i] += y: what is written stands at i alone
         known = [self._of(t) for t in tensors((call.args, call.kwargs))]
         op = graph.function_op(call.target, call.args, call.kwargs)
         whole = Known(
@@ -350,14 +367,17 @@ class Tracer:
         self._written_through(into, whole)
 
     def _written_through(self, into: torch.Tensor, written: Known) -> None:
-        """What is written into a view stands in the tensor behind it too, at places that are not followed."""
-        behind = self._of(into._base) if into._base is not None else None
-        if into._base is None or behind is None or not behind.parents:
-            return
-        added = tuple((p, UNKNOWN) for p in written.parents)
-        self._know(
-            into._base, replace(behind, parents=_unique((behind.parents, written.parents)), paths=behind.paths + added)
-        )
+        """Let all tensors of the same memory know what was written; which of their places, is not followed."""
+        place = memory(into)
+        for other in [t for t in self.alive if t is not into and memory(t) == place]:
+            known = self._of(other)
+            if other.shape == into.shape and other.stride() == into.stride() and other.data_ptr() == into.data_ptr():
+                self._know(other, replace(known, parents=written.parents, paths=written.paths))
+            elif known.parents:
+                self.before[id(other)] = known
+                added = tuple((p, UNKNOWN) for p in written.parents)
+                parents = _unique((known.parents, written.parents))
+                self._know(other, replace(known, parents=parents, paths=known.paths + added))
 
     def _apart(self, call: Call) -> Any:
         """Tell a result that is one of the arguments, unchanged (dropout at rest), from that argument."""
