@@ -1,14 +1,18 @@
 """Write the pages of docs/ and the table of the README that are made from the code: python docs/generate.py."""
 
+import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from xaikit import zoo
 from xaikit.attribution import families, methods
-from xaikit.cli._tables import dialect_rows, method_page, needs_of
+from xaikit.cli._tables import dialect_rows, method_page, needs_of, parameter_rows
 from xaikit.figures import spoken
+from xaikit.insight import kernels, operations
+from xaikit.insight.operators.activation import FUNCTIONS
 from xaikit.quality import examine
 
 HERE = Path(__file__).parent
@@ -94,11 +98,13 @@ def _about(name: str) -> str:
     lines += [source[0].replace("\n", " "), ""] if source else []
     lines += [f"Explains the {page['score']} of a class by default.", ""]
     lines += [f"{_refused(name)}", ""] if _refused(name) else []
-    if page["parameters"]:
-        lines += ["| parameter | default | meaning |", "|---|---|---|"]
-        lines += [f"| `{p['name']}` | `{p['default']!r}` | {p['help']} |" for p in page["parameters"]]
-        lines.append("")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_parameters(page["parameters"])])
+
+
+def _parameters(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Give a table of parameters, in lines; nothing where there are none."""
+    lines = [f"| `{p['name']}` | `{p['default']!r}` | {_piped(p['help'])} |" for p in rows]
+    return ["| parameter | default | meaning |", "|---|---|---|", *lines, ""] if rows else []
 
 
 def _refused(name: str) -> str:
@@ -121,7 +127,34 @@ def readme() -> str:
     return f"{before}{MARKS[0]}\n{table()}\n{MARKS[1]}{rest.split(MARKS[1])[1]}"
 
 
-PAGES = {"dialects.md": dialects, "methods.md": all_methods}
+def _piped(text: str) -> str:
+    """Write text so that it can stand in a cell of a table."""
+    return text.replace("|", "\\|")
+
+
+OPERATIONS = """# Operations
+
+What a layer does to a picture, a series or any array, so that every number of the result can be followed back:
+`xk.explore(x, NAME, **parameters)` gives the output and all its steps, `xk.plot(steps.at(row, column))` draws one.
+`xaikit explore INPUT NAME` does the same on the command line. They agree with the layers of PyTorch and Keras.
+"""
+
+
+def all_operations() -> str:
+    """Give the page of operations, activation functions and kernels."""
+    parts = [OPERATIONS]
+    for name, operation in operations.items():
+        lines = (inspect.getdoc(operation) or "").split("\n\n")
+        said = [" ".join(text.split("\n")) for text in lines]
+        parts += ["\n\n".join([f"## {name}", *said]) + "\n", "\n".join(_parameters(parameter_rows(operation)))]
+    parts += ["## Activation functions\n", "| name | formula |", "|---|---|"]
+    parts += [f"| {name} | {_piped(f.formula)} |" for name, f in FUNCTIONS.items()]
+    parts += ["\n## Kernels\n", "| name | size | does |", "|---|---|---|"]
+    parts += [f"| {n} | {' × '.join(map(str, k.shape))} | {kernels.about(n)} |" for n, k in kernels.items()]
+    return "\n".join(parts) + "\n"
+
+
+PAGES = {"dialects.md": dialects, "methods.md": all_methods, "operations.md": all_operations}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():

@@ -298,6 +298,24 @@ def test_a_convolution_turns_the_kernel() -> None:
     assert_allclose(plane(x, "cross-correlation", kernel=k), np.correlate(x, k), atol=EXACT)
 
 
+def test_of_equal_values_the_first_by_rows_is_taken() -> None:
+    steps = xk.explore([[1, 2], [2, 0]], "max-pool")
+    assert steps.parts["switches"].ravel() == 1
+
+
+def test_a_causal_window_ends_at_its_place() -> None:
+    x = drawn(7)
+    found = plane(x, "cross-correlation", kernel=[0, 0, 1], padding="causal", dilation=2)
+    assert_array_equal(found, x)
+    assert_array_equal(plane(x, "cross-correlation", kernel=[1, 0, 0], padding="causal")[2:], x[:-2])
+
+
+def test_a_transposed_convolution_of_the_same_length_begins_in_the_middle() -> None:
+    """Of three places that a stamp exceeds its stride by, one is cut off in front and two behind."""
+    found = plane([1.0, 10.0], "transposed-convolution", kernel=[1, 2, 3, 4, 5], stride=2, padding="same")
+    assert_array_equal(found, [2, 3 + 10, 4 + 20, 5 + 30])
+
+
 def test_an_unpooled_maximum_stands_where_it_stood() -> None:
     x = drawn(4, 6, 2)
     pooled = xk.explore(x, "max-pool")

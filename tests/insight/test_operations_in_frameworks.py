@@ -125,6 +125,12 @@ def test_torch_transposed_convolutions(how: dict[str, Any]) -> None:
             "avg_pool2d",
             ((2, 3), 3, 1, True, True),
         ),
+        (
+            "average-pool",
+            {"size": 3, "stride": 2, "padding": 1, "ceil": True, "count_padding": True},
+            "avg_pool2d",
+            (3, 2, 1, True, True),
+        ),
         ("lp-pool", {"size": 2, "p": 2.0}, "lp_pool2d", (2.0, 2)),
         ("adaptive-average-pool", {"size": (3, 5)}, "adaptive_avg_pool2d", ((3, 5),)),
         ("pixel-shuffle", {}, "pixel_shuffle", (2,)),

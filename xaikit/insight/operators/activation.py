@@ -114,8 +114,8 @@ class Activation(Operation):
     """A function of every number by itself; `parts["derivative"]` is its slope there, and `parts["curve"]` (3, point)
     has x, the function and its derivative along the axis.
 
-    Goodfellow, Bengio and Courville (2016), Deep Learning, section 6.3; Dubey, Singh and Chaudhuri (2022), "Activation
-    functions in deep learning", arXiv:2109.14545.
+    Source: Goodfellow, Bengio and Courville (2016), Deep Learning, section 6.3; Dubey, Singh and Chaudhuri (2022),
+    "Activation functions in deep learning", arXiv:2109.14545.
     """
 
     axes: ClassVar[Mapping[int, tuple[str, ...]]] = {

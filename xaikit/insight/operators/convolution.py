@@ -50,8 +50,9 @@ class CrossCorrelation(_Windowed):
     """The sum of the products of a kernel with the window at each place: what frameworks call a convolution.
 
     y[i] = Σ_j k[j] · x[i·stride - before + j·dilation] + bias, on each axis; the kernel is not turned. It has
-    ⌊(n + padding - dilation·(k - 1) - 1) / stride⌋ + 1 places. Goodfellow, Bengio and Courville (2016), Deep Learning,
-    section 9.1.
+    ⌊(n + padding - dilation·(k - 1) - 1) / stride⌋ + 1 places.
+
+    Source: Goodfellow, Bengio and Courville (2016), Deep Learning, section 9.1.
     """
 
     bias: Any = parameter(None, "added to the sum: a number, one for each filter; None = that of the Filters, or 0")
@@ -83,8 +84,9 @@ class Convolution(CrossCorrelation):
     """The sum of the products of a kernel, turned around on every axis, with the window at each place.
 
     It is the convolution of mathematics and of signal processing, y[i] = Σ_j k[j] · x[i - j]; frameworks leave the
-    kernel as it is ("cross-correlation"). The kernel that the steps show is the turned one. Oppenheim and Schafer
-    (2010), Discrete-Time Signal Processing, section 2.3.
+    kernel as it is ("cross-correlation"). The kernel that the steps show is the turned one.
+
+    Source: Oppenheim and Schafer (2010), Discrete-Time Signal Processing, section 2.3.
     """
 
     def _turned(self, kernel: Array) -> Array:
@@ -115,7 +117,9 @@ class Match(_Windowed):
 class NormalisedCrossCorrelation(_Windowed):
     """The correlation coefficient of a pattern with the window at each place, from -1 to 1; 0 where a window is flat.
 
-    Brightness and contrast of the window do not count. Lewis (1995), "Fast normalized cross-correlation", equation 2.
+    Brightness and contrast of the window do not count.
+
+    Source: Lewis (1995), "Fast normalized cross-correlation", equation 2.
     """
 
     def __call__(self, x: Array, axes: tuple[str, ...]) -> dict[str, Any]:
@@ -138,8 +142,10 @@ class TransposedConvolution(Operation):
     """Every input place stamps its value times the kernel into the output, `stride` places from stamp to stamp.
 
     y[i·stride - padding + j·dilation] += k[j] · x[i]: the transpose of a cross-correlation. Followed from the output,
-    each place sums the kernel's weights with the input places that reach it. Dumoulin and Visin (2016), "A guide to
-    convolution arithmetic for deep learning", arXiv:1603.07285, chapter 4.
+    each place sums the kernel's weights with the input places that reach it.
+
+    Source: Dumoulin and Visin (2016), "A guide to convolution arithmetic for deep learning", arXiv:1603.07285,
+    chapter 4.
     """
 
     kernel: Any = parameter(None, KERNEL)

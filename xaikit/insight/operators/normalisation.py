@@ -51,7 +51,9 @@ class _Normalisation(Operation):
 class BatchNorm(_Normalisation):
     """Each channel to mean 0 and variance 1 over all samples and places, as in training.
 
-    Ioffe and Szegedy (2015), "Batch normalization", arXiv:1502.03167, algorithm 1. The variance is the biased one.
+    The variance is the biased one.
+
+    Source: Ioffe and Szegedy (2015), "Batch normalization", arXiv:1502.03167, algorithm 1.
     """
 
     def _groups(self, x: Array, axes: tuple[str, ...]) -> Array:
@@ -63,7 +65,7 @@ class BatchNorm(_Normalisation):
 class LayerNorm(_Normalisation):
     """Each sample to mean 0 and variance 1 over its channels and places, or its channels place by place.
 
-    Ba, Kiros and Hinton (2016), "Layer normalization", arXiv:1607.06450, equation 3.
+    Source: Ba, Kiros and Hinton (2016), "Layer normalization", arXiv:1607.06450, equation 3.
     """
 
     over: str = parameter("all", "all: channels and places; channel: the channels of each place, as Keras does", OVER)
@@ -77,7 +79,7 @@ class LayerNorm(_Normalisation):
 class RmsNorm(_Normalisation):
     """Each sample divided by the root of its mean square, over its channels and places or its channels place by place.
 
-    Zhang and Sennrich (2019), "Root mean square layer normalization", arXiv:1910.07467, equation 4.
+    Source: Zhang and Sennrich (2019), "Root mean square layer normalization", arXiv:1910.07467, equation 4.
     """
 
     over: str = parameter("all", "all: channels and places; channel: the channels of each place", OVER)
@@ -95,7 +97,7 @@ class RmsNorm(_Normalisation):
 class InstanceNorm(_Normalisation):
     """Each channel of each sample to mean 0 and variance 1 over its places.
 
-    Ulyanov, Vedaldi and Lempitsky (2016), "Instance normalization", arXiv:1607.08022, equation 4.
+    Source: Ulyanov, Vedaldi and Lempitsky (2016), "Instance normalization", arXiv:1607.08022, equation 4.
     """
 
     def _groups(self, x: Array, axes: tuple[str, ...]) -> Array:
@@ -107,8 +109,9 @@ class InstanceNorm(_Normalisation):
 class GroupNorm(_Normalisation):
     """Groups of channels of each sample to mean 0 and variance 1 over their places.
 
-    One group is layer norm, as many as channels instance norm. Wu and He (2018), "Group normalization",
-    arXiv:1803.08494, equation 7.
+    One group is layer norm, as many as channels instance norm.
+
+    Source: Wu and He (2018), "Group normalization", arXiv:1803.08494, equation 7.
     """
 
     groups: int = parameter(1, "into how many groups the channels are split")

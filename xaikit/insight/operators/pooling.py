@@ -31,7 +31,9 @@ class _Pool(Operation):
 class MaxPool(_Pool):
     """The largest value in each window; `parts["switches"]` says at which flat place of its channel it stood.
 
-    Of several the first, row by row. Ranzato, Huang, Boureau and LeCun (2007), "Unsupervised learning of invariant
+    Of several the first, row by row.
+
+    Source: Ranzato, Huang, Boureau and LeCun (2007), "Unsupervised learning of invariant
     feature hierarchies".
     """
 
@@ -45,7 +47,10 @@ class MaxPool(_Pool):
 @operations("min-pool")
 @dataclass(frozen=True, kw_only=True)
 class MinPool(_Pool):
-    """The smallest value in each window: the erosion of mathematical morphology (Serra 1982)."""
+    """The smallest value in each window: the erosion of mathematical morphology.
+
+    Source: Serra (1982), Image Analysis and Mathematical Morphology.
+    """
 
     dilation: Any = parameter(1, "distance between the places of a window, or one for each axis")
 
@@ -58,7 +63,10 @@ class MinPool(_Pool):
 @operations("average-pool")
 @dataclass(frozen=True, kw_only=True)
 class AveragePool(_Pool):
-    """The mean of each window. LeCun et al. (1998), "Gradient-based learning applied to document recognition"."""
+    """The mean of each window.
+
+    Source: LeCun et al. (1998), "Gradient-based learning applied to document recognition", section II.
+    """
 
     count_padding: bool = parameter(False, "count padding as zeros, as PyTorch does by default and Keras never")
 
@@ -80,7 +88,8 @@ class AveragePool(_Pool):
 class LpPool(_Pool):
     """The Lp norm of each window, (Σ |x|^p)^(1/p): p = 1 sums sizes, large p nears the maximum.
 
-    Sermanet, Chintala and LeCun (2012), "Convolutional neural networks applied to house numbers digit classification".
+    Source: Sermanet, Chintala and LeCun (2012), "Convolutional neural networks applied to house numbers digit
+    classification".
     """
 
     p: float = parameter(2.0, "the power, over 0")
@@ -109,7 +118,10 @@ class GlobalMaxPool(Operation):
 @operations("global-average-pool")
 @dataclass(frozen=True, kw_only=True)
 class GlobalAveragePool(Operation):
-    """The mean of each channel. Lin, Chen and Yan (2013), "Network in network", arXiv:1312.4400, section 3.2."""
+    """The mean of each channel.
+
+    Source: Lin, Chen and Yan (2013), "Network in network", arXiv:1312.4400, section 3.2.
+    """
 
     def __call__(self, x: Array, axes: tuple[str, ...]) -> dict[str, Any]:
         """Average all places."""

@@ -79,7 +79,9 @@ class UpsampleBilinear(_Interpolation):
 class UpsampleBicubic(_Interpolation):
     """Values between the places interpolated by cubics through four neighbours, on each axis.
 
-    Beyond the border stands the outermost value. Keys (1981), "Cubic convolution interpolation for digital image
+    Beyond the border stands the outermost value.
+
+    Source: Keys (1981), "Cubic convolution interpolation for digital image
     processing", equation 15 for a = -1/2; PyTorch takes a = -3/4.
     """
 
@@ -103,7 +105,7 @@ class UpsampleBicubic(_Interpolation):
 class MaxUnpool(Operation):
     """Every value back at the place where the maximum of its window stood, and zeros elsewhere.
 
-    Zeiler and Fergus (2014), "Visualizing and understanding convolutional networks", section 2.1.
+    Source: Zeiler and Fergus (2014), "Visualizing and understanding convolutional networks", section 2.1.
     """
 
     pooled: Any = parameter(None, "the Steps of the max-pool that is undone")
@@ -128,8 +130,8 @@ class MaxUnpool(Operation):
 class PixelShuffle(Operation):
     """Channels laid out as places: each r² of them become a cell of r × r.
 
-    Shi et al. (2016), "Real-time single image and video super-resolution using an efficient sub-pixel convolutional
-    neural network", arXiv:1609.05158, equation 4.
+    Source: Shi et al. (2016), "Real-time single image and video super-resolution using an efficient sub-pixel
+    convolutional neural network", arXiv:1609.05158, equation 4.
     """
 
     factor: int = parameter(2, "r: how many times as many places along each axis")
