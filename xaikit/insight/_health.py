@@ -213,7 +213,8 @@ def _step(gauges: Mapping[str, _Gauge], x: Tensors) -> int:
 def _measure(model: Model, gauges: Mapping[str, _Gauge], loss: Loss | None, x: Tensors, numbers: Sequence[int]) -> str:
     """Take in some samples; say why no gradient could be had, if none could."""
     known = model.layers
-    at = list(dict.fromkeys([*gauges, *(g.enters for g in gauges.values() if g.enters in known)]))
+    entering = [g.enters for g in gauges.values() if g.enters is not None and g.enters in known]
+    at = list(dict.fromkeys([*gauges, *entering]))
     ran = model.run(x, at=at, score=loss.form if loss is not None else "output")
     last = {n: channels_last(np.asarray(a), known[n]) for n, a in ran.activations.items()}
     for name, gauge in gauges.items():
