@@ -243,7 +243,8 @@ def _telling(result: ReceptiveFields, name: str) -> list[str]:
 def _continued(image: Array, boxes: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> tuple[Array, tuple[int, int]]:
     """Give the picture with a grey border wide enough for the boxes, and where its corner went."""
     shown = image if image.dtype == np.uint8 else picture(image, 1.0 if float(np.max(image)) > 1 else 1 / 255)
-    shown = np.repeat(shown[..., None], 3, -1) if shown.ndim == 2 else shown
+    shown = shown[..., None] if shown.ndim == 2 else shown
+    shown = np.repeat(shown, 3, -1) if shown.shape[-1] == 1 else shown
     pads = []
     for axis in (0, 1):
         most = int(BEYOND * shown.shape[axis])

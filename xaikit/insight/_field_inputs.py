@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from xaikit.graph import Layer
+from xaikit.graph import Geometry, Layer
 from xaikit.model import Model
 
 Lengths = dict[str, int | None]
@@ -26,7 +26,11 @@ def axes_given(model: Model, layers: Mapping[str, Layer]) -> dict[str, tuple[str
     for name, spec in _specs(model, layers).items():
         axes, rank = tuple(spec.axes), len(_shape(model, name, spec))
         nameless = len(axes) != rank or all(a.startswith("axis ") for a in axes)
-        found[name] = _as_read(layers, name, rank) if nameless else axes
+        if nameless:
+            axes = _as_read(layers, name, rank)
+        elif spec.kind == "Array":
+            axes = _as_meant(axes, next((r.geometry for r in layers.values() if name in r.parents), None))
+        found[name] = axes
     return found
 
 
@@ -52,5 +56,15 @@ def _as_read(layers: Mapping[str, Layer], name: str, rank: int) -> tuple[str, ..
             if layer.kind == "embedding":
                 return tuple(a for a in read if a != "channel")[:rank]
             if len(read) == rank and layer.kind not in ("permute", "reshape", "flatten"):
-                return read
+                return _as_meant(read, layer.geometry)
     return tuple(f"axis {i}" for i in range(rank))
+
+
+def _as_meant(read: tuple[str, ...], geometry: Geometry | None) -> tuple[str, ...]:
+    """Give an axis the name that the geometry has for it, where the layer's own axes have another."""
+    meant = {a for g in (geometry, *(geometry.parts if geometry else ())) if g for a in g.axes}
+    other = [a for a in read if a not in meant and a != "channel"]
+    missing = sorted(meant - set(read))
+    if len(missing) == len(other) == 1:
+        return tuple(missing[0] if a == other[0] else a for a in read)
+    return read

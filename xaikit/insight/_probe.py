@@ -156,18 +156,23 @@ def _by_nan(
 
 
 def _by_positive(model: Model, layers: Mapping[str, Layer], base: Tensors, probe: Probe) -> dict[str, Extent]:
-    """Give what units a positive copy of the network changes, of samples that are zero but for one row."""
+    """Give what units a positive copy of the network changes, of samples that are even but for one row.
+
+    They are once zero, where nothing is lost in rounding, and once half, where gates are open.
+    """
     copy = positive(model, layers)
-    rest = np.zeros_like(_value_at(model, base, probe) if probe.at else _fed(base, probe))
-    dark = {n: np.zeros_like(a) for n, a in base.items()} if isinstance(base, Mapping) else base
-    plain = _run(copy, dark, probe, rest, list(layers))
+    like = _value_at(model, base, probe) if probe.at else _fed(base, probe)
     found: dict[str, Extent] = {}
     step = _chunk(layers, probe.count)
-    for first in range(0, probe.count, step):
-        rows = list(range(first, min(first + step, probe.count)))
-        given = _run(copy, dark, probe, _rows(base, probe, rows, rest, 1.0), list(layers))
-        for name, a in given.items():
-            found[name] = _extended(found.get(name), _of_places(a != plain[name], layers[name]), rows)
+    for level in (0.0, 0.5):
+        even = each(lambda a, v=level: a if a.dtype.kind in "iub" else np.full_like(a, v), base)  # type: ignore[misc]
+        rest = np.full_like(like, level)
+        plain = _run(copy, even, probe, rest, list(layers))
+        for first in range(0, probe.count, step):
+            rows = list(range(first, min(first + step, probe.count)))
+            given = _run(copy, even, probe, _rows(base, probe, rows, rest, 1.0), list(layers))
+            for name, a in given.items():
+                found[name] = _extended(found.get(name), _of_places(a != plain[name], layers[name]), rows)
     return found
 
 

@@ -232,10 +232,20 @@ class _Axis:
         self.sizes = int(counted.min()), int(counted.max())
         self.regular = self.whole or self.sizes[0] == self.sizes[1]
         if affine is not None and not self.whole:
+            if self.size != self.sizes[1]:  # the line bounds the phases of what was upsampled; these are the units
+                self.padding = plain(max(Fraction(-lo) for lo in self._begun(affine, free)))
+                self.reach_lo = np.where(free, self.lo, self.reach_lo)
+                self.reach_hi = np.where(free, self.hi, self.reach_hi)
             self.size = self.sizes[1]
         elif self.regular and not self.whole and free.sum() > 1:
             self.size = self.sizes[0]
             self._in_steps(free)
+
+    def _begun(self, affine: Affine, free: Array) -> list[Fraction]:
+        """Give where the fields of units begin, less their stride times their number."""
+        at = int(np.argmax(free.shape))
+        lo = np.broadcast_to(self.lo, free.shape)
+        return [int(lo[tuple(u)]) - affine.stride * int(u[at]) for u in np.argwhere(free)[:512]]
 
     def _in_steps(self, free: Array) -> None:
         """Give stride and padding where the fields that are free of the borders go on in equal steps."""
