@@ -17,8 +17,10 @@ from xaikit_keras._geometry import POINTWISE, lengths
 from xaikit_keras._graph import Value
 from xaikit_keras._private import operation_arguments
 
-MOST = 2**20
+MOST = 2**22
 """Entries of a table beyond which places are not followed."""
+KEPT = 2**20
+"""Entries of a table that is kept."""
 
 
 def _words(text: str) -> frozenset[str]:
@@ -40,6 +42,8 @@ MOVING = _words(
 REDUCING = _words("All Any ArgMax ArgMin Max Mean Min Prod Sum")
 MIXING = _words("BatchMatMul BatchMatMulV2 BatchMatMulV3 LogSoftmax MatMul Softmax")
 """They mix the last axis of the first input, where the other one is a weight."""
+DATA = ("T", "Tparams")
+"""The types of what is moved; inputs of other types tell where to."""
 SIZES = _words("Shape ShapeN Size Rank")
 READS = _words("Placeholder ReadVariableOp VarHandleOp ResourceGather")
 
@@ -159,10 +163,10 @@ def _followed(result: Any, operations: Sequence[Any], parents: Mapping[str, Valu
         given = [seen(t) for t in op.inputs]
         for tensor, sees in zip(op.outputs, _stepped(op, given, seen, tape), strict=False):
             found[tape.key(tensor)] = sees
-    sees = seen(result)
-    if sees is None:
+    end = seen(result)
+    if end is None:
         raise Untold("nothing is read")
-    return sees
+    return end
 
 
 def _numbered(value: Value) -> Array:
@@ -191,7 +195,7 @@ def _stepped(op: Any, given: Sequence[Sees | None], seen: Callable[[Any], Sees |
         if any(given[1:]) or not given[0] or (op.type == "MatMul" and op.get_attr("transpose_a")):
             raise Untold(op.type)
         size = op.outputs[0].shape[-1]
-        last = {n: _reduced(given[0][n], np.array([-1]), True) for n in names}  # type: ignore[index]
+        last = {n: _reduced(given[0][n], np.array([-1]), True) for n in names}
         return [{n: np.broadcast_to(t, (*t.shape[:-1], size)) for n, t in last.items()}]
     if op.type not in MOVING:
         raise Untold(op.type)
@@ -251,6 +255,8 @@ def _moved(
     depth = max(len(t) for t in tables if t is not None)
     _check(depth * max(t.size // len(t) for t in tables if t is not None) * 4)
     kinds = [arg.type_attr for arg, _ in _arguments(op)]
+    if any(sees and kind not in DATA for kind, sees in zip(kinds, given, strict=True)):
+        raise Untold(f"{op.type} by places that depend on values")
     data = next(k for k, t in zip(kinds, tables, strict=True) if t is not None)
     rows = []
     for k in range(depth):
@@ -333,7 +339,7 @@ def _places(table: Array, after: Value) -> Array:
 def _as_geometry(tables: Mapping[str, Array], parents: Mapping[str, Value], after: Value) -> Geometry | None:
     """Write tables in the simplest way: the same places, a step along each axis, else as they are."""
     axes = places(after.axes)
-    if set(tables) != set(parents) or any(t.size > MOST for t in tables.values()):
+    if set(tables) != set(parents) or any(t.size > KEPT for t in tables.values()):
         return None
     if all(_stays(t, parents[p], after) for p, t in tables.items()):
         return POINTWISE

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -9,11 +10,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import xaikit as xk
 import xaikit_keras
 from tests.fields import edges, hulls
 from tests.keras.nets import L
 from xaikit.graph import Geometry, fields
 from xaikit.inputs import Array
+from xaikit.insight._field_inputs import input_lengths
 from xaikit_keras._graph import default_axes
 
 ops = keras.ops
@@ -356,8 +359,11 @@ class Sorting(L.Layer):
 def test_what_cannot_be_told_is_a_bound_that_is_named():
     x = L.Input((8, 2))
     h = L.Conv1D(2, 3, name="conv")(x)
-    net = keras.Model(x, [Sorting(name="sorting")(h), L.Conv1D(1, 1, name="after")(ops.sort(h, axis=1))])
+    chosen = L.Lambda(lambda t: ops.take_along_axis(t, ops.argmax(t, axis=1, keepdims=True), axis=1), name="chosen")(h)
+    net = keras.Model(x, [Sorting(name="sorting")(h), L.Conv1D(1, 1, name="after")(ops.sort(h, axis=1)), chosen])
     layers, nodes = walked(net)
+    assert nodes["chosen"].bounds == ("chosen",)
+    assert nodes["chosen"].box("input", (0,)) == ((0, 7),)
     assert layers["sorting"].geometry == Geometry("unknown")
     assert nodes["sorting"].bounds == ("sorting",)
     assert nodes["after"].bounds == ("sort",)
@@ -440,3 +446,200 @@ def random_net(seed: int) -> Any:
 @pytest.mark.parametrize("seed", [*range(6), *(pytest.param(i, marks=pytest.mark.slow) for i in range(6, 120))])
 def test_every_unit_of_a_random_network_sees_what_is_told(seed):
     assert check(random_net(seed)) > 2
+
+
+# --- published values ------------------------------------------------------------------------------------------------
+
+
+def affine(node: Any, axis: str = "time") -> tuple[Any, Any, Any] | None:
+    """Give size, stride and padding in front."""
+    found = node.affine["input", axis]
+    return None if found is None else (found.size, found.stride, None if found.start is None else -found.start)
+
+
+PUBLISHED: dict[str, tuple[int, dict[str, tuple[int, int, int]]]] = {
+    # Araujo, Norris and Sim, "Computing Receptive Fields of Convolutional Neural Networks" (Distill 2019), the table;
+    # the padding of ResNet50 is that of Keras, which pads the first convolution by 3 on both sides
+    "VGG16": (224, {"block1_pool": (6, 2, 2), "block3_conv2": (32, 4, 14), "block5_pool": (212, 32, 90)}),
+    "ResNet50": (224, {"conv2_block3_out": (35, 4, 17), "conv5_block3_out": (483, 32, 241)}),
+    "MobileNet": (224, {"conv_pw_13_relu": (315, 32, 126)}),
+    "InceptionV3": (299, {"mixed10": (1311, 32, 618)}),
+    "InceptionResNetV2": (299, {"conv_7b_ac": (3039, 32, 1482)}),
+    # by the recurrence of the same article
+    "VGG19": (224, {"block5_pool": (268, 32, 118)}),
+    "MobileNetV2": (224, {"out_relu": (491, 32, 214)}),
+    "ResNet50V2": (224, {"post_relu": (483, 32, 241)}),
+    "DenseNet121": (224, {"relu": (2071, 32, 1021)}),
+    "Xception": (299, {"block14_sepconv2_act": (1083, 32, 534)}),
+}
+QUICK = ("VGG16", "MobileNet")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else (pytest.mark.slow,)) for n in PUBLISHED])
+def test_networks_of_keras_have_the_published_fields(name):
+    size, expected = PUBLISHED[name]
+    made = getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3), include_top=False)
+    _, nodes = walked(made)
+    for layer, values in expected.items():
+        assert affine(nodes[layer], "height") == affine(nodes[layer], "width") == values
+        assert nodes[layer].bounds == ()
+
+
+@pytest.mark.slow
+def test_squeeze_and_excite_makes_the_field_whole_and_leaves_a_local_one():
+    net = keras.applications.EfficientNetB0(weights=None, input_shape=(224, 224, 3), include_top=False)
+    _, nodes = walked(net)
+    _, local = walked(net, local=True)
+    assert affine(nodes["top_activation"], "height") is None
+    assert nodes["top_activation"].box("input", (3, 3)) == ((0, 223), (0, 223))
+    assert affine(local["top_activation"], "height") == (851, 32, 394)
+    assert nodes["top_activation"].bounds == ()
+
+
+def line(n: int, *branches: Any) -> Any:
+    """Join branches on one input of `n` places, each a list of (kernel, stride, padding): numbers, or "same"."""
+    x = L.Input((n, 1))
+    ends = []
+    for branch in branches:
+        end = x
+        for k, s, padding in branch:
+            mode = padding if isinstance(padding, str) else "valid"
+            padded = end if mode == "same" or padding == (0, 0) else L.ZeroPadding1D(padding)(end)
+            end = L.Conv1D(1, k, s, mode)(padded)
+        ends.append(end)
+    return keras.Model(x, L.Add(name="add")(ends) if len(ends) > 1 else ends[0])
+
+
+def any_length(layers: Any) -> Any:
+    """Forget the lengths of layers and input."""
+    free = {n: replace(layer, shape=(*[None] * (len(layer.shape) - 1), 1)) for n, layer in layers.items()}
+    return fields(free, {"input": {"time": None}})
+
+
+NONE = (0, 0)
+
+
+def test_small_networks_have_the_fields_of_the_reference_implementation():
+    """The test networks of google-research/receptive_field: aligned, and aligned for some lengths only."""
+    aligned = line(8, [(1, 4, NONE)], [(3, 2, (1, 0)), (1, 2, NONE)])
+    layers, nodes = walked(aligned)
+    assert affine(nodes["add"]) == affine(any_length(layers)["add"]) == (3, 4, 1)
+    assert nodes["add"].misaligned == ()
+    for n in (8, 9):
+        layers, nodes = walked(line(n, [(1, 4, "same")], [(3, 2, "same"), (1, 2, "same")]))
+        assert affine(any_length(layers)["add"]) == (3, 4, None)
+        assert affine(nodes["add"])[:2] == (3, 4)
+        assert bool(nodes["add"].misaligned) == (n == 8)
+    assert affine(nodes["add"]) == (3, 4, 1)
+
+
+def test_a_merge_within_a_network_is_joined_on_the_way():
+    for padded in (False, True):
+        three: Any = (1, 0) if padded else "same"
+        one: Any = NONE if padded else "same"
+        x = L.Input((16 if padded else 17, 1))
+
+        def block(h: Any, ways: Any) -> Any:
+            ends = []
+            for way in ways:
+                end = h
+                for k, s, padding in way:
+                    end = L.ZeroPadding1D(padding)(end) if padding not in ("same", NONE) else end
+                    end = L.Conv1D(1, k, s, padding if padding == "same" else "valid")(end)
+                ends.append(end)
+            return L.Add()(ends)
+
+        first = block(x, [[(1, 4, one)], [(3, 2, three), (1, 2, one)]])
+        last = block(first, [[(1, 2, one)], [(3, 2, three)]])
+        layers, nodes = walked(keras.Model(x, last))
+        assert affine(nodes[list(layers)[-1]]) == (11, 8, 5)
+        assert nodes[list(layers)[-1]].misaligned == ()
+
+
+def test_kernels_that_are_not_square():
+    net = keras.Sequential([L.Input((20, 20, 1)), L.Conv2D(1, (3, 5), 2), L.Conv2D(1, (3, 1), 2, name="last")])
+    _, nodes = walked(net)
+    assert affine(nodes["last"], "height") == (7, 4, 0)
+    assert affine(nodes["last"], "width") == (5, 4, 0)
+
+
+def test_branches_out_of_line_are_told_with_both_their_names():
+    net = line(8, [(5, 2, (2, 1))], [(3, 1, NONE), (3, 1, NONE)])
+    _, nodes = walked(net)
+    assert [nodes["add"].box("input", (i,)) for i in range(4)] == [((0, 4),), ((0, 5),), ((2, 6),), ((3, 7),)]
+    (found,) = nodes["add"].misaligned
+    assert (found.layer, found.axis, found.offset, found.strides) == ("add", "time", None, (2, 1))
+    assert len(set(found.parents)) == 2
+    assert affine(nodes["add"]) is None
+
+
+def test_places_that_a_stride_leaves_out_are_seen_by_nobody():
+    net = line(8, [(3, 3, NONE), (3, 1, "same")])
+    layers, nodes = walked(net)
+    last = nodes[list(layers)[-1]]
+    assert last.reach("input", (1,)) == ((0, 8),)
+    assert last.box("input", (1,)) == ((0, 5),)
+
+
+def test_the_first_pooling_layers_of_a_digit_network():
+    net = keras.Sequential(
+        [
+            L.Input((28, 28, 1)),
+            *(L.Conv2D(4, 3), L.MaxPooling2D(2), L.Conv2D(4, 3), L.MaxPooling2D(2, name="pool")),
+        ]
+    )
+    _, nodes = walked(net)
+    assert affine(nodes["pool"], "width") == (10, 4, 0)
+
+
+# --- trained networks ------------------------------------------------------------------------------------------------
+
+ZOO = (
+    *("mnist_cnn", "xo_cnn", "lenet5_cifar10", "resnet20_cifar10", "cats_vs_dogs", "unet", "conv_autoencoder"),
+    *("eeg_cnn", "lstm_forecast", "series_autoencoder"),
+)
+
+
+def zoo(name: str, framework: str) -> Any:
+    model = xk.zoo.load(name, framework)
+    return model, model.layers, fields(model.layers, input_lengths(model, model.layers))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ZOO[:8])
+def test_both_frameworks_have_one_field(name):
+    _, ours, nodes = zoo(name, "keras")
+    _, theirs, others = zoo(name, "torch")
+    kinds = ("conv", "conv_transposed", "max_pool", "avg_pool", "global_avg_pool", "upsample", "add")
+    common = [n for n in ours if n in theirs and ours[n].kind in kinds and ours[n].kind == theirs[n].kind]
+    assert common
+    for n in common:
+        here, there = nodes[n], others[n]
+        assert here.affine.keys() == there.affine.keys()
+        assert affine_of(here) == affine_of(there), n
+        for (_, mine), (_, other) in zip(sorted(here.edges.items()), sorted(there.edges.items()), strict=True):
+            shape = (2, *(k or 1 for k in here.lengths))
+            np.testing.assert_array_equal(np.broadcast_to(mine, shape), np.broadcast_to(other, shape), n)
+
+
+def affine_of(node: Any) -> list[Any]:
+    return [a and (a.size, a.stride, a.start) for _, a in sorted(node.affine.items())]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ZOO)
+def test_no_unit_of_a_trained_network_reacts_to_what_lies_outside_of_its_box(name):
+    model, layers, nodes = zoo(name, "keras")
+    rng = np.random.default_rng(0)
+    x = rng.random((1, *model.inputs.shape)).astype("float32")
+    for layer in [n for n in layers.values() if "channel" in n.axes][:12]:
+        value = model.run(x, at=[layer.name]).activations[layer.name]
+        for _ in range(2):
+            unit = tuple(int(rng.integers(k)) for k in value.shape[1:])
+            seed = np.zeros_like(value)
+            seed[(0, *unit)] = 1
+            reacts = model.pull(x, seed, of=layer.name).gradient[0] != 0
+            place = [u for u, a in zip(unit, layer.axes[1:], strict=True) if a != "channel"]
+            box = nodes[layer.name].box("input", place)
+            reacts[tuple(slice(lo, hi + 1) for lo, hi in box or ())] = False
+            assert not reacts.any(), (layer.name, unit, box)
