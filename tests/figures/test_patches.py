@@ -66,6 +66,18 @@ def test_what_lies_beyond_the_border_is_grey() -> None:
     assert any("beyond its border" in note for note in panels(found).notes)
 
 
+def test_a_frame_is_large_enough_to_be_seen() -> None:
+    found = patches(
+        input_spec=xk.Image(100, 100, 3),
+        display=np.zeros((2, 100, 100, 3), np.uint8),
+        boxes=np.array([[[50, 50], [0, 1]], [[10, 29], [99, 99]]]),
+        windows=np.array([[[50, 69], [0, 19]], [[10, 29], [90, 109]]]),
+        projections=None,
+    )
+    *_, whole = tiles(found)
+    assert [t.frame for t in whole.tiles] == [(47.5, 0, 53.5, 4), (10, 96.5, 30, 100)]
+
+
 def test_a_unit_that_sees_nothing_has_a_grey_patch() -> None:
     """As some units of a transposed convolution with a stride over its kernel."""
     boxes = np.array([[[0, -1], [0, -1]], [[2, 4], [2, 4]]])

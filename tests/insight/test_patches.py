@@ -448,6 +448,8 @@ def test_maps_of_one_pixel_and_layers_without_places() -> None:
     assert_array_equal(found.boxes, [[[0, 11], [0, 11]]] * 2)
     assert found.space == (1, 1)
     assert found.projections.shape == (2, 12, 12, 3)
+    flat = xk.top_patches(xk.wrap(nn.Flatten(), inputs=IMAGE), pictures(2), "", [0, 40], k=1)
+    assert_array_equal(flat[0].boxes, [[[0, 0], [0, 0]]])
     dense = xk.top_patches(model, pictures(4), "3", 1, k=2)
     assert (dense.boxes, dense.windows, dense.space) == (None, None, ())
     assert dense.projections.shape == (2, 12, 12, 3)

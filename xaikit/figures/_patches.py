@@ -30,6 +30,8 @@ HITS = 36
 """How many patches a figure has at most."""
 CHANNELS = 12
 """How many channels a figure of a layer has at most."""
+SMALLEST = 0.06
+"""The share of the side of a picture that a frame on it has at least."""
 READING = {
     "deconvnet": "deconvnet: where in the patch the unit's signal comes from",
     "guided": "guided backpropagation: where in the patch the unit's signal comes from",
@@ -188,12 +190,22 @@ def _framed(result: TopPatches, i: int) -> tuple[float, float, float, float] | N
     height, width = result.input_spec.shape[:2]
     if result.boxes is not None:
         (top, bottom), (left, right) = result.boxes[i].tolist()
-        return top, left, max(bottom + 1, top), max(right + 1, left)
+        if bottom < top or right < left:
+            return top, left, top, left
+        top, bottom = _visible(top, bottom + 1, height)
+        left, right = _visible(left, right + 1, width)
+        return top, left, bottom, right
     if result.places.shape[1] != 2:
         return None
     cells = np.array([height, width]) / np.array(result.space)
     (top, left), (bottom, right) = result.places[i] * cells, (result.places[i] + 1) * cells
     return float(top), float(left), float(bottom), float(right)
+
+
+def _visible(start: float, end: float, size: int) -> tuple[float, float]:
+    """Widen a frame that would be too small to be seen."""
+    more = max(0.0, SMALLEST * size - (end - start)) / 2
+    return max(start - more, 0), min(end + more, size)
 
 
 def _stretches(result: TopPatches, prefix: str) -> Panel:

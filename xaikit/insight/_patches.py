@@ -140,8 +140,9 @@ def patches_of(model: Model, samples: Samples, found: Survey, way: Way) -> Layer
     chunk = samples.again(numbers.tolist())
     sight = Sight(model, found.layer, chunk.x)
     at = np.searchsorted(numbers, found.samples)
-    flat = found.places.reshape(found.samples.size, -1)
-    seen = {n: sight.boxes(n, flat) for n in sight.axes}
+    flat = found.places.reshape(found.samples.size, found.places.shape[-1])
+    units = sight.units(flat, np.repeat(found.channels, at.shape[1]))
+    seen = {} if units is None else {n: sight.boxes(n, units) for n in sight.axes}
     boxes = {n: b.reshape(*found.samples.shape, *b.shape[1:]) for n, (b, _) in seen.items()}
     windows = {n: w.reshape(*found.samples.shape, *w.shape[1:]) for n, (_, w) in seen.items()}
     reproduced = _again(model, found, chunk.x, at)

@@ -36,6 +36,16 @@ class Sight:
         keys = {(given, axis) for axis in self.sizes[name]}
         return keys <= set(node.edges) and not keys & node.mixed
 
+    def units(self, places: Array, channels: Array) -> Array | None:
+        """Give units at places (unit, axis) of channels (unit,) as the field counts them; None where it does not.
+
+        Of a layer without channels, as behind a flattening, the last of its places is what is taken for the channel.
+        """
+        rank = 0 if self.node is None else len(self.node.lengths)
+        if rank == places.shape[1] + 1:
+            return np.concatenate([places, channels[:, None]], axis=1)
+        return places if rank == places.shape[1] else None
+
     def boxes(self, name: str, places: Array) -> tuple[Array, Array]:
         """Give boxes and windows of units at places (unit, axis): (unit, axis of the input, 2), first and last place.
 

@@ -218,9 +218,8 @@ class UnitCard:
         yield from (f"No {part}: {why}" for part, why in self.missing.items())
 
     def __repr__(self) -> str:
-        parts = [
-            p for p in ("filter", "fields", "statistics", "patches", "optimum", "opposite") if p not in self.missing
-        ]
+        named = ("filter", "fields", "statistics", "patches", "optimum", "opposite")
+        parts = [part for part in named if getattr(self, part) not in (None, {})]
         return f"<UnitCard of channel {self.channel} of {self.layer!r} in {self.origin.model}: {', '.join(parts)}>"
 
 
