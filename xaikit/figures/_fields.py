@@ -1,6 +1,6 @@
 """Receptive fields as panels: their size by depth, their boxes on a picture, and what the gradient shows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -112,7 +112,7 @@ def _sizes(f: Field, axis: int) -> float | None:
     return float(size) if size is not None else None if varied is None else float(varied[1])
 
 
-def _unit(axes: Sequence[str] | dict[str, int | None]) -> str:
+def _unit(axes: Iterable[str]) -> str:
     named = {UNITS.get(a, "pixels" if a in SPACE else "places") for a in axes}
     return named.pop() if len(named) == 1 else "places"
 
@@ -236,8 +236,8 @@ def _telling(result: ReceptiveFields, name: str) -> list[str]:
     """Choose layers whose fields differ and are smaller than the picture."""
     steps = [f for f in _steps(result, name) if f.known and not all(f.global_) and len(f.shape) == 2]
     small = [f for f in steps if not f.exceeds()] or steps[:1]
-    picked = np.unique(np.linspace(0, len(small) - 1, min(6, len(small))).round().astype(int)) if small else []
-    return [small[i].layer for i in picked]
+    picked = np.linspace(0, len(small) - 1, min(6, len(small))).round().astype(int)
+    return [small[i].layer for i in dict.fromkeys(picked.tolist())]
 
 
 def _continued(image: Array, boxes: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> tuple[Array, tuple[int, int]]:

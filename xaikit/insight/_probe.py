@@ -112,7 +112,7 @@ def _rows(base: Tensors, probe: Probe, rows: Sequence[int], rest: Array | None, 
     given = rest if rest is not None else base[probe.input] if isinstance(base, Mapping) else base
     x = np.repeat(given, len(rows), axis=0)
     for k, row in enumerate(rows):
-        x[(k, *(slice(None),) * (probe.place - 1), row)] = value
+        np.moveaxis(x, probe.place, 1)[k, row] = value
     return x
 
 
@@ -165,7 +165,7 @@ def _by_positive(model: Model, layers: Mapping[str, Layer], base: Tensors, probe
     found: dict[str, Extent] = {}
     step = _chunk(layers, probe.count)
     for level in (0.0, 0.5):
-        even = each(lambda a, v=level: a if a.dtype.kind in "iub" else np.full_like(a, v), base)  # type: ignore[misc]
+        even = each(lambda a, v=level: a if a.dtype.kind in "iub" else np.full_like(a, v), base)
         rest = np.full_like(like, level)
         plain = _run(copy, even, probe, rest, list(layers))
         for first in range(0, probe.count, step):
@@ -209,7 +209,7 @@ def _of_places(marked: Array, layer: Layer) -> Array:
         return marked.reshape(len(marked), -1)
     marked = np.moveaxis(marked, layer.axes.index("sample"), 0) if "sample" in layer.axes else marked
     axes = [a for a in layer.axes if a != "sample"]
-    return marked.any(1 + axes.index("channel")) if "channel" in axes else marked
+    return np.asarray(marked.any(1 + axes.index("channel"))) if "channel" in axes else marked
 
 
 def _extended(extent: Extent | None, seen: Array, rows: Sequence[int]) -> Extent:

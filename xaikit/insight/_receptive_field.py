@@ -254,7 +254,7 @@ class _Axis:
             return
         starts, where = self.lo.ravel()[free.ravel()], np.flatnonzero(free)
         steps = np.unique(np.diff(starts) / np.diff(where))
-        if len(steps) == 1 and float(steps[0]).is_integer():
+        if len(steps) == 1 and steps[0] > 0 and float(steps[0]).is_integer():
             self.stride = int(steps[0])
             self.padding = int(self.stride * where[0] - starts[0])
 
@@ -306,8 +306,8 @@ def _described(
     fork = _fork(layers, m.parents)
     branches = [nodes[p].affine.get((m.input, m.axis)) for p in m.parents]
     offsets = _offsets(nodes[m.layer], [b for b in branches if b is not None])
-    differing = np.flatnonzero(offsets) if offsets is not None else None
-    offset = m.offset if offsets is None or not len(offsets) else Fraction(max(offsets))
+    differing = [y for y, off in enumerate(offsets or ()) if off]
+    offset = max(offsets) if offsets else m.offset
     return Misalignment(
         layer=m.layer,
         parents=m.parents,
@@ -317,7 +317,7 @@ def _described(
         paths=tuple(_path(layers, p, fork) for p in m.parents),
         offset=None if offset is None else float(offset),
         strides=tuple(float(s) for s in m.strides),
-        units=None if differing is None or not len(differing) else (int(differing[0]), int(differing[-1])),
+        units=(differing[0], differing[-1]) if differing else None,
         lengths=_lengths_in_line(layers, inputs, m),
     )
 
