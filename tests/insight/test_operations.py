@@ -336,6 +336,11 @@ def test_correlation_ignores_brightness_and_contrast_and_agrees_with_scikit_imag
     assert found.shown == (5, 3, 0)
     assert_allclose(found.output[5, 3], 1, atol=1e-9)
     assert_array_equal(found.output[0, 0], 0)  # flat
+    even = xk.explore(
+        np.full((4, 4), 0.1), "normalised-cross-correlation", kernel=pattern[:, :3]
+    )  # a mean with rounding
+    assert_array_equal([s.value for s in even], even.output.ravel())
+    assert_array_equal(even.output, 0)
     assert_allclose(found.output[..., 0], match_template(5 + 3 * photo, pattern), atol=1e-9)
 
 

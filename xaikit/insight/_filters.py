@@ -25,7 +25,7 @@ LARGE = 2**24
 WITH_KERNELS = ("conv", "conv_transposed", "dense")
 THROUGH = ("dropout", "identity", "zero_pad", "pad", "rescaling", "normalization", "batch_norm", "gaussian_noise")
 """Kinds of layers behind which channels are still those in front."""
-COMPARED = 2**12
+COMPARED = 2**11
 """So many filters are compared with each other at most: more pairs take too long."""
 
 
@@ -46,7 +46,8 @@ def filters(
 
     `samples` (a list, batch, stream or folder) add what the filters give for them, behind the activation function that
     follows. `before` is the network before fine-tuning, or Filters: how much each has changed is added. `by` names the
-    statistic by which they are shown; None = "change" with a `before`, "activation" with samples, else "norm".
+    statistic by which they are shown; None = "change" with a `before`, "activation" with samples, else "norm". Of more
+    than 2048 filters it is not said which are alike.
 
     Raises UnknownName for a layer that the model has not, or a statistic; NotSupported for a layer without kernels,
     with the nearest that have; ParameterError where `before` or `shape` do not fit.
