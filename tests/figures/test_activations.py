@@ -194,6 +194,9 @@ def test_one_pixel_constant_and_deep_maps(one: Any, values: Any) -> None:
     (panel,) = tiles(panels(a))
     assert len(panel.tiles) == values.shape[-1]
     assert plot(a) is not None
+    assert (f"A map is the channel's {values.shape[1]} slices along depth, side by side." in panel.facts) == (
+        values.ndim == 5
+    )
     assert not a.statistics("r2")["duplicate"].any()  # what does not vary repeats nothing
 
 

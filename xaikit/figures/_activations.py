@@ -108,6 +108,8 @@ def _maps(result: Activations, i: int, name: str, scale: Scale, own: bool, most:
     count, silent = values.shape[-1], int((~rows.any(0)).sum())
     places = " × ".join(map(str, values.shape[:-1]))
     facts = [f"Below each map: the channel's number, and its {NOTED.get(result.order, 'maximum')}."]
+    if values.ndim == 4:
+        facts.append(f"A map is the channel's {values.shape[0]} slices along {result.axes[name][1]}, side by side.")
     if count > most:
         facts.append(f"The first {most} of {count} channels in this order are shown.")
     if silent:

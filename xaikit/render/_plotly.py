@@ -19,6 +19,10 @@ FONT = "Inter, Segoe UI, Helvetica Neue, Arial, DejaVu Sans, sans-serif"
 MONO = "DejaVu Sans Mono, Menlo, Consolas, monospace"
 
 
+LARGE = 2**20
+"""The numbers of a picture from which the smallest file is not worth the seconds that it takes."""
+
+
 class Canvas:
     """A plotly figure in the making; every box gets axes of its own."""
 
@@ -304,5 +308,5 @@ def _source(image: Array) -> str:
     from PIL import Image
 
     held = BytesIO()
-    Image.fromarray(np.ascontiguousarray(image)).save(held, "PNG", optimize=True)
+    Image.fromarray(np.ascontiguousarray(image)).save(held, "PNG", optimize=image.size < LARGE)
     return "data:image/png;base64," + b64encode(held.getvalue()).decode("ascii")
