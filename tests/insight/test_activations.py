@@ -206,6 +206,36 @@ def test_what_was_stored_reads_back_equal(tmp_path: Path) -> None:
     assert (dict(back.axes), back.origin, back.input_spec) == (dict(a.axes), a.origin, a.input_spec)
 
 
+def test_order_centres_and_functions_read_back_equal(tmp_path: Path) -> None:
+    model, x = image_pair("torch")
+    a = xk.activations(model, x, ["c1", "r1", "head"], order="class-difference", classes=["a", "b", "a"])
+    back = xk.load(xk.save(a, tmp_path / "activations"))
+    assert (back.order, dict(back.functions)) == ("class-difference", {"r1": "relu"})
+    assert_array_equal(back.classes, [0, 1, 0])
+    assert list(back.centres) == ["c1", "r1"]
+    for ours, theirs in zip(back.centres["c1"], a.centres["c1"], strict=True):
+        assert_array_equal(ours, theirs)
+        assert_allclose(ours, np.arange(1, 11))
+    assert_array_equal(back.ranking("r1"), a.ranking("r1"))
+
+
+@pytest.mark.parametrize(("size", "first"), [(8, 1.0), (9, 0.0)])
+def test_centres_heed_padding_that_is_not_the_same_on_both_sides(size: int, first: float) -> None:
+    import keras
+
+    layers = keras.layers
+    net = keras.Sequential(
+        [
+            layers.Input((size, size, 1)),
+            layers.Conv2D(2, 3, strides=2, padding="same", name="c"),
+            layers.GlobalAveragePooling2D(name="all"),
+        ]
+    )
+    a = xk.activations(xk.wrap(net, inputs=xk.Image(size, size, 1)), np.zeros((size, size, 1), np.uint8))
+    assert_allclose(a.centres["c"][0], first + 2 * np.arange(-(-size // 2)))
+    assert "all" not in a.centres
+
+
 FLAT = ("flatten", "dropout")
 """Kinds behind which torch has channel by channel what Keras has place by place."""
 
