@@ -1,8 +1,9 @@
 """What an operation is, and what it reads."""
 
 import dataclasses
+import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
@@ -79,12 +80,15 @@ def each(value: Any, rank: int, what: str, least: int = 1) -> tuple[int, ...]:
 class Windows:
     """Which places every window reads, by axis of space: `taps` (place, tap), -1 for none, and `spans` (place, 2).
 
-    `padding` is what was put before and after each axis.
+    Of windows that slide, `padding` is what was put before and after each axis, filled by `border`.
     """
 
     taps: tuple[Array, ...]
     spans: tuple[Array, ...]
     padding: tuple[tuple[int, int], ...] = ()
+    stride: tuple[int, ...] = ()
+    dilation: tuple[int, ...] = ()
+    border: str = ""
 
     @classmethod
     def sliding(
@@ -123,12 +127,35 @@ class Windows:
             taps.append(shape.taps(0, n, count))
             first = np.arange(count) * s - before
             spans.append(np.stack([first, first + d * (k - 1)], 1))
-        return cls(tuple(taps), tuple(spans), tuple(around))
+        return cls(tuple(taps), tuple(spans), tuple(around), strides, apart, "" if border == "zero" else border)
 
     @classmethod
     def of(cls, taps: tuple[Array, ...]) -> "Windows":
         """Give the windows that read these places."""
         return cls(taps, tuple(_span(t) for t in taps))
+
+    def cuts(self, x: Array) -> Iterator[tuple[tuple[int, ...], Array]]:
+        """Go through the places of a window, each with what all windows read there: (*places, channel)."""
+        offsets = itertools.product(*(range(t.shape[1]) for t in self.taps))
+        if not self.stride:
+            whole = extended(x, 0.0)
+            for offset in offsets:
+                yield offset, whole[np.ix_(*(t[:, j] for t, j in zip(self.taps, offset, strict=True)))]
+            return
+        whole = self._padded(x)
+        for offset in offsets:
+            starts = [j * d for j, d in zip(offset, self.dilation, strict=True)]
+            ends = [s * (m - 1) + 1 for s, m in zip(self.stride, self.space, strict=True)]
+            yield offset, whole[tuple(slice(a, a + e, s) for a, e, s in zip(starts, ends, self.stride, strict=True))]
+
+    def _padded(self, x: Array) -> Array:
+        """Lay out all that sliding windows read, from the first place of the first to the last of the last."""
+        for axis, span in enumerate(self.spans):
+            n, before = x.shape[axis], -int(span[0, 0])
+            count = int(span[-1, 1]) + before + 1
+            line = Geometry("window", (1,), (1,), ((before, 0),), (1,), mode=self.border).taps(0, n, count)
+            x = taken(x, line[:, 0], axis, 0.0)
+        return x
 
     @property
     def space(self) -> tuple[int, ...]:

@@ -1,7 +1,5 @@
 """Windows multiplied by a kernel: cross-correlation, convolution, and how well a pattern fits at each place."""
 
-import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +10,7 @@ from xaikit.attribution import parameter, require
 from xaikit.errors import ParameterError
 from xaikit.graph import Geometry
 from xaikit.insight.operators._kernels import kernels
-from xaikit.insight.operators._operation import Operation, Windows, each, extended, operations
+from xaikit.insight.operators._operation import Operation, Windows, each, operations
 from xaikit.results import Filters
 from xaikit.results._steps import FLAT
 
@@ -238,12 +236,9 @@ def bias_for(given: Any, own: Array | None, filters: int) -> Array | None:
     return np.broadcast_to(bias, (filters,)).copy()
 
 
-def _offsets(x: Array, windows: Windows, size: tuple[int, ...], groups: int) -> Iterator[tuple[tuple[int, ...], Array]]:
-    """Go through the places of a kernel, each with what all windows read there: (group, place, in)."""
-    whole = extended(x, 0.0)
-    for offset in itertools.product(*map(range, size)):
-        cut = whole[np.ix_(*(t[:, j] for t, j in zip(windows.taps, offset, strict=True)))]
-        yield offset, np.moveaxis(cut.reshape(-1, groups, x.shape[-1] // groups), 1, 0)
+def _split(cut: Array, groups: int) -> Array:
+    """(*space, channel) -> (group, place, in)."""
+    return np.moveaxis(cut.reshape(-1, groups, cut.shape[-1] // groups), 1, 0)
 
 
 def _by_group(kernel: Array, groups: int) -> Array:
@@ -260,25 +255,31 @@ def _placed(sums: Array, windows: Windows) -> Array:
 def summed(x: Array, windows: Windows, kernel: Array, groups: int) -> Array:
     """Sum the products of kernels with all windows, one place of the kernel at a time: (*space, filter)."""
     weights = _by_group(kernel, groups)
+    if groups == len(kernel) == x.shape[-1]:  # one channel, one filter: no sums over channels
+        alone = np.zeros((*windows.space, groups))
+        for offset, cut in windows.cuts(x):
+            alone += cut * weights[offset][:, 0, 0]
+        return alone
     sums = np.zeros((groups, int(np.prod(windows.space)), len(kernel) // groups))
-    for offset, cut in _offsets(x, windows, kernel.shape[1:-1], groups):
-        sums += cut @ weights[offset]
+    for offset, cut in windows.cuts(x):
+        sums += _split(cut, groups) @ weights[offset]
     return _placed(sums, windows)
 
 
 def correlated(x: Array, windows: Windows, kernel: Array, groups: int) -> Array:
     """Correlate kernels with all windows: the means first, then what is around them."""
-    size, count = kernel.shape[1:-1], kernel[0].size
+    count = kernel[0].size
     centred = _by_group(kernel - kernel.mean(tuple(range(1, kernel.ndim)), keepdims=True), groups)
     lengths = np.linalg.norm(centred.reshape(count // kernel.shape[-1], groups, kernel.shape[-1], -1), axis=(0, 2))
-    mean = np.add.reduce([cut.sum(-1) for _, cut in _offsets(x, windows, size, groups)]) / count
+    mean = sum(_split(cut, groups).sum(-1) for _, cut in windows.cuts(x)) / count
     squares, products = np.zeros_like(mean), np.zeros((*mean.shape, centred.shape[-1]))
     largest, farthest = np.zeros_like(mean), np.zeros_like(mean)
-    for offset, cut in _offsets(x, windows, size, groups):
-        around = cut - mean[..., None]
+    for offset, cut in windows.cuts(x):
+        given = _split(cut, groups)
+        around = given - mean[..., None]
         squares += (around**2).sum(-1)
         products += around @ centred[offset]
-        largest = np.maximum(largest, np.abs(cut).max(-1))
+        largest = np.maximum(largest, np.abs(given).max(-1))
         farthest = np.maximum(farthest, np.abs(around).max(-1))
     scale = np.sqrt(squares)[..., None] * lengths[:, None, :]
     lively = (farthest > FLAT * largest)[..., None] & (scale > 0)
