@@ -5,7 +5,7 @@ of the call are asked.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from xaikit.graph import Geometry, places
@@ -25,6 +25,8 @@ class Seen:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     same: bool = False
     """Whether all that enters is one and the same tensor."""
+    reads: int = 1
+    """How many of the tensors depend on what the network is given; the others are weights."""
 
     @property
     def source(self) -> Value:
@@ -195,8 +197,8 @@ def _joined(seen: Seen) -> Geometry | None:
     name = axes[int(axis)]
     if name == "channel":
         return POINTWISE
-    alike = all(v.axes == axes for v in seen.inputs) and not seen.same and name != "sample"
-    return Geometry("concat", axes=(name,)) if alike else None
+    alike = all(v.axes == axes for v in seen.inputs) and seen.reads == len(seen.inputs) and not seen.same
+    return Geometry("concat", axes=(name,)) if alike and name != "sample" else None
 
 
 def _dense(seen: Seen) -> Geometry | None:
@@ -222,6 +224,15 @@ def _einsum(seen: Seen, equation: str) -> Geometry | None:
         return None
     gone = tuple(a for c, a in was.items() if c not in now and a in seen.spatial)
     return Geometry("global", axes=gone) if gone else POINTWISE
+
+
+def _summed(seen: Seen) -> Geometry | None:
+    return _einsum(seen, seen.operation.subscripts) if seen.reads == 1 else None
+
+
+def _cumulated(seen: Seen) -> Geometry | None:
+    chosen = _chosen(seen, getattr(seen.operation, "axis", None))
+    return Geometry("prefix", axes=chosen) if len(chosen) == 1 and seen.result.axes == seen.source.axes else None
 
 
 def _reduced(seen: Seen) -> Geometry | None:
@@ -312,6 +323,12 @@ def _inner(seen: Seen) -> Geometry | None:
     return Geometry(**{**vars(step), "axes": axes}) if len(step.size) == len(axes) else Geometry("unknown", axes=axes)
 
 
+def _wrapped(seen: Seen) -> Geometry | None:
+    """A wrapper that only changes the weights of its layer."""
+    inner = seen.operation.layer
+    return geometry_of(replace(seen, operation=inner, kind=kind_of(inner)))
+
+
 # --- single places --------------------------------------------------------------------------------------------------
 
 
@@ -348,6 +365,8 @@ _RULES: Mapping[str, Callable[[Seen], Geometry | None]] = {
     **dict.fromkeys(("zero_pad", "crop"), _shifted),
     **dict.fromkeys(("softmax", "log_softmax", "layer_norm", "unit_norm", "rms_norm"), _along_axis),
     "group_norm": _group_norm,
+    "einsum": _summed,
+    **dict.fromkeys(("cumsum", "cumprod"), _cumulated),
     "concat": _joined,
     "dense": _dense,
     **dict.fromkeys(REDUCING - {"argmax", "argmin"}, _reduced),
@@ -357,6 +376,7 @@ _RULES: Mapping[str, Callable[[Seen], Geometry | None]] = {
     "conv_lstm": _conv_lstm,
     "attention": _attention,
     "time_distributed": _inner,
+    "spectral_normalization": _wrapped,
     "embedding": _pointwise,
     **dict.fromkeys(("permute", "transpose"), _permuted),
 }

@@ -39,7 +39,7 @@ KINDS: Mapping[str, str] = {
     **{f"SpatialDropout{n}D": "dropout" for n in (1, 2, 3)},
     **{f"ConvLSTM{n}D": "conv_lstm" for n in (1, 2, 3)},
     **dict.fromkeys(("AlphaDropout", "GaussianDropout"), "dropout"),
-    **dict.fromkeys(("Attention", "AdditiveAttention", "MultiHeadAttention", "GroupQueryAttention"), "attention"),
+    **dict.fromkeys(("Attention", "AdditiveAttention", "MultiHeadAttention", "GroupedQueryAttention"), "attention"),
     **dict.fromkeys(("Dense", "EinsumDense"), "dense"),
     "BatchNormalization": "batch_norm",
     "LayerNormalization": "layer_norm",

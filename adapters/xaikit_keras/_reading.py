@@ -206,6 +206,10 @@ class Recorder:
 
         return Tape(origin, self._noted if self.graph is None else None)
 
+    def depends(self, tensor: Any) -> bool:
+        """Say whether a tensor depends on what the network is given."""
+        return bool(self._origins([tensor]))
+
     def is_state(self, tensor: Any) -> bool:
         """Say whether a tensor is the state that a recurrent layer ends in."""
         key = self._key(tensor)
@@ -358,9 +362,11 @@ def _geometry(call: Call, kind: str, sources: list[Value], values: Mapping[str, 
     if not parents:
         return WHOLE
     tape, container = recorder.tape(call.parents), is_container(call.operation)
-    same = len({id(t) for t in call.inputs}) == 1 and len(call.inputs) > 1
-    rule = None if container else geometry_of(Seen(call.operation, kind, sources, after, call.arguments, same))
-    origins = [None] if container else [tape.origin(t) for t in call.inputs]
+    read = [t for t in call.inputs if recorder.depends(t)]
+    same = len({id(t) for t in read}) == 1 and len(read) > 1
+    seen = Seen(call.operation, kind, sources, after, call.arguments, same, len(read))
+    rule = None if container else geometry_of(seen)
+    origins = [None] if container or not _first_is(read, call) else [tape.origin(t) for t in read]
     direct = None not in origins and tuple(dict.fromkeys(origins)) == call.parents
     if rule is not None and direct and (same or rule == POINTWISE or len(origins) == len(call.parents)):
         return rule
@@ -369,10 +375,15 @@ def _geometry(call: Call, kind: str, sources: list[Value], values: Mapping[str, 
     whole = fragment(call.outputs[0], after, parents, tape)
     if whole is not None:
         return whole
-    if rule is not None and (len(call.inputs) == 1 or same):
-        first = fragment(call.inputs[0], sources[0], parents, tape)
-        return _behind(first, rule, sources[0]) if first is not None or not recorder.is_state(call.inputs[0]) else WHOLE
+    if rule is not None and _first_is(read, call) and (len(read) == 1 or same):
+        first = fragment(read[0], sources[0], parents, tape)
+        return _behind(first, rule, sources[0]) if first is not None or not recorder.is_state(read[0]) else WHOLE
     return WHOLE if kind == "flatten" else UNKNOWN
+
+
+def _first_is(read: list[Any], call: Call) -> bool:
+    """Say whether the first tensor of a call is the first that depends on what the network is given."""
+    return bool(read) and read[0] is call.inputs[0]
 
 
 def _behind(first: Geometry | None, rule: Geometry, source: Value) -> Geometry:
