@@ -63,7 +63,20 @@ def network(rng: Rng, dims: int, lengths: tuple[int, ...], depth: int) -> nn.Mod
 
 
 def _layer(rng: Rng, dims: int, lengths: tuple[int, ...]) -> nn.Module:
-    kinds = [_conv, _conv, _same, _pool, _transposed, _adaptive, _resized, _residual, _moved, _moved, _padded, _shuffled]
+    kinds = [
+        _conv,
+        _conv,
+        _same,
+        _pool,
+        _transposed,
+        _adaptive,
+        _resized,
+        _residual,
+        _moved,
+        _moved,
+        _padded,
+        _shuffled,
+    ]
     return kinds[rng.integers(len(kinds))](rng, dims, lengths)
 
 
@@ -173,7 +186,9 @@ def _moved(rng: Rng, dims: int, lengths: tuple[int, ...]) -> nn.Module:
         lambda x: x.unfold(axis, min(2, n), 1).sum(-1),
         lambda x: torch.stack(x.unbind(axis)[::-1], axis),
         lambda x: x.tril() if dims > 1 else x,
-        lambda x: torch.einsum("ncx,xy->ncy", x, torch.ones(n, 3, dtype=x.dtype)) if dims == 1 else x.transpose(2, 3) @ x,
+        lambda x: (
+            torch.einsum("ncx,xy->ncy", x, torch.ones(n, 3, dtype=x.dtype)) if dims == 1 else x.transpose(2, 3) @ x
+        ),
     ][:-1]
     return Call(functions[rng.integers(len(functions))])
 
