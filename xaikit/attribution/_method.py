@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, ClassVar, Literal, TypeVar, get_args
+from typing import Any, ClassVar, Literal, TypeVar, cast, get_args
 
 import numpy as np
 
@@ -247,7 +247,7 @@ class Method(ABC):
 
 def described(cls: type[Any]) -> dict[str, Parameter]:
     """Describe the fields of a frozen dataclass that are its parameters, by name, in order."""
-    return dict(_described(cls))
+    return dict(_described(cast(Any, cls)))
 
 
 @cache
@@ -261,7 +261,7 @@ def _described(cls: type[Any]) -> Mapping[str, Parameter]:
 
 def checked(cls: type[Any], title: str, parameters: Mapping[str, Any]) -> None:
     """Raise ParameterError for a parameter that a frozen dataclass has not, or whose value is of another type."""
-    known, fields = _described(cls), cls.__dataclass_fields__
+    known, fields = _described(cast(Any, cls)), cls.__dataclass_fields__
     for name, value in parameters.items():
         if name == "dialect" and name in fields:
             continue
