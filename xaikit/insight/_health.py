@@ -305,7 +305,8 @@ def _flow(model: Model, states: Mapping[str, LayerState]) -> tuple[str, float, t
     """Judge the gradient by the first and the last layer with weights: (verdict, ratio, their names)."""
     weighted = [s for n, s in states.items() if model.layers[n].parameters and s.kind not in NORMS]
     # a fixed layer, as one that brings outputs into their unit, is not learnt: its gradient is of no account
-    weighted = [s for s in weighted if model.layers[s.layer].trainable] or weighted
+    learnt = [s for s in weighted if model.layers[s.layer].trainable]
+    weighted = learnt if len(learnt) > 1 else weighted
     # a recurrent layer whose last state alone is read has no gradient at its sequence
     norms = {s.layer: s.gradient for s in weighted if s.gradients is not None and (s.gradient or s.kind not in CELLS)}
     reached = [n for n, norm in norms.items() if norm > 0]
