@@ -227,7 +227,7 @@ class _Drawn:
 
     def own(self, x: Tensors) -> Array:
         """Give the part that is drawn."""
-        return cast(Array, x[self.name]) if isinstance(x, Mapping) else x
+        return x[self.name] if isinstance(x, Mapping) else x
 
 
 class _Samples:
@@ -246,6 +246,7 @@ class _Samples:
                 break
         if not self._first:
             raise InputError("like= holds no sample: the list or folder is empty")
+        model.run(rows(self._first[0], slice(0, 1)))  # a network that declares no input is known after its first call
 
     def kept(self, drawn: _Drawn) -> Array | None:
         """Give the encoded samples that are kept, of the input that is drawn."""
@@ -494,10 +495,15 @@ def _climbed(climb: Climb, which: Array, more: int, shown: Progress) -> tuple[As
         parts = []
         for b, part in enumerate(blocks):
             before = (k * len(blocks) + b) * steps
-            parts.append(seeded(part, lambda done, _, before=before: shown(before + done, total)))
+            parts.append(seeded(part, _after(before, total, shown)))
         runs.append(_joined(parts))
     shown(total, total)
     return runs[0], [r.u for r in runs] if more else []
+
+
+def _after(before: int, total: int, shown: Progress) -> Progress:
+    """Tell the steps of one climb as those of all."""
+    return lambda done, _: shown(before + done, total)
 
 
 def _width(model: Model, objective: Objective) -> int:
@@ -509,7 +515,8 @@ def _joined(parts: list[Ascent]) -> Ascent:
     if len(parts) == 1:
         return parts[0]
     fields = ("u", "trace", "silent", "redirected", "sensitivity")
-    return Ascent(*(np.concatenate([getattr(p, f) for p in parts]) for f in fields), sum(p.calls for p in parts))
+    joined: dict[str, Any] = {f: np.concatenate([getattr(p, f) for p in parts]) for f in fields}
+    return Ascent(**joined, calls=sum(p.calls for p in parts))
 
 
 def _scales(seen: Array) -> Array:

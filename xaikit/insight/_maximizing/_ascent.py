@@ -263,7 +263,7 @@ class Climb:
     def _seed(self, x: Tensors, rows: Array, share: Array) -> Tensors:
         """Give what is pulled back: the objective's derivative, and with copies that of being unlike each other."""
         objective, diverse = self.objective, self.schedule.copies > 1 and self.schedule.diversity > 0
-        value = None if objective.linear and not diverse else asked(self.model, objective, x)
+        value: Any = None if objective.linear and not diverse else asked(self.model, objective, x)
         seed = objective.seed(value, rows)
         if not diverse or not isinstance(objective, OfLayer):
             return seed

@@ -188,7 +188,10 @@ def _encoded(spec: Any, blank: Canvas, value: Any, what: str) -> Array:
 
 def _background(spec: Any, ranged: Canvas, like: Array | None, given: Any) -> tuple[Array, str]:
     """Find what is where nothing is, in 0..1 by channel."""
-    scaled = lambda v: (v - ranged.low) / (ranged.high - ranged.low)  # noqa: E731
+
+    def scaled(v: Array) -> Array:
+        return (v - ranged.low) / (ranged.high - ranged.low)
+
     if given is not None:
         return scaled(_encoded(spec, ranged, given, "background")), "background="
     if like is not None:
