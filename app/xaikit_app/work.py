@@ -16,7 +16,7 @@ from xaikit.model import Model, canonical_hash
 from xaikit.progress import Progress
 from xaikit.results import Activations, AnomalyScores, Filters, TopPatches
 
-FORMAT = 1
+FORMAT = 2
 """Raised when one of these tasks gives something else than before, so that stored results are made anew."""
 KNOWN: Mapping[str, Mapping[str, Any]] = {
     "app-filters": {"layer": None, "first": 0, "count": 64},

@@ -191,7 +191,7 @@ def _framed(result: TopPatches, i: int) -> tuple[float, float, float, float] | N
     if result.boxes is not None:
         (top, bottom), (left, right) = result.boxes[i].tolist()
         if bottom < top or right < left:
-            return top, left, top, left
+            return None
         top, bottom = _visible(top, bottom + 1, height)
         left, right = _visible(left, right + 1, width)
         return top, left, bottom, right

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, overload
 
 import numpy as np
 
@@ -30,6 +30,30 @@ CAUTION = (
 )
 
 
+@overload
+def top_patches(
+    model: Model,
+    samples: Any,
+    layer: str,
+    channel: int,
+    k: int = 9,
+    *,
+    per_sample: int = 1,
+    projection: Projection | None = "auto",
+    progress: Progress | bool | None = None,
+) -> TopPatches: ...
+@overload
+def top_patches(
+    model: Model,
+    samples: Any,
+    layer: str,
+    channel: Sequence[int] | None = None,
+    k: int = 9,
+    *,
+    per_sample: int = 1,
+    projection: Projection | None = "auto",
+    progress: Progress | bool | None = None,
+) -> LayerPatches: ...
 def top_patches(
     model: Model,
     samples: Any,

@@ -7,7 +7,7 @@ import numpy as np
 
 from xaikit.arrays import SPACE, Array, Tensors, leaves
 from xaikit.graph import Node, fields
-from xaikit.insight._receptive_field import input_lengths
+from xaikit.insight._field_inputs import input_lengths
 from xaikit.model import Model
 
 WITH_PLACES = (*SPACE, "token")

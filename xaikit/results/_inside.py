@@ -172,7 +172,9 @@ class TopPatches:
                 x=self.x[name],
                 display=self.display[name],
                 input_spec=spec,
-                **{f: (getattr(self, f) or {}).get(name) for f in ("boxes", "windows", "projections")},
+                boxes=(self.boxes or {}).get(name),
+                windows=(self.windows or {}).get(name),
+                projections=(self.projections or {}).get(name),
             )
             for name, spec in self.input_spec.items()
         }
