@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -58,11 +59,15 @@ class Canvas:
 
     def inputs(self, u: Array) -> Array:
         """Give what the network takes: (row, *shape), float32."""
-        return self._as_given(u * (self.high - self.low) + self.low)
+        return self._as_given(u * self._width + self.low)
 
     def pulled(self, gradient: Array) -> Array:
         """Give the gradient with respect to u from that with respect to the network's input."""
-        return self.laid_out(gradient) * (self.high - self.low)
+        return self.laid_out(gradient) * self._width
+
+    @cached_property
+    def _width(self) -> Array:
+        return self.high - self.low
 
     def read(self, x: Array) -> Array:
         """Give u of encoded samples: (row, *places, channel)."""
@@ -74,14 +79,23 @@ class Canvas:
 
     def laid_out(self, x: Array) -> Array:
         """Bring (row, *shape) to (row, *places, channel)."""
-        first = tuple(range(1, len(self.space) + 1))
-        moved = np.moveaxis(x, [i + 1 for i in self.space], first)
-        return moved.reshape(len(x), *self.places, self.channels)
+        if not self._in_order:
+            x = np.moveaxis(x, [i + 1 for i in self.space], range(1, len(self.space) + 1))
+        return x.reshape(len(x), *self.places, self.channels)
+
+    @property
+    def _in_order(self) -> bool:
+        """Whether the axes with places come first, as everywhere but in networks without an input spec."""
+        return self.space == tuple(range(len(self.space)))
 
     def _as_given(self, laid: Array) -> Array:
         rest = tuple(n for i, n in enumerate(self.shape) if i not in self.space)
         whole = laid.reshape(len(laid), *self.places, *rest)
-        return np.moveaxis(whole, tuple(range(1, len(self.space) + 1)), [i + 1 for i in self.space])
+        return (
+            whole
+            if self._in_order
+            else np.moveaxis(whole, tuple(range(1, len(self.space) + 1)), [i + 1 for i in self.space])
+        )
 
 
 def canvas(model: Model, spec: Any, name: str, like: Array | None, limits: Any, background: Any) -> Canvas:

@@ -6,7 +6,6 @@ through the same weights. What lies beyond the border is the background.
 
 from dataclasses import dataclass
 from functools import cache, cached_property
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -91,33 +90,21 @@ class Resampling:
         """The interpolation weights: (place of the result, place of the picture), sparse."""
         from scipy.sparse import csr_array
 
-        size = np.array(self.places, np.float32)[:, None]
         offsets, centre = _grid(self.places)
         at = self.matrix.astype(np.float32) @ offsets + (centre + self.shift[:, None]).astype(np.float32)
         below = np.floor(at)
-        share = at - below
-        parts, columns = [], []
-        stride = np.cumprod([1, *self.places[:0:-1]])[::-1]
-        ends = []
-        for axis in range(len(self.places)):
-            low, near = below[axis], share[axis]
-            last = size[axis] - 1
-            first = (1 - near) * ((low >= 0) & (low <= last))
-            second = near * ((low >= -1) & (low < last))
-            i = np.clip(low, 0, last).astype(np.int32) * int(stride[axis])
-            j = np.clip(low + 1, 0, last).astype(np.int32) * int(stride[axis])
-            ends.append(((first, i), (second, j)))
-        for corner in product((0, 1), repeat=len(self.places)):
-            weight, column = ends[0][corner[0]]
-            for axis in range(1, len(self.places)):
-                more, place = ends[axis][corner[axis]]
-                weight, column = weight * more, column + place
-            parts.append(weight)
-            columns.append(column)
-        count, taps = at.shape[1], len(parts)
+        near = at - below
+        ends = below.astype(np.int32) + np.arange(2, dtype=np.int32)[:, None, None]  # (end, axis, place)
+        last = np.array(self.places, np.int32)[:, None] - 1
+        inside = np.minimum(np.maximum(ends, 0), last)
+        shares = np.stack([1 - near, near]) * (inside == ends)
+        weight, column = shares[:, 0], inside[:, 0]
+        for axis in range(1, len(self.places)):
+            weight = (weight[:, None] * shares[:, axis]).reshape(-1, at.shape[1])
+            column = (column[:, None] * self.places[axis] + inside[:, axis]).reshape(-1, at.shape[1])
+        taps, count = weight.shape
         rows = np.arange(0, taps * count + 1, taps, dtype=np.int32)
-        data = np.stack(parts, 1).ravel().astype(np.float32)
-        return csr_array((data, np.stack(columns, 1).ravel(), rows), shape=(count, count))
+        return csr_array((weight.T.ravel(), column.T.ravel(), rows), shape=(count, count))
 
     def _blurred(self, u: Array) -> Array:
         if self.blur < 1e-3:
