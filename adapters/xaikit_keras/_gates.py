@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from xaikit.graph import Layer
+from xaikit.graph import Geometry, Layer
 from xaikit_keras._private import inner_softmax, intercepted, replaced, replaced_scores
 
 Tap = Callable[[str, int | None, Any], Any]
@@ -35,12 +35,13 @@ def gates_of(operation: Any, layer: Layer, sources: Sequence[Shape]) -> list[tup
     """
     found: list[tuple[str, Layer]] = []
 
-    def add(gate: str, kind: str, axes: tuple[str, ...], shape: Shape) -> None:
-        found.append((gate, Layer(f"{layer.name}/{gate}", kind, axes, shape, layer.parents)))
+    def add(gate: str, kind: str, axes: tuple[str, ...], shape: Shape, geometry: Geometry | None = None) -> None:
+        found.append((gate, Layer(f"{layer.name}/{gate}", kind, axes, shape, layer.parents, geometry)))
 
     for prefix, rnn in _directions(operation):
         for gate in CELLS[_class(rnn.cell)]:
-            add(prefix + gate, "gate", ("sample", "time", "channel"), (sources[0][1], rnn.cell.units))
+            seen = None if rnn.go_backwards else Geometry("prefix")
+            add(prefix + gate, "gate", ("sample", "time", "channel"), (sources[0][1], rnn.cell.units), seen)
     if _class(operation) in (*INNER_SOFTMAX, *SCORED):
         heads = _heads(operation)
         pair = (sources[0][1], sources[min(1, len(sources) - 1)][1])

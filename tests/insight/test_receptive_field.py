@@ -46,6 +46,27 @@ def test_branches_out_of_line() -> None:
     assert "pad → a" in rf.status.reasons[0]
 
 
+def test_paths_begin_where_branches_part() -> None:
+    """A stem before the fork, and a branch that is the stem itself: one place behind, as its window has no padding."""
+
+    class Skip(nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.early, self.late = nn.Conv1d(1, 1, 3), nn.Conv1d(1, 1, 1), nn.Conv1d(1, 1, 2)
+
+        def forward(self, x: Any) -> Any:
+            y = self.early(torch.relu(self.stem(x)))
+            return torch.tanh(self.late(y)) + y[..., 1:]
+
+    rf = fields_of(Skip(), xk.Series(9, 1))
+    (found,) = rf.misaligned
+    assert found.fork == "early"
+    assert found.paths == (("late", "tanh"), ("getitem",))
+    assert (found.offset, found.strides, found.units) == (0.5, (1.0, 1.0), (0, 5))
+    assert found.lengths is None
+    assert "late → tanh and getitem" in str(found)
+
+
 def test_what_a_stride_drops_is_not_seen_through_padding() -> None:
     net = nn.Sequential(nn.Conv1d(1, 1, 3, 3), nn.Conv1d(1, 1, 3, padding=1))
     rf = fields_of(net, xk.Series(8, 1))

@@ -53,11 +53,13 @@ def test_a_gate_makes_all_seen_but_not_the_features() -> None:
 
 
 def test_sequences() -> None:
-    rf = fields_of([L.Conv1D(2, 3, padding="causal"), L.LSTM(3, return_sequences=True)], xk.Series(6, 1))
+    rf = fields_of([L.Conv1D(2, 3, padding="causal"), L.LSTM(3, return_sequences=True)], xk.Series(6, 1), verify=True)
     conv, lstm = next(iter(rf)), list(rf)[-1]
     assert [rf.box(conv, t) for t in range(3)] == [((0,), (0,)), ((0,), (1,)), ((0,), (2,))]
     assert (rf[conv].size, rf[conv].padding) == ((3,), (2,))
     assert [rf.box(lstm, t) for t in range(6)] == [((0,), (t,)) for t in range(6)]
+    assert rf.box(f"{lstm}/i", 2) == ((0,), (2,))
+    assert {c.verdict for c in rf.checks} == {"equal"}
 
 
 def test_a_net_for_any_size() -> None:

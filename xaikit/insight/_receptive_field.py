@@ -1,7 +1,7 @@
 """Receptive fields of all layers: the walk through the graph, read for people."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from math import ceil, floor, lcm
@@ -120,8 +120,7 @@ FIXED = ("moved", "adaptive", "unknown")
 
 def _freed(model: Model, layer: Layer) -> Layer:
     """Take the lengths of places from a layer. Raises NotSupported where its geometry is of one size alone."""
-    geometry = layer.geometry
-    if (geometry is not None and _kinds(geometry) & {"moved"}) or layer.kind in ("flatten", "reshape"):
+    if any(g.kind == "moved" for g in _parts(layer.geometry)) or layer.kind in ("flatten", "reshape"):
         raise NotSupported(
             f"{layer.name!r} ({layer.kind}) of {model.name} holds for the size it was read with alone: wrap the "
             "network for the other size, xk.wrap(net, inputs=...), and leave size out"
@@ -132,8 +131,12 @@ def _freed(model: Model, layer: Layer) -> Layer:
     return replace(layer, shape=tuple(n if a == "channel" or a == "feature" else None for a, n in named.items()))
 
 
-def _kinds(geometry: Geometry) -> set[str]:
-    return {geometry.kind}.union(*(_kinds(p) for p in geometry.parts))
+def _parts(geometry: Geometry | None) -> Iterator[Geometry]:
+    """Give a geometry with all those that it is made of."""
+    if geometry is not None:
+        yield geometry
+        for part in geometry.parts:
+            yield from _parts(part)
 
 
 # --- one layer -------------------------------------------------------------------------------------------------------
@@ -366,7 +369,7 @@ def _lengths_in_line(
     """
     before = _before(layers, m.layer)
     kept = {n: _lengthless(layer) for n, layer in layers.items() if n in before}
-    read = [g for layer in kept.values() if layer.geometry for g in (layer.geometry, *layer.geometry.parts)]
+    read = [g for layer in kept.values() for g in _parts(layer.geometry)]
     if not any(g.mode == "same" for g in read) or any(g.kind in FIXED for g in read):
         return None
     whole = [s.numerator for s in map(Fraction, m.strides) if s.denominator == 1]
