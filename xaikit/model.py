@@ -68,6 +68,24 @@ class Pull:
         return cls(value, source, gradient, _joined([p.output for p in parts]))
 
 
+@dataclass(frozen=True, eq=False)
+class Contributions:
+    """What a method of an adapter's own gives: `values` shaped like the input, and what its passes have shown.
+
+    `at_x` and `at_baseline` hold the outputs for every row and for its baseline, None where no pass has given them.
+    """
+
+    values: Tensors
+    at_x: Run | None = None
+    at_baseline: Run | None = None
+
+    @classmethod
+    def join(cls, parts: Sequence["Contributions"]) -> "Contributions":
+        """Put what belongs to some rows behind each other."""
+        runs = [[getattr(p, name) for p in parts] for name in ("at_x", "at_baseline")]
+        return cls(concatenate([p.values for p in parts]), *(None if None in r else Run.join(r) for r in runs))
+
+
 def _joined(parts: Sequence[Tensors | None]) -> Tensors | None:
     there = [p for p in parts if p is not None]
     return concatenate(there) if len(there) == len(parts) else None
@@ -127,6 +145,7 @@ class Model(Protocol):
         score: ScoreKind = "output",
     ) -> Pull: ...
     def native(self, name: str, x: Tensors, target: Any, **parameters: Any) -> Tensors: ...
+    def contributions(self, name: str, x: Tensors, target: Any, **parameters: Any) -> Contributions: ...
     def untreated(self, name: str, score: ScoreKind = "logit") -> Mapping[str, str]: ...
     def fast(self, kind: str = "auto") -> "Model": ...
     def weights(self, layer: str) -> Mapping[str, Array]: ...
@@ -229,8 +248,9 @@ class Network(ABC):
 
     def _native(
         self, name: str, x: Tensors, seed: Tensors, baseline: Tensors | None, score: ScoreKind, parameters: Any
-    ) -> Tensors:
-        """Carry out a method of the adapter's own on one chunk. All is in the network's own layout."""
+    ) -> Contributions:
+        """Carry out a method of the adapter's own on one chunk. All is in the network's own layout; what was said of
+        the baseline may be a single row that stands for all."""
         raise NotSupported(f"{self.framework} models have no native method {name!r}")
 
     def untreated(self, name: str, score: ScoreKind = "logit") -> Mapping[str, str]:
@@ -378,6 +398,19 @@ class Network(ABC):
         `target` is the weight of each output in the explained score, shaped like the output, as the seed of `pull`;
         `baseline` is shaped like `x`. Raises NotSupported, naming the layers that the method has no rule for.
         """
+        return self.contributions(name, x, target, baseline=baseline, score=score, **parameters).values
+
+    def contributions(
+        self,
+        name: str,
+        x: Tensors,
+        target: Any,
+        *,
+        baseline: Tensors | None = None,
+        score: ScoreKind = "output",
+        **parameters: Any,
+    ) -> Contributions:
+        """Give what `native` gives, with the outputs that its passes have shown, in the form `score`."""
         if f"native:{name}" not in self.can:
             raise NotSupported(f"{self.framework} models have no native method {name!r}")
         with self._lock:
@@ -387,8 +420,21 @@ class Network(ABC):
             for s in chunks(length(x), max(1, self.batch_size // 2)):
                 start = None if baseline is None else self._inwards(rows(baseline, s))
                 seed = self._outwards(rows(target, s), back=True)
-                parts.append(self._native(name, self._inwards(rows(x, s)), seed, start, score, parameters))
-            return each(_float32, self._inwards(concatenate(parts), back=True))
+                found = self._native(name, self._inwards(rows(x, s)), seed, start, score, parameters)
+                values = each(_float32, self._inwards(found.values, back=True))
+                runs = [self._shown_for(run, s.stop - s.start) for run in (found.at_x, found.at_baseline)]
+                parts.append(Contributions(values, *runs))
+            return Contributions.join(parts)
+
+    def _shown_for(self, run: Run | None, count: int) -> Run | None:
+        """Bring what a pass has shown into the public form, a single row repeated for all."""
+        if run is None:
+            return None
+
+        def public(y: Tensors) -> Tensors:
+            return each(lambda a: np.broadcast_to(_float32(a), (count, *a.shape[1:])), self._outwards(y))
+
+        return Run(public(run.output), {}, None if run.raw is None else public(run.raw))
 
     # --- layout ---------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import tensorflow as tf
@@ -15,7 +15,7 @@ from xaikit.errors import InputError, ModelError, NotSupported, UnknownName, Xai
 from xaikit.graph import Layer
 from xaikit.inputs import Array as ArraySpec
 from xaikit.inputs import Classes, Raw, ScoreKind
-from xaikit.model import Kernel, Layout, Network, Pull, Rule, Run, Seed
+from xaikit.model import Contributions, Kernel, Layout, Network, Pull, Rule, Run, Seed
 from xaikit_keras._native import contributed
 from xaikit_keras._passes import Pass, Task
 from xaikit_keras._private import functional, intercepted, is_built, operations, untouched
@@ -234,7 +234,7 @@ class KerasModel(Network):
 
     def _native(
         self, name: str, x: Tensors, seed: Tensors, baseline: Tensors | None, score: ScoreKind, parameters: Any
-    ) -> Tensors:
+    ) -> Contributions:
         made, task, x, baseline = self._walk(name, x, baseline, score, parameters)
         count = length(x)
         total = made.count or count
@@ -242,10 +242,11 @@ class KerasModel(Network):
         shared = None if start is None or made.count else one_row(start)
         key = Key(task, shapes_of(x), made.count)
 
-        def found(start: Tensors | None) -> Tensors:
+        def found(start: Tensors | None) -> Contributions:
             arguments = made_rows(x, total), start, _seed(seed, count, total)
             traced = self.traced(key, lambda *given: contributed(made, task, *given), *arguments)
-            return cast(Tensors, as_arrays(traced, count))
+            values, *shown = as_arrays(traced, count)
+            return Contributions(values, *(None if y is None else Run(y, {}, raw) for y, raw in shown))
 
         with self._refusing(x):
             if shared is not None:

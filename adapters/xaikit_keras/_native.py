@@ -49,6 +49,8 @@ CELLS = words("rnn lstm gru bidirectional conv_lstm attention")
 UNKNOWN = Layer("", "", (), ())
 ROUNDING = 1e-6
 """Changes below this share of the value are rounding where the two passes had not the same number of rows."""
+TINY = {tf.float16: 6.2e-5}
+"""What stands for 0 where it would be divided by 0, by type; 1e-37 for those with a wide range."""
 TIE = 2e-6
 """Values closer than some times this share of the largest count as equal: a maximum is then found at the first."""
 
@@ -122,10 +124,9 @@ class Rescale(Walk):
     def _scaled(self, op: Any, given: Any, place: int) -> list[Any]:
         twin = self.twins[op.name]
         before, y = twin.inputs[place], op.outputs[0]
-        change, rise = op.inputs[place] - before, y - twin.outputs[0]
         if op.type == "Relu" and self.parameters.get("eps", 1e-10) < 1e-6:
-            # whose ratio is the derivative however small the change: there is only 0/0 to replace
-            return [given * tf.where(tf.equal(change, 0), tf.sign(y), rise / change)]
+            return [given * _ratio_of_relu(op.inputs[0], before, twin.outputs[0])]
+        change, rise = op.inputs[place] - before, y - twin.outputs[0]
         derivative = self.own(op, given)
         # a pass of another number of rows may round otherwise
         other = tf.cast(tf.shape(before)[:1] != tf.shape(change)[:1], change.dtype) * ROUNDING
@@ -178,6 +179,15 @@ class Rescale(Walk):
             moved = tf.reduce_sum(first * (x - before), axes, keepdims=True)
             found += first * given * self._share(moved, part, own)
         return found
+
+
+def _ratio_of_relu(x: Any, b: Any, after: Any) -> Any:
+    """Give (x⁺ - b⁺) / (x - b), and where x = b the derivative, which is the limit of it: `after` is b⁺.
+
+    It is h⁺ / (h⁺ + l⁻), h the larger of both and l the smaller: 0/0 only where both are 0, and without cancellation.
+    """
+    high = tf.maximum(x, after)
+    return high / (high - tf.minimum(x, tf.minimum(b, -tf.cast(TINY.get(x.dtype, 1e-37), x.dtype))))
 
 
 @dataclass
@@ -294,13 +304,14 @@ def _first(chosen: Any, axes: Any, like: Any) -> Any:
 
 
 def contributed(made: Pass, task: Task, x: Any, start: Any, seed: Any, stopped: dict[str, str] | None = None) -> Any:
-    """Give the contributions of the inputs `x`, in the graph that is being traced; `start` is DeepLIFT's baseline.
+    """Give the contributions of the inputs `x`, and what is said of them and of DeepLIFT's baseline `start`: an output
+    and the raw one each. It is done in the graph that is being traced.
 
     One row of a baseline stands for all samples.
     """
     name, parameters = task.native[0], dict(task.native[1:])
-    before = [] if start is None else _pass(made, task, start)[0]
-    now, places, value = _pass(made, task, x)
+    before, _, below = ([], {}, (None, None)) if start is None else _pass(made, task, start)
+    now, places, (value, raw) = _pass(made, task, x)
     if start is not None and [op.type for op in before] != [op.type for op in now]:
         raise NotSupported(f"{made.name} takes another way for the baseline than for the sample")
     twins = {op.name: twin for op, twin in zip(now, before, strict=False)}
@@ -320,13 +331,14 @@ def contributed(made: Pass, task: Task, x: Any, start: Any, seed: Any, stopped: 
     if start is not None:
         found = [m * (t - b) for m, t, b in zip(found, sources, floating(start), strict=True)]
     left = iter([single(t) for t in found])
-    if isinstance(x, Mapping):
-        return {n: next(left) if t.dtype.is_floating else tf.zeros(tf.shape(t)) for n, t in x.items()}
-    return next(left)
+    if not isinstance(x, Mapping):
+        return next(left), (value, raw), below
+    named = {n: next(left) if t.dtype.is_floating else tf.zeros(tf.shape(t)) for n, t in x.items()}
+    return named, (value, raw), below
 
 
-def _pass(made: Pass, task: Task, x: Any) -> tuple[list[Any], dict[str, str], Any]:
-    """Run; give the operations that this has made, the layers that made them, and the outputs.
+def _pass(made: Pass, task: Task, x: Any) -> tuple[list[Any], dict[str, str], tuple[Any, Any]]:
+    """Run; give the operations that this has made, the layers that made them, and the outputs, also the raw ones.
 
     What is captured from outside is made once for all passes, and left out.
     """
@@ -345,8 +357,8 @@ def _pass(made: Pass, task: Task, x: Any) -> tuple[list[Any], dict[str, str], An
 
     start = len(graph.get_operations())
     with intercepted(list({id(o): o for o, _ in calls.values()}.values()), note):
-        outputs = made.run(task, x, {})[0]
-    return [op for op in graph.get_operations()[start:] if op.type != "Placeholder"], places, outputs
+        outputs, _, raw = made.run(task, x, {})
+    return [op for op in graph.get_operations()[start:] if op.type != "Placeholder"], places, (outputs, raw)
 
 
 def _walked(walk: Walk, passed: Sequence[Any], values: list[Any], seeds: list[Any], sources: list[Any]) -> list[Any]:

@@ -18,7 +18,7 @@ from xaikit.errors import InputError, ModelError, NotSupported, UnknownName, Xai
 from xaikit.graph import Layer, flattened
 from xaikit.inputs import Array as ArraySpec
 from xaikit.inputs import Classes, Raw, ScoreKind
-from xaikit.model import Kernel, Layout, Network, Pull, Rule, Run, Seed, canonical_hash, named_sources
+from xaikit.model import Contributions, Kernel, Layout, Network, Pull, Rule, Run, Seed, canonical_hash, named_sources
 from xaikit_torch._calls import Reached, module_paths
 from xaikit_torch._exported import Exported
 from xaikit_torch._graph import Axes
@@ -31,6 +31,8 @@ from xaikit_torch._trace import Record, Trace, Tracer, layer
 from xaikit_torch._values import named_outputs, to_array, to_tensor
 from xaikit_torch._watch import Patch, Watch
 
+Shown = tuple[dict[str, torch.Tensor], dict[str, torch.Tensor] | None]
+"""The outputs of a pass in the form asked for, and beside logits as the network gives them."""
 TRACED_ROWS = 2
 """Samples in the run that reads the layers: with one, a network's squeeze() would take the sample axis away."""
 
@@ -247,8 +249,11 @@ class TorchModel(Network):
 
     def _native(
         self, name: str, x: Tensors, seed: Tensors, baseline: Tensors | None, score: ScoreKind, parameters: Any
-    ) -> Tensors:
-        return _public(self._by_rules(name, x, seed, baseline, score, parameters))
+    ) -> Contributions:
+        shown: list[Shown] = []
+        values = _public(self._by_rules(name, x, seed, baseline, score, parameters, shown=shown))
+        *before, at_x = [Run(_public(y), {}, None if whole is None else _public(whole)) for y, whole in shown]
+        return Contributions(values, at_x, before[-1] if before else None)
 
     def untreated(self, name: str, score: ScoreKind = "logit") -> Mapping[str, str]:
         with self._lock:
@@ -268,15 +273,23 @@ class TorchModel(Network):
         score: ScoreKind,
         parameters: Mapping[str, Any],
         stopped: dict[str, str] | None = None,
+        shown: "list[Shown] | None" = None,
     ) -> dict[str, torch.Tensor]:
-        """Explain one chunk by the rules of DeepLIFT or LRP; `stopped` collects what has none instead of raising."""
+        """Explain one chunk by the rules of DeepLIFT or LRP; `stopped` collects what has none instead of raising.
+
+        `shown` collects what the passes give, that of the sample last.
+        """
         self._check_logit(score)
         count = self._count(x)
         device, program = self._device, self._called
 
         def run(tensors: Mapping[str, torch.Tensor], count: int = count) -> dict[str, torch.Tensor]:
             watch = Watch(skip=self._skipped(score))
-            return self._emitted(self._call({n: t.clone() for n, t in tensors.items()}, watch), count, score)
+            out = self._call({n: t.clone() for n, t in tensors.items()}, watch)
+            value = self._emitted(out, count, score)
+            if shown is not None:
+                shown.append((value, self._whole(out, count, watch) if score == "logit" else None))
+            return value
 
         with torch.inference_mode(False), borrowed(program, device, backward=True), frozen(program):
             start = None if baseline is None else self._tensors(baseline)

@@ -245,13 +245,13 @@ class Method(ABC):
         return cls(**parameters)
 
 
-def described(cls: type[Any]) -> dict[str, Parameter]:
+def described(cls: Any) -> dict[str, Parameter]:
     """Describe the fields of a frozen dataclass that are its parameters, by name, in order."""
     return dict(_described(cast(Any, cls)))
 
 
 @cache
-def _described(cls: type[Any]) -> Mapping[str, Parameter]:
+def _described(cls: Any) -> Mapping[str, Parameter]:
     return {
         f.name: Parameter(f.name, _type_text(f.type), f.default, *(f.metadata.get(k, v) for k, v in DESCRIBED))
         for f in dataclasses.fields(cls)
@@ -259,7 +259,7 @@ def _described(cls: type[Any]) -> Mapping[str, Parameter]:
     }
 
 
-def checked(cls: type[Any], title: str, parameters: Mapping[str, Any]) -> None:
+def checked(cls: Any, title: str, parameters: Mapping[str, Any]) -> None:
     """Raise ParameterError for a parameter that a frozen dataclass has not, or whose value is of another type."""
     known, fields = _described(cast(Any, cls)), cls.__dataclass_fields__
     for name, value in parameters.items():

@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 
 from xaikit.attribution._method import Map, Method, Task, methods, parameter, require
 from xaikit.attribution._native import against, maxima, require_rules
-from xaikit.attribution.integrated_gradients import completeness
 from xaikit.model import Model
 
 
@@ -41,5 +40,5 @@ class DeepLift(Method):
 
     def __call__(self, task: Task) -> Map:
         starts = task.baselines(self.baseline)
-        values = against(task, starts, eps=self.eps)
-        return Map(values, quality=completeness(task, values, starts))
+        values, quality = against(task, starts, eps=self.eps)
+        return Map(values, quality=quality)

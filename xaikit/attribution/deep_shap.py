@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 
 from xaikit.attribution._method import Map, Method, Task, methods, parameter
 from xaikit.attribution._native import against, maxima, require_rules
-from xaikit.attribution.integrated_gradients import completeness
 from xaikit.model import Model
 
 
@@ -33,5 +32,5 @@ class DeepShap(Method):
 
     def __call__(self, task: Task) -> Map:
         starts = task.baselines(self.background)
-        values = against(task, starts)
-        return Map(values, quality=completeness(task, values, starts))
+        values, quality = against(task, starts)
+        return Map(values, quality=quality)

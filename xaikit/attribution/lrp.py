@@ -47,6 +47,9 @@ class Lrp(Method):
 
     def __call__(self, task: Task) -> Map:
         how = {"rule": self.rule, "epsilon": self.epsilon, "gamma": self.gamma}
-        values = native(task, "lrp", task.x, np.arange(len(task)), **how)
+        found = native(task, "lrp", task.x, np.arange(len(task)), **how)
+        values = found.values
+        if found.at_x is not None and not task.by_logits:
+            task.remember(task.x, found.at_x.output, found.at_x.raw)
         score = task.value(task.x)
         return Map(values, quality={"relevance_absorbed": relative(np.abs(score - total(values)), score)})

@@ -259,6 +259,8 @@ def resolve(target: Any, spec: OutputSpecs, output: Tensors, kind: ScoreKind = "
             raise TargetError(f"{len(targets)} targets were given for {n} samples")
     else:
         targets = [target] * n
+        if isinstance(_python(target), int | str):  # says itself which entry is meant, whatever the sample's output
+            return Scores((_one(_python(target), spec, rows(output, slice(0, 1)), kind),) * n, kind)
     found = [_one(_python(t), spec, rows(output, slice(i, i + 1)), kind) for i, t in enumerate(targets)]
     same: dict[Any, Score] = {}  # samples that are asked for one class share its score, and are asked together
     return Scores(tuple(same.setdefault(s.target, s) if type(s.target) is int else s for s in found), kind)
