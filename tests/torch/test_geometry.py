@@ -191,3 +191,41 @@ def test_places_that_later_padding_looks_at_do_not_exist() -> None:
     node = fields(xaikit_torch.wrap(net, inputs=xk.Series(8)).layers, {"input": {"time": 8}})["1"]
     assert node.box("input", (1,)) == ((0, 5),)
     assert node.reach("input", (1,)) == ((0, 8),)
+
+
+# --- the documented networks ------------------------------------------------------------------------------------------
+
+SMALL = (
+    "mnist_cnn", "mnist_two_heads", "lenet5_cifar10", "conv_autoencoder", "conv_autoencoder_transposed", "conv_vae",
+    "denoising_autoencoder", "xo_cnn", "gru_forecast", "series_autoencoder", "char_lstm", "seq2seq_dates",
+    "resnet20_cifar10", "mlp_mnist",
+)  # fmt: skip
+LARGE = ("cats_vs_dogs", "cats_vs_dogs_transfer", "unet", "googlenet", "resnet18", "xception_small", "bilstm_imdb")
+
+
+@pytest.mark.parametrize("name", [*SMALL, *(pytest.param(n, marks=pytest.mark.slow) for n in LARGE)])
+def test_what_moves_in_a_documented_network_lies_inside_the_boxes(name: str) -> None:
+    spec = xk.zoo.card(name).inputs
+    model = xk.wrap(xk.zoo.build(name, framework="torch").double(), inputs=spec)
+    shape, rng = tuple(spec.shape), np.random.default_rng(0)
+    lengths = {a: n for a, n in zip(spec.axes, shape, strict=True) if a != "channel"}
+    at = tuple(int(rng.integers(n)) for n in lengths.values())
+    start = rng.integers(1, 12, shape) if spec.axes == ("token",) else rng.normal(size=shape)
+    moved = start.copy()
+    moved[at] = moved[at] + 1
+    names = [n for n, layer in model.layers.items() if layer.kind != "attention_weights"]
+    found = model.run(np.stack([start, moved]), at=names).activations
+    nodes = fields(model.layers, {"input": lengths})
+    outside = [(n, axis) for n in names for axis in _outside(model.layers[n], nodes[n], found[n], lengths, at)]
+    assert outside == []
+    assert any(np.ptp(found[n], 0).max() > 0 for n in names)
+
+
+def _outside(layer: Any, node: Any, values: Any, lengths: dict[str, int], at: tuple[int, ...]) -> list[str]:
+    """List the input axes along which a unit that has moved does not see the place that was moved."""
+    changed = np.abs(values[1] - values[0])
+    changed = changed > 1e-9 * max(np.abs(values).max(), 1e-300)
+    axes = [a for a in layer.axes if a != "sample"]
+    changed = changed.any(tuple(i for i, a in enumerate(axes) if a == "channel"))
+    sees = {a: measure.edges(node, ("input", a)) for a in lengths}
+    return [a for (a, (lo, hi)), p in zip(sees.items(), at, strict=True) if (changed & ~((lo <= p) & (p <= hi))).any()]
