@@ -67,8 +67,8 @@ def _kernel(seen: Seen) -> Any:
     operation = seen.operation
     size = getattr(operation, "kernel_size", None) or getattr(operation, "pool_size", None)
     if size is None and seen.kind.startswith(("conv", "depthwise", "separable")):
-        kernel = seen.inputs[1].shape if len(seen.inputs) > 1 else getattr(seen.arguments.get("kernel"), "shape", ())
-        size = tuple(kernel)[:-2] or None
+        kernel = seen.arguments.get("kernel", seen.arguments.get("1"))
+        size = tuple(getattr(kernel, "shape", ()))[:-2] or None
     return size
 
 

@@ -41,7 +41,7 @@ FINALS: Mapping[str, Final] = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
 class Call:
     """One call that was recorded; `inputs` and `outputs` are its tensors, `parents` name where the inputs are from.
 
-    `arguments` are those that have names.
+    `arguments` go by name, or by number where they were given none.
     """
 
     name: str
@@ -146,7 +146,7 @@ class Recorder:
         made = [t for _, t in leaves(result)]
         if made and self._belongs(made[0]):
             name = self._name(operation)
-            self.calls.append(Call(name, operation, turn, tuple(sources), tuple(made), parents, dict(kwargs)))
+            self.calls.append(Call(name, operation, turn, tuple(sources), tuple(made), parents, _named(args, kwargs)))
             self._first[self._key(made[0])] = name
             parts = made if isinstance(operation, keras.Layer) else made[:1]
             self._made.update((self._key(t), name) for t in parts)
@@ -271,6 +271,11 @@ def _before(tensor: Any, passed: tuple[str, ...]) -> tuple[Any, bool]:
         reshaped |= tensor.op.type in RESHAPES
         tensor = tensor.op.inputs[0]
     return tensor, reshaped
+
+
+def _named(args: Any, kwargs: Any) -> dict[str, Any]:
+    """Give the arguments of a call by name; those without one by their number."""
+    return {**{str(i): value for i, value in enumerate(args)}, **kwargs}
 
 
 def _tensors(args: Any, kwargs: Any) -> list[Any]:

@@ -198,6 +198,32 @@ def test_operations_of_a_functional_network_are_followed_too():
     assert check(net) == len(made)
 
 
+WEIGHTS = np.ones((3, 2, 2, 2))
+FUNCTIONS = (
+    lambda x: ops.conv(x, WEIGHTS, 2, "same"),
+    lambda x: ops.depthwise_conv(x, WEIGHTS[..., :1], 1, "same"),
+    lambda x: ops.max_pool(x, 2, 1, "same"),
+    lambda x: ops.average_pool(x, (2, 3)),
+    lambda x: ops.image.resize(x, (9, 4), interpolation="nearest"),
+    lambda x: ops.einsum("bhwc,cd->bhwd", x, np.ones((2, 3))),
+    lambda x: ops.einsum("bhwc,hd->bdwc", x, np.ones((6, 3))),
+    lambda x: ops.cumsum(x, axis=1),
+    lambda x: ops.mean(x, axis=(1, 2, 3)),
+    lambda x: ops.reshape(x, (-1, 42, 2)),
+    lambda x: L.SpectralNormalization(L.Conv2D(2, 3, **DOUBLE), **DOUBLE)(x),
+    lambda x: L.CenterCrop(4, 4, **DOUBLE)(x),
+    lambda x: L.RepeatVector(3, **DOUBLE)(ops.max(x, axis=(1, 2))),
+    lambda x: L.Add(**DOUBLE)([x, ops.mean(x, axis=1)]),
+    lambda x: L.Add(**DOUBLE)([L.Flatten(**DOUBLE)(x), L.Flatten(**DOUBLE)(L.AveragePooling2D(3, 1, "same")(x))]),
+    lambda x: L.TimeDistributed(L.GRU(2, return_sequences=True, **DOUBLE), **DOUBLE)(x),
+)
+
+
+def test_functions_and_wrapped_layers_tell_their_geometry():
+    x = L.Input((6, 7, 2), dtype="float64")
+    assert check(positive(keras.Model(x, [f(x) for f in FUNCTIONS]))) == len(FUNCTIONS)
+
+
 # --- sequences, norms, attention -------------------------------------------------------------------------------------
 
 
@@ -235,8 +261,9 @@ def test_attention_sees_all_or_what_is_behind():
     causal = L.MultiHeadAttention(2, 2, name="causal", **DOUBLE)(x, x, use_causal_mask=True)
     dot = L.Attention(name="dot", **DOUBLE)([x, x], use_causal_mask=True)
     added = L.AdditiveAttention(name="added", **DOUBLE)([x, x])
-    net = keras.Model(x, [whole, causal, dot, added])
-    assert check(net, base=start(5, 4)) == 4
+    grouped = L.GroupQueryAttention(2, 2, 1, **DOUBLE)(x, x, use_causal_mask=True)
+    net = keras.Model(x, [whole, causal, dot, added, grouped])
+    assert check(net, base=start(5, 4)) == 5
 
 
 def test_a_query_stays_in_its_place_and_a_mask_of_the_users_own_bounds():
