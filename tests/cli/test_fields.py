@@ -30,7 +30,7 @@ def test_a_table_of_all_layers(run: Any) -> None:
     line = next(one for one in out.splitlines() if one.split()[:1] == ["conv3"])
     assert "18 × 18" in line
     assert "4 × 4" in line
-    assert "exceeds the input from" in out
+    assert "From dense1 on" in out
 
 
 def test_one_unit_in_json(run: Any) -> None:

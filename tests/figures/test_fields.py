@@ -33,7 +33,7 @@ def test_lines_by_depth_and_bars(model: Any) -> None:
     assert_array_equal(named["field (height)"][:4], [3, 3, 4, 12])
     assert_array_equal(named["input (width)"], np.full(6, 10.0))
     assert bars.labels[:3] == ("0 · 3 / 1, 1", "2 · 4 / 2, 1", "3 · 12 / 2, 5")
-    assert any("exceeds the input from 3 on" in n for n in figure.notes)
+    assert any("From 3 on the field is the whole input or larger" in n for n in figure.notes)
 
 
 def test_boxes_on_a_picture(model: Any) -> None:

@@ -252,3 +252,15 @@ def test_storage(tmp_path: Any) -> None:
     assert again.local["c"].size == (7, 7)
     toy = fields_of(Toy(), xk.Series(8, 1))
     assert xk.load(xk.save(toy, tmp_path / "toy")).misaligned == toy.misaligned
+
+
+def test_an_input_smaller_than_the_field_changes_no_numbers() -> None:
+    """Also behind a transposed convolution, where a line through all units only bounds what each of them sees."""
+    net = nn.Sequential(nn.Conv1d(1, 1, 3, 2, 1), nn.Conv1d(1, 1, 5, 2, 2), nn.ConvTranspose1d(1, 1, 2, 2))
+    small, large = (fields_of(net, xk.Series(n, 1)) for n in (8, 64))
+    assert [small[n].size for n in small] == [(3,), (11,), (11,)]
+    assert small.table()[0]["units"] == (4,)
+    for n in small:
+        assert (small[n].size, small[n].stride, small[n].padding, small[n].sizes, small[n].aligned) == (
+            large[n].size, large[n].stride, large[n].padding, large[n].sizes, large[n].aligned,
+        )  # fmt: skip

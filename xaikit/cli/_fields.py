@@ -160,7 +160,7 @@ def _drawn(rf: ReceptiveFields, rows: Sequence[dict[str, Any]]) -> Any:
     head = ("layer", "kind", *several, "units", "size", "stride", "padding", *extra, "notes")
     lines = [[*(escape(_said(r, k)) for k in head[:-1]), escape(_notes(r))] for r in rows]
     beyond = rf.exceeding()
-    below = [f"The field exceeds the input from {beyond} on."] if beyond else []
+    below = [f"From {beyond} on the field is the whole input or larger."] if beyond else []
     below += [f"{rf.status}: {reason}" for reason in rf.status.reasons]
     if rf.checks:
         counts = {v: sum(c.verdict == v for c in rf.checks) for v in ("equal", "within", "beyond", "unprobed")}

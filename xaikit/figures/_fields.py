@@ -131,7 +131,7 @@ def _listed(result: ReceptiveFields, name: str) -> BarPanel:
     values = np.array([max((s for i in range(len(f.axes)) if (s := _sizes(f, i))), default=np.nan) for f in shown])
     left = len(steps) - len(shown)
     return BarPanel(
-        labels=tuple(f"{f.layer} · {_size(f)}{_step(f)}" for f in shown),
+        labels=tuple(f"{f.layer} · {_size(f)}{_step(f)}{_of_features(f)}" for f in shown),
         values=values,
         signed=False,
         ends=("", ""),
@@ -155,6 +155,11 @@ def _number(size: float | None, varied: tuple[int, int] | None) -> str:
     return "varies" if varied is None else "–".join(map(str, dict.fromkeys(varied)))
 
 
+def _of_features(f: Field) -> str:
+    """What is seen with gates left out, where that is less."""
+    return "" if f.of_features is None else f" (gates aside {_size(f.of_features)})"
+
+
 def _step(f: Field) -> str:
     if all(f.global_) or all(s is None for s in f.stride):
         return ""
@@ -171,7 +176,7 @@ def _notes(result: ReceptiveFields) -> tuple[str, ...]:
     notes = []
     beyond = result.exceeding()
     if beyond is not None:
-        notes.append(f"The field exceeds the input from {beyond} on.")
+        notes.append(f"From {beyond} on the field is the whole input or larger.")
     mixing = dict.fromkeys(m for each in result.fields.values() for f in each.values() for m in f.mixed_by)
     if mixing:
         said = ", ".join(list(mixing)[:4]) + (f" and {len(mixing) - 4} more" if len(mixing) > 4 else "")
@@ -270,7 +275,7 @@ def _box(
 def _effective_fields(result: EffectiveFields, *, shared: bool = False) -> Figure:
     """What moves one unit of each layer: a map, or over time a curve, with the field in theory and its 95 % square."""
     shown = list(result.fields.values())
-    each = [_map(f) if f.energy.ndim > 1 else _curve(f) for f in shown]
+    each = [effective_panel(f) for f in shown]
     across = min(4, len(each)) if any(isinstance(p, MapPanel) for p in each) else 1
     padded: list[Panel | None] = [*each, *[None] * (-len(each) % across)]
     rows = tuple(tuple(padded[i : i + across]) for i in range(0, len(padded), across))
@@ -290,6 +295,11 @@ def _effective_fields(result: EffectiveFields, *, shared: bool = False) -> Figur
             *result.status.reasons,
         ),
     )
+
+
+def effective_panel(f: EffectiveField) -> MapPanel | CurvePanel:
+    """Show what moves a unit: over space as a map, over time as a curve."""
+    return _map(f) if f.energy.ndim > 1 else _curve(f)
 
 
 def _strength(energy: Array) -> Array:

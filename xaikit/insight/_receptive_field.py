@@ -21,6 +21,8 @@ from xaikit.progress import Progress
 from xaikit.results import Field, Misalignment, ReceptiveFields, Status
 
 Size = Sequence[int | None] | Mapping[str, Sequence[int | None]]
+WIDEST = 20_000
+"""The longest axis that is walked along to find units free of the borders."""
 LONGEST = 64
 """The longest period of input lengths that is tried out for branches to come in line."""
 
@@ -58,9 +60,12 @@ def receptive_field(
     if size is not None:
         inputs, layers = _resized(model, layers, inputs, size)
     nodes, local = fields(layers, inputs), fields(layers, inputs, local=True)
+    wide = _widened(layers, nodes, inputs)
     found = {
         name: {
-            i: _field(layers, name, nodes, local, i, tuple(axes)) for i, axes in inputs.items() if _sees(nodes[name], i)
+            i: _field(layers, name, nodes, local, wide, i, tuple(axes))
+            for i, axes in inputs.items()
+            if _sees(nodes[name], i)
         }
         for name in layers
     }
@@ -146,25 +151,54 @@ def _sees(node: Node, name: str) -> bool:
     return any(given == name for given, _ in (*node.affine, *node.edges))
 
 
+def _widened(
+    layers: Mapping[str, Layer], nodes: Mapping[str, Node], inputs: Mapping[str, Lengths]
+) -> Mapping[str, Node]:
+    """Walk behind a multiple of the input, where upsampling leaves it to single units how much they see.
+
+    The line of a layer bounds what its units see; with a longer input there are units that show it. Nothing where no
+    layer upsamples, or a length is not known.
+    """
+    kinds = {g.kind for layer in layers.values() for g in _parts(layer.geometry)}
+    lengths = [n for axes in inputs.values() for n in axes.values()]
+    if not kinds & {"transposed", "upsample"} or None in lengths:
+        return {}
+    largest = max((a.size for node in nodes.values() for a in node.affine.values() if a is not None), default=1)
+    times = 2 + int(2 * largest) // max(min(n or 1 for n in lengths), 1)
+    if max(n or 1 for n in lengths) * times > WIDEST:
+        return {}
+    free = {n: _lengthless(layer) for n, layer in layers.items()}
+    return fields(free, {i: {a: (n or 1) * times for a, n in axes.items()} for i, axes in inputs.items()})
+
+
 def _field(
     layers: Mapping[str, Layer],
     name: str,
     nodes: Mapping[str, Node],
     local: Mapping[str, Node],
+    wide: Mapping[str, Node],
     given: str,
     axes: tuple[str, ...],
 ) -> Field:
-    strict = _read(layers, name, nodes, given, axes)
-    of_features = _read(layers, name, local, given, axes) if _sees(local[name], given) else strict
+    strict = _read(layers, name, nodes, wide, given, axes)
+    of_features = _read(layers, name, local, {}, given, axes) if _sees(local[name], given) else strict
     same = of_features.global_ == strict.global_ and of_features.size == strict.size
     return strict if same else replace(strict, of_features=of_features)
 
 
 def _read(
-    layers: Mapping[str, Layer], name: str, nodes: Mapping[str, Node], given: str, axes: tuple[str, ...]
+    layers: Mapping[str, Layer],
+    name: str,
+    nodes: Mapping[str, Node],
+    wide: Mapping[str, Node],
+    given: str,
+    axes: tuple[str, ...],
 ) -> Field:
     node = nodes[name]
     each = [_Axis(nodes[given], node, given, a) for a in axes]
+    for a, e in zip(axes, each, strict=True):
+        if name in wide and e.bordered:
+            e.taken_from(_Axis(wide[given], wide[name], given, a))
     known = node.known and all(e.lo is not None for e in each)
     return Field(
         layer=name,
@@ -197,6 +231,8 @@ class _Axis:
     reach_lo: Any = None
     reach_hi: Any = None
     sizes: tuple[int, int] | None = None
+    bordered = False
+    """Whether no unit is free of the borders, so that the line has to say the size."""
 
     def __init__(self, source: Node, node: Node, given: str, axis: str) -> None:
         length = source.lengths[source.axes.index(axis)]
@@ -226,6 +262,7 @@ class _Axis:
             if not len(counted):
                 self.size = ceil(self.size or 0)
                 self.sizes = (self.size, self.size)
+                self.bordered = True
                 return
         else:
             free = (self.lo > 0) & (self.hi < length - 1) & (sizes > 0)
@@ -243,6 +280,11 @@ class _Axis:
         elif self.regular and not self.whole and free.sum() > 1:
             self.size = self.sizes[0]
             self._in_steps(free)
+
+    def taken_from(self, wide: "_Axis") -> None:
+        """Take size and padding from the same layer behind a longer input, if it has units free of the borders."""
+        if wide.sizes is not None and not wide.bordered and wide.stride == self.stride:
+            self.size, self.sizes, self.padding, self.regular = wide.size, wide.sizes, wide.padding, wide.regular
 
     def _begun(self, affine: Affine, free: Array) -> list[Fraction]:
         """Give where the fields of units begin, less their stride times their number."""

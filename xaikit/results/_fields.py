@@ -364,7 +364,7 @@ class ReceptiveFields:
         return (found.only if input is None else found.of(input)).box(unit, inside=inside)
 
     def exceeding(self, input: str | None = None) -> str | None:
-        """Name the first layer whose field is larger than the input, or all of it; None where there is none."""
+        """Name the first layer whose field is larger than the input on an axis, or all of it; None: there is none."""
         for name, each in self.fields.items():
             if any(f.exceeds() for i, f in each.items() if input is None or i == input):
                 return name
@@ -379,7 +379,7 @@ class ReceptiveFields:
             f"{n} " + " × ".join("?" if k is None else str(k) for k in axes.values()) for n, axes in self.inputs.items()
         )
         beyond = self.exceeding()
-        said = f", larger than the input from {beyond!r} on" if beyond else ""
+        said = f", the whole input or more from {beyond!r} on" if beyond else ""
         noted = f", {self.status}: {self.status.reasons[0]}" if self.status.reasons else ""
         return f"<ReceptiveFields of {len(self)} layers of {self.origin.model} ({sizes}){said}{noted}>"
 
