@@ -120,6 +120,7 @@ def test_every_layer_of_one_dimension_sees_what_is_told(n):
 def planes() -> Iterator[Any]:
     """Make layers of two dimensions, with two different ones where they may differ."""
     yield L.Conv2D(2, (3, 2), (2, 1), "same", **DOUBLE)
+    yield L.Conv2D(2, (2, 4), padding="same", **DOUBLE)
     yield L.Conv2D(2, (2, 3), dilation_rate=(2, 1), **DOUBLE)
     yield L.Conv2D(2, 3, groups=2, padding="same", **DOUBLE)
     yield L.DepthwiseConv2D((3, 2), (2, 2), "same", **DOUBLE)
