@@ -33,7 +33,7 @@ def named(result: UnitCard, title: str) -> Any:
 def test_the_parts_of_a_card() -> None:
     figure = panels(card())
     seen = ["What the unit sees", "Projection", "Where"]
-    assert titles(card()) == [*seen, "Its filter", "Its optimum and the opposite", "What it gives"]
+    assert titles(card()) == [*seen, "Its filter", "Its effective field", "Its optimum and the opposite", "What it gives"]
     assert (len(figure.rows), len(figure.below)) == (1, 1)
     assert figure.title == "Channel 5 of r2"
     assert figure.subtitle.endswith("one of 8 channels of a relu layer with 8 × 8 places · sees 5 × 5 pixels, stride 1")
@@ -43,7 +43,7 @@ def test_the_parts_of_a_card() -> None:
 def test_parts_that_are_missing_are_said() -> None:
     bare = replace(
         card(),
-        **{"patches": None, "filter": None, "optimum": None, "opposite": None},
+        **{"patches": None, "filter": None, "optimum": None, "opposite": None, "effective": None},
         missing={"patches": "no samples", "fields": "not known"},
     )
     figure = panels(bare)
@@ -103,5 +103,5 @@ def test_a_series_has_lines() -> None:
 
     model = xk.wrap(nets.seeded(nets.Inplace), inputs=xk.Series(9, 2))
     result = xk.unit_card(model, "conv", 1, nets.draw(4, 9, 2), k=2, steps=2)
-    assert titles(result) == ["Where", "Its filter", "Its optimum and the opposite", "What it gives"]
+    assert titles(result) == ["Where", "Its filter", "Its effective field", "Its optimum and the opposite", "What it gives"]
     assert isinstance(named(result, "Its optimum and the opposite"), CurvePanel)

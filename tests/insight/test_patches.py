@@ -448,8 +448,9 @@ def test_maps_of_one_pixel_and_layers_without_places() -> None:
     assert_array_equal(found.boxes, [[[0, 11], [0, 11]]] * 2)
     assert found.space == (1, 1)
     assert found.projections.shape == (2, 12, 12, 3)
-    flat = xk.top_patches(xk.wrap(nn.Flatten(), inputs=IMAGE), pictures(2), "", [0, 40], k=1)
-    assert_array_equal(flat[0].boxes, [[[0, 0], [0, 0]]])
+    flat = xk.wrap(nn.Sequential(nn.Conv2d(3, 2, 1), nn.Flatten()), inputs=IMAGE)
+    units = xk.top_patches(flat, pictures(2), "1", [0, 143, 144], k=1)
+    assert [units[c].boxes.tolist() for c in units] == [[[[n, n]] * 2] for n in (0, 11, 0)]
     dense = xk.top_patches(model, pictures(4), "3", 1, k=2)
     assert (dense.boxes, dense.windows, dense.space) == (None, None, ())
     assert dense.projections.shape == (2, 12, 12, 3)

@@ -43,16 +43,21 @@ def test_the_parts_are_those_of_their_own_functions(framework: str) -> None:
     assert_allclose(card.optimum.image, alone.of(5).image, atol=1e-3)
     assert_allclose(card.opposite.image, alone.of(5, -1).image, atol=1e-3)
     assert_allclose(card.ratio, card.optimum.quality["activation"][0] / values.max(), rtol=1e-5)
+    measured = xk.effective_field(model, x, layer)[layer]
+    assert card.effective is not None
+    assert_allclose(card.effective.energy, measured.energy, rtol=1e-5, atol=1e-6 * measured.energy.max())
+    assert card.effective.unit == (4, 4)
     assert (card.missing, card.total, card.space, card.seen, card.status) == ({}, 8, (8, 8), 6, "ok")
 
 
 def test_the_words_of_a_card() -> None:
     model, _ = image_pair("torch")
     card = xk.unit_card(model, "r2", 5, pictures(6), k=3, optimum=False)
-    first, weights, sees, over, most, missing = card.text().splitlines()
+    first, weights, sees, within, over, most, missing = card.text().splitlines()
     assert first == "Channel 5 of 8 in r2 (relu with 8 × 8 places) of pair."
     assert weights.startswith("Filter: 3 × 3 × 6 weights of c2, norm ")
     assert sees.endswith("5 × 5 pixels, stride 1.")
+    assert within.endswith(" of 5.")
     assert "Over 6 samples: mean " in over
     assert most.startswith(f"Most excited by sample {card.patches.samples[0]} (")  # type: ignore[union-attr]
     assert missing == "No optimum: it was not asked for"

@@ -1,5 +1,7 @@
 """A unit on one figure: what excites it in the data, what it weighs, sees and gives, and its optimum."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from xaikit.arrays import Array
@@ -16,6 +18,7 @@ from xaikit.figures._data import (
     TilesPanel,
     Trace,
 )
+from xaikit.figures._fields import effective_panel as effective_field_panel
 from xaikit.figures._insight import many, network
 from xaikit.figures._patches import panels_of
 from xaikit.figures._words import number, percent
@@ -32,7 +35,7 @@ def _card(result: UnitCard, *, shared: bool = False) -> Figure:
     rows: tuple[tuple[Panel, ...], ...] = ()
     if result.patches is not None:
         rows = tuple(panels_of(own, f"{n}: " if n else "") for n, own in result.patches.by_input.items())
-    parts = (kernel_panel(result), optimum_panel(result), values_panel(result))
+    parts = (kernel_panel(result), effective_panel(result), optimum_panel(result), values_panel(result))
     below = tuple(p for p in parts if p is not None)
     if not rows:
         rows, below = (below,), ()
@@ -66,7 +69,7 @@ def notes_of(result: UnitCard) -> tuple[str, ...]:
     return (*notes, *(f"No {PARTS.get(part, part)}: {why}" for part, why in result.missing.items()))
 
 
-PARTS = {"fields": "receptive field"}
+PARTS = {"fields": "receptive field", "effective": "effective field"}
 
 
 def kernel_panel(result: UnitCard) -> Panel | None:
@@ -131,6 +134,15 @@ def _plane(values: Array) -> Array:
     if values.ndim <= 2:
         return np.atleast_2d(values)
     return _plane(np.concatenate(list(values), axis=-1))
+
+
+def effective_panel(result: UnitCard) -> Panel | None:
+    """What moves the unit in the middle, within the field in theory."""
+    if result.effective is None:
+        return None
+    panel = effective_field_panel(result.effective)
+    lines = "; orange: in theory, blue: 95 % of the energy" if isinstance(panel, MapPanel) else ""
+    return replace(panel, title="Its effective field", subtitle=f"of all channels together{lines}")
 
 
 def optimum_panel(result: UnitCard) -> Panel | None:

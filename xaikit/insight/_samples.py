@@ -77,6 +77,12 @@ class Samples:
         items = self._held if self.items is None else self.items
         return Chunk(tuple(numbers), *prepare(self.model, _gathered(self.model, [items[n] for n in numbers])))
 
+    def some(self, count: int) -> Any:
+        """Give so many samples from all over a data set that can be read again, as a person sees them."""
+        readable = [n for n in range(self.total) if self.name(n) not in self.unread]
+        step = max(1, len(readable) // count)
+        return self.again(readable[::step][:count]).display
+
     def name(self, number: int) -> str:
         """Give the path of a sample's file, in its folder where it came with one; "" for what is no file."""
         item = self._held.get(number) if self.items is None else self.items[number]

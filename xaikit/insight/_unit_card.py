@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,15 +11,26 @@ from xaikit.attribution import origin_of, require_wrapped
 from xaikit.attribution._rectified import OWN, RELUS
 from xaikit.errors import Cancelled, NotSupported, ParameterError, UnknownName, XaikitError
 from xaikit.graph import Layer
+from xaikit.insight._effective_field import effective_field
 from xaikit.insight._filters import filters
-from xaikit.insight._maximize import MOST_ROWS, maximize
+from xaikit.insight._maximize import maximize
 from xaikit.insight._patches import Projection, Way, patches_of, way_of
 from xaikit.insight._receptive_field import receptive_field
 from xaikit.insight._samples import Samples
 from xaikit.insight._survey import numbers_of, survey
 from xaikit.model import Model
 from xaikit.progress import Progress, bar, silent
-from xaikit.results import Field, Filters, LayerPatches, Maximization, Status, Survey, TopPatches, UnitCard
+from xaikit.results import (
+    EffectiveField,
+    Field,
+    Filters,
+    LayerPatches,
+    Maximization,
+    Status,
+    Survey,
+    TopPatches,
+    UnitCard,
+)
 
 Found = TypeVar("Found")
 PASSED_ON = (
@@ -29,8 +40,8 @@ PASSED_ON = (
     | {"normalization", "local_response_norm", "zero_pad", "pad", "upsample", "activation", "gaussian_noise"}
 )
 """Kinds of layers whose channel c comes from channel c of the layer before, and no other."""
-AT_ONCE = MOST_ROWS // 2
-"""How many channels are maximised in one batch, an optimum and its opposite for each."""
+MEASURED = 16
+"""Over how many samples the effective field is measured."""
 
 
 @dataclass(frozen=True)
@@ -104,11 +115,13 @@ def cards_of(
             patches = patches_of(model, samples, some, Way(None, remark=shared["projections"]))
         elif way.projection is None and asked.projection is not None:
             shared["projections"] = way.remark
+    effective = _effective(model, what, samples, patches, asked, shared)
     optima = _optima(model, what, channels, patches, asked, shared, progress)
     seconds = time.perf_counter() - start
     for channel in channels:
         missing = dict(shared)
-        yield _card(model, what, int(channel), kernels, fields, found, patches, optima, missing, asked, seconds)
+        card = _card(model, what, int(channel), kernels, fields, found, patches, optima, missing, asked, seconds)
+        yield replace(card, effective=effective)
 
 
 def _card(
@@ -214,6 +227,27 @@ def _filters(model: Model, layer: Layer) -> Filters:
     if len(found) != channels_in(model, first):
         raise NotSupported(f"the channels of {first.name!r} are not the filters of {layer.name!r}")
     return found
+
+
+def _effective(
+    model: Model,
+    layer: Layer,
+    samples: Samples | None,
+    patches: LayerPatches | None,
+    asked: Asked,
+    missing: dict[str, str],
+) -> EffectiveField | None:
+    """Measure what moves the unit in the middle of a layer with places, over some samples of the data."""
+    if samples is None or patches is None or not _space(layer):
+        return None
+    drawn, _ = _drawn(model, patches)
+
+    def measured() -> EffectiveField:
+        shown = samples.some(MEASURED) if samples.items is not None else patches.display
+        found = effective_field(model, shown, layer.name, input=drawn, seed=asked.seed, progress=False)[layer.name]
+        return replace(found, energy=found.energy.astype(np.float32), error=found.error.astype(np.float32))
+
+    return _had(missing, "effective", measured)
 
 
 def _optima(

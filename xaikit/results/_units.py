@@ -8,7 +8,7 @@ import numpy as np
 
 from xaikit.arrays import Array, Tensors, rows
 from xaikit.errors import ParameterError
-from xaikit.results._fields import Field
+from xaikit.results._fields import EffectiveField, Field
 from xaikit.results._inside import Filters, TopPatches
 from xaikit.results._maximization import Maximization
 from xaikit.results._origin import Origin, Status
@@ -150,10 +150,10 @@ class UnitCard:
     """What is known of one channel (or unit) of a layer: what it weighs, sees, gives, and what excites it most.
 
     `filter` holds the one kernel that makes the channel, of the layer or of the one in front whose channels it passes
-    on. `fields` are what a unit sees of each input. `statistics` by name are over the `seen` samples and all places:
-    as Survey has them; `counts` (bin,) say how often values that are not zero
-    lie between `edges` (bin + 1,). `patches` are the places in the data that excite it most. `optimum` and `opposite`
-    are inputs of one row that make the unit in the middle of the layer as large, and as small, as can be. A part that
+    on. `fields` are what a unit sees of each input, `effective` how strongly each place of it moves the unit in the
+    middle (of all channels together). `statistics` by name are over the `seen` samples and all places, as Survey has
+    them; `counts` (bin,) say how often values that are not zero lie between `edges` (bin + 1,). `patches` are the
+    places in the data that excite it most. `optimum` and `opposite` are inputs of one row that make the unit in the middle of the layer as large, and as small, as can be. A part that
     could not be had is None or empty, and `missing` says why, by its name. The channel is one of `total`, and the
     layer has `space` (axis,) places.
     """
@@ -176,6 +176,7 @@ class UnitCard:
     input_spec: Any
     status: Status
     origin: Origin
+    effective: EffectiveField | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -199,6 +200,9 @@ class UnitCard:
             yield f"Filter: {size} weights of {self.filter.layer}, norm {norm:.3g}{dead}."
         for name, field in self.fields.items():
             yield f"Sees of {name}: {field_words(field)}."
+        if self.effective is not None:
+            of = f"{max(self.effective.size)}"
+            yield f"Of these, 95 % of what moves the layer lies within {self.effective.side:g} of {of}."
         if self.statistics:
             s = self.statistics
             yield (
@@ -233,7 +237,9 @@ def field_words(field: Field) -> str:
         for axis, size, whole in zip(own.axes, own.size, own.global_, strict=True)
     ]
     strides = [f"{s:g}" for s, whole in zip(own.stride, own.global_, strict=True) if s is not None and not whole]
-    said = " × ".join(sizes) + (" pixels" if own.axes == ("height", "width") else " places")
+    said = " × ".join(sizes) + (
+        " pixels" if own.axes == ("height", "width") else " place" if sizes == ["1"] else " places"
+    )
     if strides:
         said += f", stride {' × '.join(dict.fromkeys(strides) if len(set(strides)) == 1 else strides)}"
     return said + (", beside a gate that sees everything" if field.of_features is not None else "")
