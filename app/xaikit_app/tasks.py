@@ -12,7 +12,7 @@ from xaikit.progress import Progress
 from xaikit.quality import Verdict, examine
 from xaikit.results import RESULTS
 
-FORMAT = 1
+FORMAT = 2
 """Raised when a description says something else than before, so that stored ones are made anew."""
 
 
@@ -87,7 +87,11 @@ def _plain(layer: Layer) -> dict[str, Any]:
 
 def _layer(stored: Mapping[str, Any]) -> Layer:
     geometry = stored["geometry"]
-    return Layer(**{**stored, "geometry": None if geometry is None else Geometry(**geometry)})
+    return Layer(**{**stored, "geometry": None if geometry is None else _geometry(geometry)})
+
+
+def _geometry(stored: Mapping[str, Any]) -> Geometry:
+    return Geometry(**{**stored, "parts": tuple(_geometry(part) for part in stored.get("parts", ()))})
 
 
 def _nothing(unit: Unit) -> Mapping[str, Any]:
