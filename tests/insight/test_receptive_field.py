@@ -264,3 +264,16 @@ def test_an_input_smaller_than_the_field_changes_no_numbers() -> None:
         assert (small[n].size, small[n].stride, small[n].padding, small[n].sizes, small[n].aligned) == (
             large[n].size, large[n].stride, large[n].padding, large[n].sizes, large[n].aligned,
         )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "layer", "size", "stride", "padding"),
+    [("vgg16", "block5_pool", 212, 32, 90), ("resnet18", "", 435, 32, 217), ("resnet50", "", 427, 32, 213)],
+)
+def test_published_values(name: str, layer: str, size: int, stride: int, padding: int) -> None:
+    """Araujo, Norris and Sim (2019), and the same recurrences for torch's ResNets."""
+    rf = xk.receptive_field(xk.wrap(xk.zoo.build(name, framework="torch"), inputs=xk.Image(224, 224)))
+    found = rf[layer or [n for n in rf if not any(rf[n].global_)][-1]]
+    assert (found.size, found.stride, found.padding) == ((size,) * 2, (stride,) * 2, (padding,) * 2)
+    assert rf.misaligned == ()
