@@ -123,6 +123,7 @@ def test_stretches_of_series_are_bands() -> None:
         axes=("time",),
         display=x[:2],
         input_spec=xk.Series(9, 2),
+        projections=None,
     )
     (panel,) = panels(found).panels
     assert isinstance(panel, LinePanel)
@@ -132,6 +133,19 @@ def test_stretches_of_series_are_bands() -> None:
     (bars,) = panels(replace(found, boxes=None, input_spec=xk.Array((9, 2)))).panels
     assert isinstance(bars, BarPanel)
     assert bars.labels[0] == f"sample {found.samples[0]}, time 0"
+
+
+def test_series_are_coloured_by_the_projection() -> None:
+    from tests.torch import nets
+
+    model = xk.wrap(nets.seeded(nets.Inplace), inputs=xk.Series(9, 2))
+    found = xk.top_patches(model, nets.draw(4, 9, 2), "conv", 1, k=2)
+    (panel,) = panels(found).panels
+    assert isinstance(panel, LinePanel)
+    for i, line in enumerate(panel.lines):
+        lo, hi = found.boxes[i, 0]
+        assert_allclose(line.contributions[lo : hi + 1], found.projections[i].sum(-1), rtol=1e-6)
+        assert_array_equal(np.flatnonzero(line.contributions), np.arange(lo, hi + 1))
 
 
 def test_patches_of_a_text_are_its_words() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from xaikit.arrays import Array
 from xaikit.figures._attribution import panels
-from xaikit.figures._colours import over, picture
+from xaikit.figures._colours import limit_of, over, picture
 from xaikit.figures._data import (
     Badge,
     BarPanel,
@@ -209,27 +209,41 @@ def _visible(start: float, end: float, size: int) -> tuple[float, float]:
 
 
 def _stretches(result: TopPatches, prefix: str) -> Panel:
-    """Every series with the stretch that the unit sees as a band; of several channels the first is drawn."""
+    """Every series with what the unit sees of it: coloured by the projection, or all of it; of channels the first."""
     rate = getattr(result.input_spec, "rate", None)
-    lines = []
-    for i in range(min(len(result), ROWS)):
-        signal = np.asarray(result.display[i], np.float64).reshape(len(result.display[i]), -1)[:, 0]
-        (lo, hi), steps = result.boxes[i][0], np.arange(len(signal))
-        band = np.where((steps >= lo) & (steps <= hi), float(result.values[i]), 0.0)
-        lines.append(Line(f"no. {result.samples[i]}", steps / (rate or 1), signal, band))
-    first = result.input_spec.channels > 1
+    count, first = min(len(result), ROWS), result.input_spec.channels > 1
+    signals = [np.asarray(d, np.float64).reshape(len(d), -1)[:, 0] for d in result.display[:count]]
+    bands = [_band(result, i, len(signal)) for i, signal in enumerate(signals)]
+    lines = [
+        Line(f"no. {result.samples[i]}", np.arange(len(signal)) / (rate or 1), signal, band)
+        for i, (signal, band) in enumerate(zip(signals, bands, strict=True))
+    ]
+    projected = READING[str(result.projection)] if result.projections is not None else "what the unit sees"
+    unit = "activation" if result.projections is None else "activation per unit of input"
     return _judged(
         LinePanel(
             lines=tuple(lines),
-            scale=Scale(float(np.abs(result.values).max()) or 1.0, "activation"),
+            scale=Scale(limit_of(bands, robust=False), unit),
             x_label="time (s)" if rate else "step",
             title=f"{prefix}Where",
-            subtitle=f"coloured: what the unit sees{'; of the channels the first is drawn' * first}",
+            subtitle=f"coloured: {projected}{'; of the channels the first is drawn' * first}",
             facts=(f"activations from {number(float(result.values[0]))} down to {number(float(result.values[-1]))}",),
             alt=f"Samples {listed(result.samples)} with the stretches that excite the unit.",
         ),
         result,
     )
+
+
+def _band(result: TopPatches, i: int, steps: int) -> Array:
+    """Give a number for every step of a series: the projection, summed over channels, or where the unit sees it."""
+    band = np.zeros(steps)
+    lo, hi = result.boxes[i][0].tolist()
+    if result.projections is None:
+        band[lo : hi + 1] = float(result.values[i])
+    else:
+        start = lo - int(result.windows[i][0][0])
+        band[lo : hi + 1] = np.asarray(result.projections[i], np.float64).sum(-1)[start : start + hi - lo + 1]
+    return band
 
 
 def _ranked(result: TopPatches, prefix: str) -> Panel:

@@ -153,9 +153,9 @@ class UnitCard:
     on. `fields` are what a unit sees of each input, `effective` how strongly each place of it moves the unit in the
     middle (of all channels together). `statistics` by name are over the `seen` samples and all places, as Survey has
     them; `counts` (bin,) say how often values that are not zero lie between `edges` (bin + 1,). `patches` are the
-    places in the data that excite it most. `optimum` and `opposite` are inputs of one row that make the unit in the middle of the layer as large, and as small, as can be. A part that
-    could not be had is None or empty, and `missing` says why, by its name. The channel is one of `total`, and the
-    layer has `space` (axis,) places.
+    places in the data that excite it most. `optimum` and `opposite` are inputs of one row that make the unit in the
+    middle of the layer as large, and as small, as can be. A part that could not be had is None or empty, and `missing`
+    says why, by its name. The channel is one of `total`, and the layer has `space` (axis,) places.
     """
 
     layer: str
