@@ -54,13 +54,18 @@ def _pictures(result: Maximization) -> TilesPanel:
     pairs = bool((result.signs < 0).any() and (result.signs > 0).any())
     across = min(5 if shown in (5, 9, 10) and not pairs else ACROSS, max(shown, 3))
     return TilesPanel(
-        tiles=tuple(Tile(_shown(result, i), result.names[i], _said(result, i)) for i in range(shown)),
+        tiles=tuple(Tile(_shown(result, i), _short(result.names[i]), _said(result, i)) for i in range(shown)),
         across=across - across % 2 if pairs and across > 1 else across,
         scale=Scale(1.0),
         subtitle=_below(result),
         badge=_badge(result),
         alt="Pictures made by gradient ascent: " + _told(result),
     )
+
+
+def _short(name: str) -> str:
+    """Give a name as it has room below a small picture."""
+    return name.removeprefix("channel ").removeprefix("unit ")
 
 
 def _shown(result: Maximization, i: int) -> Array:
@@ -76,17 +81,21 @@ def _series(result: Maximization) -> LinePanel:
     for i in range(min(len(result), LINES)):
         signal = np.asarray(result.image[i], np.float64).reshape(result.image.shape[1], -1)[:, 0]
         pulled = np.asarray(result.sensitivity[i], np.float64).ravel()
-        lines.append(
-            Line(f"{result.names[i]} {_said(result, i)}".strip(), np.arange(len(signal)) / (rate or 1), signal, pulled)
-        )
+        lines.append(Line(result.names[i], np.arange(len(signal)) / (rate or 1), signal, pulled))
     return LinePanel(
         lines=tuple(lines),
         scale=Scale(limit_of([line.contributions for line in lines]), "pull", "sequential"),
         x_label="time (s)" if rate else "step",
-        subtitle=f"coloured: where the ascent pulled most · {_below(result)}",
+        subtitle=f"coloured: where the ascent pulled most{_first(result)}",
+        facts=(f"Beside the best real sample: {_told(result)}" if "best" in result.quality else _told(result),),
         badge=_badge(result),
         alt="Series made by gradient ascent: " + _told(result),
     )
+
+
+def _first(result: Maximization) -> str:
+    several = int(np.prod(result.image.shape[2:])) > 1
+    return "; of several channels the first is drawn" if several else ""
 
 
 def _values(result: Maximization) -> MapPanel:

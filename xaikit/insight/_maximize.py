@@ -77,8 +77,8 @@ def maximize(
     batch; dense layers have units instead. `direction` (channel,) or (row, channel) takes their combination instead of
     a channel: dot·max(0.1, cosine)². Without a layer: the logit of the class `target` as in xk.explain, a list of
     targets, or None = all classes. `negative` seeks the least instead, or "both" in pairs. `copies` makes several
-    pictures of each that are kept apart by `diversity` (a share of the objective). Where `layer` is a ReLU its input is
-    taken, which has a gradient where the ReLU is closed; `origin.notes["tapped"]` names it.
+    pictures of each that are kept apart by `diversity` (a share of the objective). For a unit of a ReLU, and for the
+    least, the ReLU's input is taken, which has a gradient where it is closed; `origin.notes["tapped"]` names it.
 
     `like` are real samples as xk.explain takes them (a batch, a list, a folder of pictures): they tell the range, the
     background and the scale of the penalties, and what the result is compared with. `limits` (low, high) and
@@ -291,7 +291,7 @@ def _goal(
         return _of_output(model, blank, target, signs)
     if layer not in model.layers:
         raise UnknownName(f"layer of {model.name}", layer, model.layers)
-    tapped = _tapped(model, layer, unit if direction is None else None)
+    tapped = _tapped(model, layer, unit or negative or None if direction is None else None)
     value = model.run(blank, at=[tapped.name]).activations[tapped.name]
     if value.ndim < 2:
         raise NotSupported(f"layer {layer!r} gives one number for a sample: it has no channels or units")
@@ -321,7 +321,8 @@ def _goal(
 def _tapped(model: Model, name: str, unit: Any) -> Layer:
     """Give the layer itself, or for a unit of a ReLU the layer whose values it cuts: both are largest together.
 
-    A mean of cut values is not the mean of the values, so it stays what was asked for.
+    So too where the least is sought, of which a ReLU leaves nothing. A mean of cut values is not the mean of the
+    values, so it stays what was asked for.
     """
     layer = model.layers[name]
     if unit is None and layer.space:
