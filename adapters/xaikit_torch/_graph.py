@@ -375,7 +375,7 @@ def _probed(op: Op, source: Value) -> Axes | None:
         result = op.function(*replaced, **op.kwargs)
     except (RuntimeError, TypeError, IndexError, ValueError):
         return None
-    result = result[0] if isinstance(result, tuple) else result
+    result = result[0] if isinstance(result, tuple | list) else result
     names = dict(zip(marks, source.axes, strict=True))
     if len(result.shape) == len(marks) and op.kind != "permute":
         return source.axes
