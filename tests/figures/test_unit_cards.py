@@ -33,7 +33,13 @@ def named(result: UnitCard, title: str) -> Any:
 def test_the_parts_of_a_card() -> None:
     figure = panels(card())
     seen = ["What the unit sees", "Projection", "Where"]
-    assert titles(card()) == [*seen, "Its filter", "Its effective field", "Its optimum and the opposite", "What it gives"]
+    assert titles(card()) == [
+        *seen,
+        "Its filter",
+        "Its effective field",
+        "Its optimum and the opposite",
+        "What it gives",
+    ]
     assert (len(figure.rows), len(figure.below)) == (1, 1)
     assert figure.title == "Channel 5 of r2"
     assert figure.subtitle.endswith("one of 8 channels of a relu layer with 8 × 8 places · sees 5 × 5 pixels, stride 1")
@@ -82,8 +88,15 @@ def test_the_histogram_is_drawn_as_its_outline() -> None:
     panel = named(card(), "What it gives")
     assert isinstance(panel, CurvePanel)
     (trace,) = panel.traces
-    assert_array_equal(trace.y[1:-1:2], card().counts)
-    assert_array_equal(trace.x[::2], card().edges)
+    many = replace(card(), counts=np.arange(1, 41) * 100, edges=np.arange(41) * 0.5)
+    (exact,) = named(many, "What it gives").traces
+    assert_array_equal(exact.y[1:-1:2], many.counts)
+    assert_array_equal(exact.x[::2], many.edges)
+    assert trace.y[1:-1:2].sum() == card().counts.sum()
+    few = replace(card(), counts=np.ones(33, int), edges=np.arange(34) * 0.5)
+    (merged,) = named(few, "What it gives").traces
+    assert_array_equal(merged.y[1:-1:2], [4] * 8 + [1])
+    assert_array_equal(merged.x[::2], np.arange(10) * 2.0)
     dead = replace(card(), counts=np.zeros(0, int), edges=np.zeros(1), statistics={**card().statistics, "dead": 1.0})
     assert any("dead in these data" in fact for fact in named(dead, "What it gives").facts)
 
@@ -103,5 +116,11 @@ def test_a_series_has_lines() -> None:
 
     model = xk.wrap(nets.seeded(nets.Inplace), inputs=xk.Series(9, 2))
     result = xk.unit_card(model, "conv", 1, nets.draw(4, 9, 2), k=2, steps=2)
-    assert titles(result) == ["Where", "Its filter", "Its effective field", "Its optimum and the opposite", "What it gives"]
+    assert titles(result) == [
+        "Where",
+        "Its filter",
+        "Its effective field",
+        "Its optimum and the opposite",
+        "What it gives",
+    ]
     assert isinstance(named(result, "Its optimum and the opposite"), CurvePanel)

@@ -27,6 +27,8 @@ from xaikit.results import Maximization, UnitCard, field_words
 
 INPUTS, ACROSS = 6, 3
 """How many input channels of a filter are shown, and in how many columns."""
+FEWEST = 8
+"""Bars of a histogram that are shown however few the values are."""
 
 
 @panels.register
@@ -233,8 +235,12 @@ def values_panel(result: UnitCard) -> Panel | None:
 
 
 def _steps(result: UnitCard) -> tuple[Array, Array]:
-    """Give a histogram as the outline of its bars."""
-    if not len(result.counts):
+    """Give a histogram as the outline of its bars; of few values, two bins as one until they are not too many."""
+    counts, edges = result.counts.astype(np.float64), result.edges
+    if not len(counts):
         return np.zeros(2), np.zeros(2)
-    heights = np.repeat(result.counts.astype(np.float64), 2)
-    return np.repeat(result.edges, 2), np.concatenate([[0.0], heights, [0.0]])
+    while len(counts) > max(FEWEST, 2 * np.sqrt(counts.sum())):
+        if len(counts) % 2:
+            counts, edges = np.append(counts, 0.0), np.append(edges, 2 * edges[-1] - edges[-2])
+        counts, edges = counts.reshape(-1, 2).sum(1), edges[::2]
+    return np.repeat(edges, 2), np.concatenate([[0.0], np.repeat(counts, 2), [0.0]])

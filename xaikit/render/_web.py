@@ -8,7 +8,7 @@ import numpy as np
 from xaikit.arrays import Array
 from xaikit.render._pictures import smooth
 
-EMPTY, GUTTER = 160, 3
+EMPTY, GUTTER = 160, 6
 """The grey of what holds no image, and the pixels between two."""
 
 
