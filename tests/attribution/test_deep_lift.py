@@ -311,3 +311,69 @@ def test_a_shared_baseline_is_one_row() -> None:
     seen.clear()
     model.native("deep-lift", ROWS, seed, baseline=ROWS[::-1].copy())
     assert seen == [5, 5]
+
+
+def counted(net: Any) -> list[int]:
+    """Note the rows of every pass of a network."""
+    seen: list[int] = []
+    net.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
+    return seen
+
+
+def test_scores_come_from_the_passes_of_the_method() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3), nn.Softmax(-1)).eval()
+    model = xk.wrap(net, inputs=xk.Array(4), outputs=xk.Classes(range(3)))
+    first = xk.explain(model, ROWS, "deep-lift", target=1, baseline=0.0)
+    seen = counted(net)
+    again = xk.explain(model, ROWS, "deep-lift", target=1, baseline=0.0)
+    assert seen == [1, len(ROWS)]
+    assert_allclose(again.values, first.values, rtol=0)
+    assert_allclose(again.prediction, model.run(ROWS).output, rtol=1e-6)
+    logits = model.run(np.concatenate([ROWS, np.zeros((1, 4), np.float32)]), score="logit").output[:, 1]
+    assert_allclose(again.quality["score"], logits[:-1], rtol=1e-6)
+    # the float32 values sum to the rise of the score
+    assert_allclose(again.values.sum(1), logits[:-1] - logits[-1], atol=1e-5)
+    assert again.quality["completeness_gap"].max() < 1e-5
+
+
+@pytest.mark.parametrize("targets", [1, [0, 1, 2, 0, 1]])
+def test_contributions_come_with_the_outputs_for_every_row(targets: Any) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)).eval()
+    model = xk.wrap(net, inputs=xk.Array(4))
+    seed = np.eye(3, dtype=np.float32)[np.broadcast_to(targets, 5)]
+    found = model.contributions("deep-lift", ROWS, seed, baseline=np.zeros_like(ROWS))
+    assert_allclose(found.at_x.output, model.run(ROWS).output, rtol=1e-6)
+    assert_allclose(found.at_baseline.output, model.run(np.zeros_like(ROWS)).output, rtol=1e-6)
+    e = xk.explain(model, ROWS, "deep-lift", target=targets, baseline=[ROWS[0], ROWS[1]])
+    assert e.quality["completeness_gap"].max() < 1e-5
+
+
+@pytest.mark.parametrize("sizes", [(2, (2, 2)), ((3, 2), (3, 2))])
+def test_pools_side_by_side_are_pools_like_others(sizes: Any) -> None:
+    """With ceil_mode windows that fit are the same, but they are treated as windows that may overlap."""
+    torch.manual_seed(0)
+    size, asked = sizes
+    shape = [n // k * k for n, k in zip(PICTURES.shape[2:], asked, strict=True)]
+    x, b = (np.ascontiguousarray(a[..., : shape[0], : shape[1]]) for a in (PICTURES, OTHERS))
+    x[0, 0, :3, :3], x[1] = 0.5, 0  # of equal values the first is the largest, also where all are 0
+    linear = nn.Linear(2 * shape[0] // asked[0] * (shape[1] // asked[1]), 2)
+    nets = [nn.Sequential(nn.MaxPool2d(size, ceil_mode=c), nn.Flatten(), linear).eval() for c in (False, True)]
+    for baseline in (0.2, -0.5, b):
+        apart, general = (ours(net, x, baseline=baseline).values for net in nets)
+        assert_allclose(apart, general, atol=1e-6)
+
+
+def test_a_relu_passes_on_by_its_slope_where_nothing_has_changed() -> None:
+    net = nn.Sequential(nn.ReLU(), nn.Linear(4, 1, bias=False))
+    net[1].weight.data.fill_(1.0)
+    x = np.array([[2.0, -2.0, 0.0, 3.0]], np.float32)
+    model = xk.wrap(net.eval())
+    found = model.contributions("deep-lift", x, np.ones((1, 1), np.float32), baseline=np.float32([[2, -2, 0, -1]]))
+    assert_allclose(found.values, [[0, 0, 0, 3]], atol=1e-6)
+    from xaikit_torch._native import _ratio_of_relu
+
+    b = torch.tensor([[2.0, -2.0, 0.0, -1.0]])
+    ratio = _ratio_of_relu(torch.tensor(x), b, b.relu())
+    assert_allclose(ratio, [[1, 0, 0, 0.75]], rtol=1e-6)

@@ -287,3 +287,21 @@ def test_the_discretized_form_is_for_tables_and_keeps_the_budget():
         explain(wrap(lambda x: x.sum(1), inputs=Array(3)), [1.0, 2, 3], "lime", discretized=True)
     with pytest.raises(ParameterError, match="bins need typical rows"):
         explain(wrap(lambda x: x.sum(1), inputs=Table({"a": Number()})), [1.0], "lime", discretized=True)
+
+
+def test_one_pass_gives_a_sample_its_prediction_and_its_logits():
+    torch = pytest.importorskip("torch")
+    net = torch.nn.Sequential(torch.nn.Linear(6, 3), torch.nn.Softmax(-1)).eval()
+    model = wrap(net, inputs=Array(6), outputs=Classes(range(3)))
+    x = np.random.default_rng(0).normal(size=6).astype(np.float32)
+    MEMORY.clear()
+    first = explain(model, x, "lime", target=1, samples=20, accelerate="none")
+    seen = []
+    net.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
+    MEMORY.clear()
+    again = explain(model, x, "lime", target=1, samples=20, accelerate="none")
+    assert seen[0] == 1
+    assert len(seen) == 2
+    assert_allclose(again.values, first.values, rtol=1e-6)
+    assert_allclose(again.prediction, model.run(x[None]).output, rtol=1e-6)
+    assert again.origin.model_calls == first.origin.model_calls

@@ -42,6 +42,30 @@ def test_rows_are_exactly_what_the_definition_says(dtype, shape, baselines):
     assert_array_equal(filled(masker, masks, which)[""], chosen(x, labels, hidden, masks, which))
 
 
+@pytest.mark.parametrize("shape", [(17,), (16, 12, 3)])
+@pytest.mark.parametrize("some", [slice(0, 3), slice(1, 3), slice(2, 3)])
+def test_every_coalition_is_filled_with_all_of_some_baselines(shape, some):
+    x, hidden = RNG.normal(size=shape).astype(np.float32), RNG.normal(size=(3, *shape)).astype(np.float32)
+    labels = RNG.integers(-1, 9, shape[:2])
+    labels.flat[0] = 8
+    masks = RNG.random((20, 9)) < 0.5
+    each = np.arange(3)[some]
+    masker, out = Masker({"": x}, Parts({"": labels}), {"": hidden}), np.empty((20 * len(each), *shape), np.float32)
+    masker.filler()(masks, some, {"": out})
+    expected = chosen(x, labels, hidden, np.repeat(masks, len(each), axis=0), np.tile(each, 20))
+    assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_several_rows_of_a_coalition_drop_the_same_words(side):
+    x, hidden = np.array([1, 2, 3, 4]), np.zeros((2, 4), int)
+    masker = Masker({"": x}, Parts({"": np.arange(4)}), {"": hidden}, dropped={"": side})
+    out = np.empty((4, 4), int)
+    masker.filler()(np.array([[1, 0, 1, 0], [0, 0, 0, 1]], bool), slice(0, 2), {"": out})
+    kept = {"left": [[0, 0, 1, 3], [0, 0, 0, 4]], "right": [[1, 3, 0, 0], [4, 0, 0, 0]]}[side]
+    assert_array_equal(out, np.repeat(kept, 2, axis=0))
+
+
 def test_signed_zeros_and_tiny_numbers_are_kept():
     x, hidden = np.array([-0.0, 1e-40, 1.0], np.float32), np.array([[0.0, 1e30, -0.0]], np.float32)
     masker = Masker({"": x}, Parts({"": np.arange(3)}), {"": hidden})

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import time
+import warnings
 from typing import Any
 
 import numpy as np
@@ -225,3 +226,26 @@ def test_a_copy_of_the_network_is_not_affected(noisy: Any) -> None:
     net = copy.deepcopy(noisy.net)
     noisy.run(nets.draw(1, 16, 16, 3), at=["body.stem"])
     assert all(torch.equal(a, b) for a, b in zip(net.parameters(), noisy.net.parameters(), strict=True))
+
+
+def test_walks_over_modules_and_weights_are_those_of_torch():
+    from xaikit_torch._private import modules_of, weights_of
+
+    class Shared(nn.Module):
+        def __init__(self):
+            super().__init__()
+            inner = nn.Linear(3, 3)
+            self.deep = nn.Sequential(nn.Sequential(inner, nn.BatchNorm1d(3)), nn.ReLU())
+            self.again, self.none, self.tied = inner, None, nn.Linear(3, 3, bias=False)
+            self.tied.weight = inner.weight
+            self.register_buffer("empty", None)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch would rather have other formats
+        scripted = torch.jit.script(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)))
+    for net in (Shared(), nets.Residual(), nets.Two(), nets.Attentive(), scripted):
+        assert [(n, id(m)) for n, m in modules_of(net)] == [(n, id(m)) for n, m in net.named_modules()]
+        expected = [*net.named_parameters(), *net.named_buffers()]
+        found = list(weights_of(net))
+        assert [n for n, _ in found] == [n for n, _ in expected]
+        assert all(torch.equal(a, b) for (_, a), (_, b) in zip(found, expected, strict=True))
