@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import TracebackType
 from typing import Any
 
@@ -20,9 +20,11 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.overrides import TorchFunctionMode
 
 from xaikit_torch._attention import opened
+from xaikit_torch._gates import unrolled
 from xaikit_torch._graph import function_name, native_class, words
 from xaikit_torch._private import modules_of
 from xaikit_torch._values import activation
+from xaikit_torch.layers import ResetBeforeGRU
 
 TRANSPARENT = words(
     "contiguous copy to float half bfloat16 double type type_as cpu cuda clone detach requires_grad data alias "
@@ -47,7 +49,7 @@ class Call:
     """One call that has just returned, or a module that is about to be called.
 
     `path` is the module's path, None for a function; `leaf` says whether it is a layer. `inside` is the name of the
-    call that this value was seen inside of: attention weights.
+    call that this value was seen inside of: attention weights, or a gate at one `step` of so many `steps`.
     """
 
     name: str
@@ -58,6 +60,8 @@ class Call:
     out: Any = None
     leaf: bool = True
     inside: str | None = None
+    step: int = 0
+    steps: int = 0
 
 
 Visit = Callable[[Call], Any]
@@ -70,7 +74,8 @@ class Calls:
     `visit` sees every call that returns, in order; `enter`, if given, every module before it is called. With
     `only` (paths of modules) no more than these are hooked, and functions are not seen; with `functions` (names) no
     other functions are. With `opening` the attention weights are visited too, as "mha/weights": attention is then
-    computed by its formula. It is given the name of a call and says whether its weights are wanted.
+    computed by its formula. It is given the name of a call and says whether its weights are wanted. With `unrolling`,
+    which says the same of recurrent layers, so are their gates, step by step, as "lstm/i".
     """
 
     def __init__(
@@ -82,6 +87,7 @@ class Calls:
         only: Collection[str] | None = None,
         functions: Collection[str] | None = None,
         opening: Callable[[str], bool] = lambda name: False,
+        unrolling: Callable[[str], bool] = lambda name: False,
     ) -> None:
         self.net = net
         self.visit = visit
@@ -89,10 +95,12 @@ class Calls:
         self.only = only
         self.functions = functions
         self.opening = opening
+        self.unrolling = unrolling
         self.paths = module_paths(net)
         self.numbers: Counter[str] = Counter()
         self.inside: list[str] = []
         self.leaf: nn.Module | None = None
+        self.given: Any = None
         self.busy = False
         self.thread = threading.get_ident()
 
@@ -142,7 +150,9 @@ class Calls:
         leaf = is_leaf(module)
         self.inside.append(path)
         if leaf:
-            self.leaf = module
+            self.leaf, self.given = module, args[0] if args else kwargs.get("input")
+        if isinstance(module, ResetBeforeGRU) and self.unrolling(name := self._next(path)):
+            module.tap = partial(self._gate, name, module, args, kwargs)
         if self.enter is not None:
             self._quietly(self.enter, Call(path, path, module, args, kwargs, None, leaf))
 
@@ -150,6 +160,8 @@ class Calls:
         if (self.leaf is not None and self.leaf is not module) or threading.get_ident() != self.thread:
             return None
         leaf, self.leaf = self.leaf is not None, None
+        if isinstance(module, ResetBeforeGRU):
+            module.tap = None
         path = self.inside.pop()
         if out is None:  # it has raised, and the network may catch that
             return None
@@ -172,7 +184,10 @@ class Calls:
         return self._quietly(self._visit_function, Call(name, None, function, args, kwargs, out))
 
     def _inside(self, name: str, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """Call a function; the weights of an attention that is looked into are visited on the way."""
+        """Call a function; attention weights and gates that are looked into are visited on the way."""
+        recurrence = None if self.leaf is None else unrolled(function_name(function), args, self.given)
+        if recurrence is not None and self.unrolling(name := self._next(name)):
+            return recurrence(partial(self._gate, name, function, args, kwargs))
         attention = opened(function_name(function), args, kwargs)
         if attention is None or not self.opening(name := self._next(name)):
             return function(*args, **kwargs)
@@ -182,6 +197,12 @@ class Calls:
             return self._quietly(self.visit, call)
 
         return attention(tap)
+
+    def _gate(
+        self, name: str, function: Any, args: Any, kwargs: Any, gate: str, step: int, steps: int, value: torch.Tensor
+    ) -> Any:
+        inside = Call(f"{name}/{gate}", None, function, args, kwargs, value, inside=name, step=step, steps=steps)
+        return self._quietly(self.visit, inside)
 
     def _overwritten(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Do in two steps what is done in place, so that a visit still finds the argument as it was."""

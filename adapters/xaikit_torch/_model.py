@@ -38,7 +38,7 @@ TRACED_ROWS = 2
 
 
 class Layers(Mapping[str, Layer]):
-    """The layers in call order; a module made of layers ("layer4") can be looked up too, but is not among them."""
+    """The layers in call order; a module made of layers ("layer4") or a gate ("lstm/i") can be looked up too."""
 
     def __init__(self, layers: Mapping[str, Layer], blocks: Mapping[str, Layer]) -> None:
         self._layers, self._blocks = dict(layers), dict(blocks)
@@ -474,7 +474,7 @@ class TorchModel(Network):
     def _records(self) -> Mapping[str, Record]:
         trace = self._traced
         if self._recorded is None or self._recorded[0] is not trace:
-            self._recorded = (trace, {**trace.blocks, **trace.records})
+            self._recorded = (trace, {**trace.blocks, **trace.gates, **trace.records})
         return self._recorded[1]
 
     def _read(self) -> Trace:
@@ -523,7 +523,8 @@ class TorchModel(Network):
             counted: set[int] = set()
             modules = self._modules()
             layers = {n: self._layer(r, modules, counted) for n, r in self._traced.records.items()}
-            blocks = {n: self._layer(r, modules, set()) for n, r in self._traced.blocks.items()}
+            inner = {**self._traced.blocks, **self._traced.gates}
+            blocks = {n: self._layer(r, modules, set()) for n, r in inner.items()}
             self._layers = Layers(layers, blocks)
         return self._layers
 

@@ -11,6 +11,7 @@ from torch import nn
 from xaikit.graph import Geometry, Layer
 from xaikit_torch import _graph as graph
 from xaikit_torch._calls import CONSTANT, TRANSPARENT, Call, Calls, Reached
+from xaikit_torch._gates import gates_of
 from xaikit_torch._geometry import POINTWISE, UNKNOWN, Path, composed, geometry, named, onward, state_of, unfolded
 from xaikit_torch._graph import Axes, Op, Value
 from xaikit_torch._private import memory, version
@@ -19,6 +20,8 @@ from xaikit_torch._values import activation, named_outputs, tensors
 End = Literal["softmax", "sigmoid"]
 WEIGHTS = "attention_weights"
 """The kind of the layer that stands for the weights inside an attention."""
+GATE = "gate"
+"""The kind of the layer that stands for a gate or a state inside a recurrent layer, at all its steps."""
 
 RESHAPING = ("reshape", "flatten", "permute", "dropout", "identity")
 
@@ -58,6 +61,8 @@ class Record:
     owned: tuple[str, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
     softmax: End | None = None
+    within: str | None = None
+    """The call that a gate is inside of."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +76,15 @@ class Output:
 
 @dataclass(frozen=True)
 class Trace:
-    """The layers of a network in call order, the modules made of them, and the outputs by name ("" the only one)."""
+    """The layers of a network in call order, the modules made of them, and the outputs by name ("" the only one).
+
+    `gates` are those inside recurrent layers.
+    """
 
     records: Mapping[str, Record]
     blocks: Mapping[str, Record]
     outputs: Mapping[str, Output]
+    gates: Mapping[str, Record]
 
 
 class Tracer:
@@ -92,6 +101,7 @@ class Tracer:
         self.alive: list[Any] = []
         self.records: list[Record] = []
         self.blocks: list[Record] = []
+        self.gates: list[Record] = []
         self.entered: list[tuple[str, int]] = []
         self.given: Call | None = None
         self.versions: dict[int, int | None] = {}
@@ -191,6 +201,7 @@ class Tracer:
             _end(kind),
         )
         self.records.append(record)
+        self.gates += _gates(record, call.target, result)
         for tensor in tensors(call.args):
             if self.versions.get(id(tensor), version(tensor)) != version(tensor):
                 self._written_through(tensor, Known((name,), paths=((name, POINTWISE),)))
@@ -403,7 +414,9 @@ class Tracer:
         outputs = {name: self._output(t) for name, t in named_outputs(out).items()}
         last = next((self._of(t).parents for t in named_outputs(out).values()), ())
         records = sorted(self.records, key=lambda r: r.name in last[-1:])
-        return Trace({r.name: r for r in records}, {b.name: b for b in self.blocks}, outputs)
+        return Trace(
+            {r.name: r for r in records}, {b.name: b for b in self.blocks}, outputs, {g.name: g for g in self.gates}
+        )
 
     def _output(self, tensor: torch.Tensor) -> Output:
         known = self._of(tensor)
@@ -431,6 +444,27 @@ def _unique(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:
 
 def _end(kind: str) -> End | None:
     return kind if kind in ("softmax", "sigmoid") else None  # type: ignore[return-value]
+
+
+def _gates(owner: Record, module: Any, value: Value) -> list[Record]:
+    """Describe the gates of a recurrent layer, always (sample, time, channel); none of any other layer."""
+    if owner.kind not in graph.RECURRENT or not isinstance(module, nn.Module) or len(owner.shape) != 3:
+        return []
+    steps = owner.shape[owner.own.index("time")] if "time" in owner.own else owner.shape[1]
+    axes = ("sample", "time", "channel")
+    return [
+        Record(
+            f"{owner.name}/{gate}",
+            GATE,
+            f"{owner.call}/{gate}",
+            None,
+            (value.rows, steps, units),
+            axes,
+            owner.parents,
+            within=owner.call,
+        )
+        for gate, units in gates_of(module)
+    ]
 
 
 def _joined(block: Record, inner: list[Record]) -> Record:

@@ -7,11 +7,14 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from xaikit_torch._calls import Call, Calls, Reached
 from xaikit_torch._trace import WEIGHTS, Record
 from xaikit_torch._values import activation, replaced, tensors
 
+PUT = " put"
+"""Behind a gate's name: what is put in its place, by step; without it, what is added to take the gradient to."""
 Patch = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -31,6 +34,8 @@ class Watch:
     skip: Collection[str] = ()
     stop: bool = False
     kept: dict[str, torch.Tensor] = field(default_factory=dict)
+    steps: dict[str, dict[int, torch.Tensor]] = field(default_factory=dict)
+    moved: dict[str, tuple[torch.Tensor, ...]] = field(default_factory=dict)
     skipped: list[tuple[torch.Tensor, torch.Tensor]] = field(default_factory=list)
 
     @property
@@ -45,13 +50,19 @@ class Watch:
         paths = {records[n].path for n in self.names}
         only = None if None in paths else {p for p in paths if p is not None}
         opened = {call.removesuffix("/weights") for call, (_, r) in self._by_call.items() if r.kind == WEIGHTS}
-        functions = None if opened else {_function(r.call) for _, r in self._by_call.values() if r.path is None}
-        return Calls(net, self._visit, only=only, functions=functions, opening=opened.__contains__)
+        unrolled = {r.within for _, r in self._by_call.values() if r.within is not None}
+        functions = (
+            None if opened or unrolled else {_function(r.call) for _, r in self._by_call.values() if r.path is None}
+        )
+        inside = {"opening": opened.__contains__, "unrolling": unrolled.__contains__}
+        return Calls(net, self._visit, only=only, functions=functions, **inside)
 
     def _visit(self, call: Call) -> Any:
         if call.name not in self._by_call or not (call.leaf or call.path):
             return call.out
         name, record = self._by_call[call.name]
+        if record.within is not None:
+            return self._gate(name, record, call)
         out = self._at(name, record, call.out)
         if self.stop and self._wanted <= self.kept.keys():
             raise Reached
@@ -60,6 +71,45 @@ class Watch:
         entering = next(tensors((call.args, call.kwargs))).clone()
         self.skipped.append((entering, call.out))
         return entering
+
+    def _gate(self, name: str, record: Record, call: Call) -> Any:
+        """Replace or keep a gate at one step; it is known when all steps have been seen.
+
+        A source is what is added to the gate, zero, so that its gradient follows all later steps.
+        """
+        value, found = call.out, self.steps.setdefault(name, {})
+        if not found:
+            self._begin(name, record, call)
+        if name in self.patches:
+            value = self.moved[name + PUT][call.step]
+        if name in self.sources:
+            value = value + self.moved[name][call.step]
+        found[call.step] = value
+        if len(found) == call.steps and name in self._wanted:
+            self._complete(name, record)
+            if self.stop and self._wanted <= self.kept.keys():
+                raise Reached
+        return value
+
+    def _begin(self, name: str, record: Record, call: Call) -> None:
+        steps = max(call.steps, record.shape[1])
+        if name in self.patches:
+            whole = call.out.new_zeros(len(call.out), steps, call.out.shape[-1])
+            self.moved[name + PUT] = self.patches[name](whole).unbind(1)
+        if name in self.sources:
+            added = call.out.new_zeros(len(call.out), steps, call.out.shape[-1]).requires_grad_()
+            self.kept[name], self.moved[name] = added, added.unbind(1)
+
+    def _complete(self, name: str, record: Record) -> None:
+        found = self.steps.pop(name)
+        whole = torch.stack([v for _, v in sorted(found.items())], 1)
+        short = max(0, record.shape[1] - whole.shape[1])
+        whole = functional.pad(whole, (0, 0, 0, short))
+        if name in self.sources:
+            with torch.no_grad():  # sums do not look back at what was added: it may show the values from now on
+                self.kept[name].copy_(whole)
+        else:
+            self.kept[name] = whole
 
     def unskipped(self, t: torch.Tensor) -> torch.Tensor | None:
         """Give what the network would have given for an output that was handed on; None where more came after it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -68,8 +69,11 @@ class ResetBeforeGRU(nn.GRU):
     """A GRU of one layer whose reset gate acts on the state before the recurrent product (Cho et al. 2014).
 
     It has the weights and gives the outputs of nn.GRU(batch_first=True), but for a second bias. A step that `mask`
-    (N, T) leaves out keeps the state.
+    (N, T) leaves out keeps the state. `tap`, if given, is called with the name, step, number of steps and value of
+    every gate, and gives the value that goes on.
     """
+
+    tap: Callable[[str, int, int, torch.Tensor], torch.Tensor] | None = None
 
     def __init__(self, input_size: int, hidden_size: int, *, bidirectional: bool = False) -> None:
         super().__init__(input_size, hidden_size, batch_first=True, bidirectional=bidirectional)
@@ -85,14 +89,20 @@ class ResetBeforeGRU(nn.GRU):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Every state in the order of time, and the last one reached."""
         units, steps = self.hidden_size, range(x.shape[1])
+        place = "" if not self.bidirectional else "backward/" if end else "forward/"
+
+        def tap(gate: str, t: int, value: torch.Tensor) -> torch.Tensor:
+            return value if self.tap is None else self.tap(place + gate, t, len(steps), value)
+
         kernel, rest, bias = (getattr(self, f"{name}_l0{end}") for name in ("weight_ih", "weight_hh", "bias_ih"))
         driven = functional.linear(x, kernel, bias)
         states: dict[int, torch.Tensor] = {}
         for t in reversed(steps) if end else steps:
             r, z = torch.sigmoid(driven[:, t, : 2 * units] + h @ rest[: 2 * units].T).chunk(2, -1)
-            n = torch.tanh(driven[:, t, 2 * units :] + (r * h) @ rest[2 * units :].T)
+            z, r = tap("z", t, z), tap("r", t, r)
+            n = tap("n", t, torch.tanh(driven[:, t, 2 * units :] + (r * h) @ rest[2 * units :].T))
             new = z * h + (1 - z) * n
-            h = new if mask is None else torch.where(mask[:, t, None], new, h)
+            h = tap("h", t, new if mask is None else torch.where(mask[:, t, None], new, h))
             states[t] = h
         return torch.stack([states[t] for t in steps], 1), h
 
