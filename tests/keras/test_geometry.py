@@ -9,9 +9,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import xaikit as xk
 import xaikit_keras
+from tests.drawing import RANDOM, Drawn
 from tests.fields import edges, hulls
 from tests.keras.nets import L
 from xaikit.graph import Geometry, fields
@@ -454,9 +457,8 @@ def joined(rng: Any, a: Any, b: Any) -> Any:
     return L.Add(**DOUBLE)([a, b]) if rng.random() < 0.5 else L.Concatenate(**DOUBLE)([a, b])
 
 
-def random_net(seed: int) -> Any:
+def random_net(rng: Any) -> Any:
     """Make a network of two branches between two stems, of a dozen random layers."""
-    rng = np.random.default_rng(seed)
     x = L.Input((int(rng.integers(6, 14)), 2), dtype="float64")
     stem = L.Conv1D(2, 3, padding="same", **DOUBLE)(x)
     ends = []
@@ -471,9 +473,17 @@ def random_net(seed: int) -> Any:
     return positive(keras.Model(x, made))
 
 
-@pytest.mark.parametrize("seed", [*range(6), *(pytest.param(i, marks=pytest.mark.slow) for i in range(6, 120))])
-def test_every_unit_of_a_random_network_sees_what_is_told(seed):
-    assert check(random_net(seed)) > 2
+@settings(RANDOM, max_examples=6)
+@given(st.data())
+def test_every_unit_of_a_random_network_sees_what_is_told(data):
+    assert check(random_net(Drawn(data))) > 2
+
+
+@pytest.mark.slow
+@settings(RANDOM, max_examples=120)
+@given(st.data())
+def test_every_unit_of_many_random_networks_sees_what_is_told(data):
+    assert check(random_net(Drawn(data))) > 2
 
 
 # --- published values ------------------------------------------------------------------------------------------------

@@ -6,11 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 import xaikit as xk
 import xaikit_torch
 from tests import fields as measure
+from tests.drawing import RANDOM, Drawn
 from tests.torch import nets, placed_nets, published_nets, random_nets
 from xaikit.graph import fields
 
@@ -30,35 +33,35 @@ def wrong(model: Any, axes: dict[str, int], shape: tuple[int, ...], first: int, 
     return measure.mismatches(model, axes, supports, exact=exact)
 
 
-def random_case(seed: int) -> tuple[Any, tuple[int, ...]]:
-    rng = np.random.default_rng(seed)
+def random_case(rng: Drawn) -> tuple[Any, tuple[int, ...]]:
     dims = int(rng.choice([1, 1, 2, 2, 3]))
     low, high = {1: (5, 14), 2: (3, 8), 3: (2, 5)}[dims]
     lengths = tuple(int(n) for n in rng.integers(low, high, dims))
     return random_nets.network(rng, dims, lengths, int(rng.integers(1, 7))), lengths
 
 
-def of_random_networks(seeds: range) -> list[Any]:
-    found = []
-    for seed in seeds:
-        net, lengths = random_case(seed)
-        shape = (random_nets.CHANNELS, *lengths)
-        model = wrapped(net, xk.Array(shape), "as-given")
-        axes = dict(zip(AXES[len(lengths)], lengths, strict=True))
-        found += [(seed, text) for text in wrong(model, axes, shape, 1, None)]
-        found += [(seed, b) for node in fields(model.layers, {"input": axes}).values() for b in node.bounds]
-    return found
+def check_a_random_network(data: st.DataObject) -> None:
+    net, lengths = random_case(Drawn(data))
+    shape = (random_nets.CHANNELS, *lengths)
+    model = wrapped(net, xk.Array(shape), "as-given")
+    axes = dict(zip(AXES[len(lengths)], lengths, strict=True))
+    assert wrong(model, axes, shape, 1, None) == []
+    assert [b for node in fields(model.layers, {"input": axes}).values() for b in node.bounds] == []
 
 
 @EVEN
-def test_boxes_of_random_networks_are_the_support_of_their_derivatives() -> None:
-    assert of_random_networks(range(40)) == []
+@settings(RANDOM, max_examples=40)
+@given(st.data())
+def test_boxes_of_random_networks_are_the_support_of_their_derivatives(data: st.DataObject) -> None:
+    check_a_random_network(data)
 
 
 @pytest.mark.slow
 @EVEN
-def test_boxes_of_four_hundred_random_networks_are_the_support_of_their_derivatives() -> None:
-    assert of_random_networks(range(1000, 1400)) == []
+@settings(RANDOM, max_examples=400)
+@given(st.data())
+def test_boxes_of_four_hundred_random_networks_are_the_support_of_their_derivatives(data: st.DataObject) -> None:
+    check_a_random_network(data)
 
 
 @pytest.mark.parametrize("name", placed_nets.SEQUENCES)
