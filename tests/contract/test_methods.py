@@ -14,7 +14,13 @@ from xaikit.attribution import methods
 from xaikit.errors import NotSupported, XaikitError
 from xaikit.perturb.memory import MEMORY
 
-METHODS = [m for m in methods if m != "attention-rollout"]  # needs attention: test_transformers.py
+ELSEWHERE = {
+    "attention-rollout",  # needs attention: test_transformers.py
+    "sequential-integrated-gradients",  # these need an order of steps: test_sequences.py
+    "temporal-integrated-gradients",
+    "temporal-saliency-rescaling",
+}
+METHODS = [m for m in methods if m not in ELSEWHERE]
 CASES = list(itertools.product(METHODS, ADAPTERS))
 COMPLETE = {
     "integrated-gradients",

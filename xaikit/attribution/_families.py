@@ -16,6 +16,11 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "class activation maps": ("grad-cam", "grad-cam-plus-plus", "layer-cam", "score-cam", "guided-grad-cam"),
     "propagation rules": ("deep-lift", "lrp", "guided-backprop", "deconvnet"),
     "attention": ("attention-rollout",),
+    "step by step": (
+        "sequential-integrated-gradients",
+        "temporal-integrated-gradients",
+        "temporal-saliency-rescaling",
+    ),
 }
 OTHERS = "others"
 """The family of methods that are in none."""

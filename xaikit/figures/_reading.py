@@ -52,6 +52,18 @@ READING = {
         "input. Red places raise the score, blue places lower it, and together they sum to the whole "
         "change."
     ),
+    "sequential-integrated-gradients": (
+        "Each step carries what the score changes by when it alone comes from its baseline while all others are "
+        "there. Red steps raise the score, blue steps lower it; together they need not sum to the whole change."
+    ),
+    "temporal-integrated-gradients": (
+        "Each step carries what it adds to the score when it arrives after those before it, the future being held "
+        "at its baseline. Red steps raise the score, blue steps lower it, and they sum to the whole change."
+    ),
+    "temporal-saliency-rescaling": (
+        "Each place shows how much another method's map changes when its step, and the place itself, is masked. "
+        "Larger means that more depends on it; there is no sign."
+    ),
     "grad-cam": (
         "Colour shows where the feature maps of one layer are active, each weighted by how much it raises "
         "the score. Red regions speak for the class; the map has the layer's coarse grid, so its edges mean "

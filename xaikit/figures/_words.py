@@ -47,6 +47,8 @@ def unit(result: Attribution) -> str:
     if result.origin.method == "attention-rollout":
         return "share of attention"
     score = {"output": "output"}.get(result.origin.score, result.origin.score)
+    if result.origin.method == "temporal-saliency-rescaling":
+        return "change of the map"
     if result.origin.method in GRADIENTS:
         return f"{score} per unit of input"
     if result.origin.method == "guided-grad-cam":
@@ -60,6 +62,8 @@ def sizes_of(result: Attribution) -> str:
     """Say what larger numbers mean where they have no sign, as of a gradient's length; "" where they have one."""
     if result.origin.method == "attention-rollout":
         return "attended to more"
+    if result.origin.method == "temporal-saliency-rescaling":
+        return "the map depends on it more"
     if result.origin.method in GRADIENTS and result.values.size > 1 and not np.any(result.values < 0):
         return "more sensitive to a change"
     return ""

@@ -39,6 +39,8 @@ CONTRIBUTIONS = frozenset(
         "deep-shap",
         "gradient-x-input",
         "integrated-gradients",
+        "sequential-integrated-gradients",
+        "temporal-integrated-gradients",
         "deep-lift",
         "lrp",
     }
