@@ -94,7 +94,12 @@ def patches_command(
 @model_options
 @click.argument("layer")
 @click.argument("channel", type=int)
-@click.option("-i", "--inputs", multiple=True, help="A folder of pictures, or an input as in `xaikit explain`; again.")
+@click.option(
+    "-i",
+    "--inputs",
+    multiple=True,
+    help="A folder of pictures, or an input as in `xaikit explain`; may be given again.",
+)
 @projected
 @maximised
 @into("insight")
@@ -144,8 +149,10 @@ def card_command(
 
 @click.command("atlas")
 @model_options
-@click.option("-i", "--inputs", multiple=True, required=True, help="A folder of pictures, or an input; again.")
-@click.option("-l", "--layer", "layers", multiple=True, help="A name from `xaikit layers`; again.")
+@click.option(
+    "-i", "--inputs", multiple=True, required=True, help="A folder of pictures, or an input; may be given again."
+)
+@click.option("-l", "--layer", "layers", multiple=True, help="A name from `xaikit layers`; may be given again.")
 @click.option("-c", "--channels", help="Only these of each layer, as 0-15,20; all by default.")
 @projected
 @maximised
