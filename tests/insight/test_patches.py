@@ -540,3 +540,43 @@ def test_networks_with_several_inputs() -> None:
     assert (both.boxes, both.projections["row"].shape) == (None, (2, 3))
     with pytest.raises(UnknownName, match="did you mean 'photo'"):
         found.patch(0, "photos")
+
+
+def test_layers_whose_size_varies_and_gates_that_see_everything() -> None:
+    import keras
+
+    L = keras.layers
+    x = np.random.default_rng(0).integers(0, 256, (6, 16, 20, 3)).astype(np.uint8)
+    net = keras.Sequential(
+        [
+            L.Input((None, None, 3)),
+            L.Conv2D(4, 3, padding="same", name="a", activation="relu"),
+            L.MaxPooling2D(name="p"),
+            L.Conv2D(5, 3, name="b", activation="relu"),
+        ]
+    )
+    found = xk.top_patches(xk.wrap(net, inputs=xk.Image(16, 20, 3)), x, "b", 2, k=3)
+    assert found.space == (6, 8)
+    assert found.projections.shape == (3, 8, 8, 3)
+    assert np.all(found.boxes >= 0)
+    i = L.Input((16, 20, 3))
+    y = L.Conv2D(4, 3, activation="relu", name="c")(i)
+    gate = L.Dense(4, activation="sigmoid", name="gate")(L.GlobalAveragePooling2D(keepdims=True)(y))
+    gated = xk.wrap(keras.Model(i, L.Multiply(name="gated")([y, gate])), inputs=xk.Image(16, 20, 3))
+    scaled = xk.top_patches(gated, x, "gated", 1, k=3)
+    assert_array_equal(scaled.boxes[..., 1] - scaled.boxes[..., 0], 2)
+
+
+@pytest.mark.parametrize("channels", [1, 5])
+def test_grey_pictures_and_those_of_many_channels(channels: int) -> None:
+    from torch import nn
+
+    from xaikit.figures import panels
+
+    model = xk.wrap(nn.Sequential(nn.Conv2d(channels, 2, 3), nn.ReLU()), inputs=xk.Image(9, 9, channels))
+    x = np.random.default_rng(0).integers(0, 256, (3, 9, 9, channels)).astype(np.uint8)
+    found = xk.top_patches(model, x, "1", 0, k=2)
+    assert found.patch(0).shape == (3, 3, channels)
+    assert found.projections.shape == (2, 3, 3, channels)
+    shapes = [t.values.shape for p in panels(found).panels for t in p.tiles]  # type: ignore[attr-defined]
+    assert shapes == [(3, 3, 3)] * 4 + [(9, 9, 3)] * 2
