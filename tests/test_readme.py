@@ -17,6 +17,7 @@ BEGINNINGS = {
     "which holds": "[[1. ",
     "texts": "A     ",
     "many samples": "<Summary of saliency in xo_cnn over 200 samples",
+    "inside": "(3, 3) (1, 1) ((0, 0), (2, 2))",
     "zoo": "0.8",
 }
 """What the example of a name prints first."""
@@ -29,6 +30,7 @@ def test_the_readme_has_an_example_for_each_framework_and_the_zoo() -> None:
         "which holds": r"xk\.compare.*xk\.faithfulness.*evidence=\"full\"",
         "texts": r"\.offsets",
         "many samples": r"xk\.summary.*xk\.concepts",
+        "inside": r"xk\.receptive_field.*xk\.maximize",
         "zoo": r"xk\.zoo\.build",
     }
     how = re.MULTILINE | re.DOTALL

@@ -40,6 +40,7 @@ def test_the_notebooks_are_these() -> None:
         "a_review",
         "digit_anomalies",
         "evidence",
+        "inside_a_cnn",
         "your_keras_model",
         "your_pytorch_model",
     ]

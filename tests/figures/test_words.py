@@ -25,6 +25,10 @@ def test_numbers_have_three_figures(value: float, text: str) -> None:
     assert number(value) == text
 
 
+def test_zero_has_no_sign() -> None:
+    assert number(-0.0) == "0"
+
+
 @pytest.mark.parametrize(
     ("p", "text"),
     [(0.97, "0.97"), (1.0, "1.00"), (0.0, "0.00"), (0.998, "0.998"), (0.99999, ">0.999"), (0.0001, "<0.001")],

@@ -73,7 +73,7 @@ def number(value: float, digits: int = 3) -> str:
     """Write a number with `digits` significant figures and a true minus sign: 0.0213, −1,250, 1.2×10⁻⁵."""
     if not np.isfinite(value):
         return "not a number" if np.isnan(value) else "∞" if value > 0 else "−∞"
-    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    mantissa, exponent = f"{value + 0.0:.{digits - 1}e}".split("e")  # of -0.0 only the zero
     power = int(exponent)
     if value and not -3 <= power < 6:
         return f"{mantissa}×10{str(power).translate(RAISED)}".translate(MINUS)
