@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from scipy.stats import binom
+from scipy.stats import binom, genpareto
+from sklearn.metrics import f1_score
 
 from tests.anomaly.nets import digits, flat
 from xaikit import anomaly
 from xaikit.anomaly import calibrate
+from xaikit.anomaly._tails import pareto
 from xaikit.anomaly._thresholds import share_interval
 from xaikit.errors import InputError, ParameterError, UnknownName
 
@@ -103,3 +105,91 @@ def test_scores_must_be_numbers_for_samples(scores: Any) -> None:
 def test_one_sample_has_no_spread() -> None:
     with pytest.raises(InputError, match="at least two"):
         calibrate(np.ones(1), "mean-sd", k=3)
+
+
+def exponential(n: int = 10_000) -> Any:
+    """The quantiles of an exponential distribution in the middle of n equal shares."""
+    return -np.log1p(-(np.arange(n) + 0.5) / n)
+
+
+@pytest.mark.parametrize(("share", "threshold"), [(1e-3, 6.888087), (1e-4, 9.099971)])
+def test_published_thresholds_over_a_tail(share: float, threshold: float) -> None:
+    found = calibrate(exponential(), "pot", 1 - share)
+    assert_allclose(found.threshold, threshold, atol=5.1e-7)  # printed to six places
+    told = found.diagnostics
+    assert_allclose([told["start"], told["shape"], told["scale"]], [3.909626, -0.012978, 1.013686], atol=5.1e-7)
+    assert told["excesses"] == 200
+    assert found.status == "ok"
+
+
+def test_the_quick_fit_of_a_tail_is_at_least_as_likely() -> None:
+    for seed, shape in enumerate([-0.3, 0.0, 0.2, 0.8]):
+        excess = genpareto.rvs(shape, scale=2.0, size=400, random_state=seed)
+        ours = genpareto.logpdf(excess, *_at(pareto(excess))).sum()
+        scipys = genpareto.logpdf(excess, *genpareto.fit(excess, floc=0)).sum()
+        assert ours >= scipys - 1e-6
+        assert_allclose(pareto(excess)[0], shape, atol=0.2)  # two standard errors, (1 + shape)/20 each
+
+
+def _at(tail: tuple[float, float]) -> tuple[float, float, float]:
+    return tail[0], 0.0, tail[1]
+
+
+def test_a_tail_of_few_or_of_another_shape_is_told() -> None:
+    few = calibrate(np.linspace(1, 2, 100), "pot")
+    assert "the tail is fitted to 2 normal scores" in few.status.reasons[0]
+    steps = np.concatenate([np.linspace(0, 1, 9000), np.repeat([2.0, 3.0], 500)])
+    assert any("do not follow the fitted tail" in r for r in calibrate(steps, "pot", 0.95).status.reasons)
+    heavy = np.random.default_rng(0).pareto(0.8, 5000) + 1
+    assert any("the tail is heavy" in r for r in calibrate(heavy, "pot").status.reasons)
+    same = calibrate(np.ones(50), "pot")
+    assert same.threshold == 1.0
+
+
+def test_the_alert_rate_holds_on_average_for_few_samples_too() -> None:
+    rng = np.random.default_rng(0)
+    rates = {"quantile": [], "alert-rate": []}  # type: dict[str, list[float]]
+    for _ in range(3000):
+        scores = rng.exponential(size=39)
+        for rule, found in rates.items():
+            found.append(np.exp(-calibrate(scores, rule, 0.9).threshold))
+    # the 36th of 39: exactly 0.1; a quantile between two of them is too low. Standard error 0.001
+    assert_allclose(np.mean(rates["alert-rate"]), 0.1, atol=0.004)
+    assert np.mean(rates["quantile"]) > 0.11
+
+
+def test_too_few_samples_for_an_alert_rate_are_told() -> None:
+    assert "needs at least 99 normal samples" in calibrate(np.arange(1.0, 91.0), "alert-rate").status.reasons[0]
+    assert calibrate(np.linspace(1, 2, 99), "alert-rate").status == "ok"
+
+
+def test_best_f1_is_the_best_of_all_cuts() -> None:
+    rng = np.random.default_rng(0)
+    normal, bad = rng.normal(0, 1, 80).round(1), rng.normal(1.5, 1, 30).round(1)
+    found = calibrate(normal, "best-f1", anomalous=bad)
+    both, y = np.concatenate([normal, bad]), np.repeat([0, 1], [80, 30])
+    every = [f1_score(y, both > cut) for cut in [*np.unique(both), both.min() - 1]]
+    assert_allclose(found.diagnostics["f1"], max(every))
+    assert_allclose(f1_score(y, both > found.threshold), max(every))
+    assert "labels" in repr(found)
+
+
+def test_rules_with_labels_and_without_are_told_apart() -> None:
+    with pytest.raises(ParameterError, match="needs anomalous samples"):
+        calibrate(np.arange(1.0, 50.0), "best-f1")
+    with pytest.raises(ParameterError, match="takes normal ones only"):
+        calibrate(np.arange(1.0, 50.0), "quantile", anomalous=np.ones(3))
+    with pytest.raises(ParameterError, match="neither level nor k"):
+        calibrate(np.arange(1.0, 50.0), "best-f1", 0.9, anomalous=np.ones(3))
+    with pytest.raises(InputError, match="anomalous"):
+        calibrate(np.arange(1.0, 50.0), "best-f1", anomalous=np.zeros(0))
+
+
+def test_anomalies_among_the_normal_samples_are_told() -> None:
+    rng = np.random.default_rng(0)
+    for draw in (rng.lognormal, rng.exponential, rng.random):
+        assert calibrate(draw(size=500)).status == "ok"
+    mixed = np.concatenate([rng.lognormal(size=300), 1000 * rng.lognormal(size=60)])
+    assert "two groups, the upper one of 60 (17%)" in calibrate(mixed).status.reasons[-1]
+    far = np.concatenate([rng.lognormal(0, 0.3, size=300), np.full(3, 1e3)])
+    assert "3 of 303 normal samples have scores far outside" in calibrate(far, "median-mad", k=5).status.reasons[-1]

@@ -1,6 +1,8 @@
 """Anomalies: what a network that gives its input again cannot give, and from where on that is unusual."""
 
 from xaikit.anomaly._detector import Detector, fit
+from xaikit.anomaly._reconstructing import forecasting, masking
+from xaikit.anomaly._scores import SCORES
 from xaikit.anomaly._thresholds import RULES, calibrate
 
-__all__ = ["RULES", "Detector", "calibrate", "fit"]
+__all__ = ["RULES", "SCORES", "Detector", "calibrate", "fit", "forecasting", "masking"]

@@ -7,29 +7,29 @@ from typing import Any
 
 import numpy as np
 
+from xaikit.anomaly._scores import CHUNK, Score, score_of
 from xaikit.anomaly._thresholds import calibrate, level_of
 from xaikit.arrays import Array, chunks
 from xaikit.attribution._explain import origin_of, prepare, require_wrapped
 from xaikit.errors import InputError, NotSupported
-from xaikit.inputs import ErrorScore, Reconstruction, ReconstructionError
+from xaikit.inputs import Reconstruction
 from xaikit.model import Model
 from xaikit.progress import Progress, bar
 from xaikit.results import AnomalyScores, Calibration, Status
-
-CHUNK = 1024
-"""How many samples are reconstructed at a time: all differences of a large data set would not fit into memory."""
 
 
 @dataclass(frozen=True, eq=False)
 class Detector:
     """Finds samples that a network gives back worse than normal ones; made by `xk.anomaly.fit`.
 
-    `calibration` holds the scores of the normal samples, the rule, the threshold and its status.
+    `calibration` holds the scores of the normal samples, the rule, the threshold and its status; `error` the score
+    with what it has learned; `normal` (sample, *input) the normal samples in the network's units.
     """
 
     model: Model
     calibration: Calibration
-    error: ErrorScore = field(repr=False)
+    error: Score = field(repr=False)
+    normal: Array | None = field(default=None, repr=False)
 
     @property
     def threshold(self) -> float:
@@ -41,48 +41,66 @@ class Detector:
         """Whether the threshold can be trusted, "ok" or "warn" with reasons."""
         return self.calibration.status
 
-    def using(self, rule: str = "quantile", level: float | None = None, *, k: float | None = None) -> "Detector":
-        """Give the same detector with another threshold; the network is not run again.
+    def using(
+        self, rule: str = "quantile", level: float | None = None, *, k: float | None = None, anomalous: Any = None
+    ) -> "Detector":
+        """Give the same detector with another threshold; the network is run on `anomalous` samples only.
 
         Raises as `xaikit.anomaly.calibrate`.
         """
-        return replace(self, calibration=calibrate(self.calibration.scores, rule, level, k))
+        others = None if anomalous is None else self.values(np.asarray(prepare(self.model, anomalous)[0]))
+        return replace(self, calibration=calibrate(self.calibration.scores, rule, level, k, others))
+
+    def values(self, x: Array, progress: Progress | None = None) -> Array:
+        """Score encoded samples (sample, *input): (sample,), without the parts of the scores."""
+        found = []
+        for s in chunks(len(x), CHUNK):
+            found.append(self.error.parts(self.model, x[s]).values)
+            if progress is not None:
+                progress(min(s.stop, len(x)), len(x))
+        return np.concatenate(found) if found else np.zeros(0)
 
     def score(self, x: Any) -> AnomalyScores:
         """Score samples: values (sample,), contributions (sample, *input), threshold and flags.
 
         `x` is what a person has (a path, a picture, an array in display units, a series) or a list or batch of these.
-        Each difference between input and reconstruction is squared (mse) or taken without its sign (mae) and divided
-        by the number of places: these contributions sum to the sample's score. Raises InputError.
+        The contributions are the exact parts of each score (see `xk.anomaly.SCORES`): they sum to it, with those of the
+        code where the score has any. Raises InputError.
         """
         start = time.perf_counter()
         encoded, display = prepare(self.model, x)
         given = np.asarray(encoded)
-        back = np.asarray(self.model.run(given).output)
-        parts = self.error.contributions(back, given)
-        values = _totals(parts)
+        parts = self.error.parts(self.model, given)
         spec, cal = self.model.inputs, self.calibration
         return AnomalyScores(
-            values=values,
-            contributions=parts,
-            axes=("sample", *(spec.axes or tuple(f"axis {i}" for i in range(parts.ndim - 1)))),
+            values=parts.values,
+            contributions=parts.places,
+            axes=("sample", *(spec.axes or tuple(f"axis {i}" for i in range(parts.places.ndim - 1)))),
             x=given,
-            reconstruction=back,
+            reconstruction=parts.reconstruction,
             display=display,
-            error=self.error.error,
+            error=self.error.name,
             calibration=cal,
             input_spec=spec,
             output_spec=self.model.outputs,
-            status=_judged(values, cal),
+            status=_judged(parts.values, cal),
             origin=origin_of(
                 self.model,
                 given,
                 "anomaly",
-                parameters={"rule": cal.rule, "level": cal.level, "k": cal.k, "error": self.error.error},
+                parameters={
+                    "rule": cal.rule,
+                    "level": cal.level,
+                    "k": cal.k,
+                    "error": self.error.name,
+                    **self.error.parameters,
+                },
+                seed=getattr(self.error, "seed", 0),
                 seconds=time.perf_counter() - start,
-                calls=len(given),
+                calls=len(given) * self.error.calls,
                 notes={"normal_samples": len(cal)},
             ),
+            code=parts.code,
         )
 
     def __repr__(self) -> str:
@@ -96,34 +114,48 @@ def fit(
     level: float | None = None,
     *,
     k: float | None = None,
+    score: str | None = None,
+    training: Any = None,
+    anomalous: Any = None,
     progress: Progress | bool | None = None,
+    **parameters: Any,
 ) -> Detector:
-    """A detector of what `model` does not give back: a threshold on the reconstruction error of `normal` samples.
+    """A detector of what `model` does not give back: a threshold on the scores of `normal` samples.
 
-    model: a wrapped network whose outputs are xk.Reconstruction. normal: samples without anomalies, as a person has
-    them; best ones that the network was not trained with, since their error is what new samples will have. rule:
-    "quantile" (the `level` quantile of the normal scores, by default 0.99), "mean-sd" (mean + k standard deviations) or
-    "median-mad" (median + k · 1.4826 MAD); the last two take `k`, or find it from `level` as if scores were normally
-    distributed. progress: a function of (done, total), True, False, or None for a bar when the work is long.
+    model: a wrapped network whose outputs are xk.Reconstruction; `xk.anomaly.forecasting` and `xk.anomaly.masking` make
+    one of a forecaster and of a network that fills in what is hidden. normal: samples without anomalies, as a person
+    has them; best ones that the network was not trained with, since their error is what new samples will have. rule,
+    level, k: see `xaikit.anomaly.calibrate`; by default the 0.99 quantile. anomalous: known anomalies, for the rule
+    "best-f1" alone. progress: a function of (done, total), True, False, or None for a bar when the work is long.
 
-    `detector.status` warns where the normal samples are too few for the level. Raises UnknownName, ParameterError,
-    InputError, and NotSupported for a model that does not give its input again.
+    score: a name of `xk.anomaly.SCORES`, by default the error that the model's outputs name; `parameters` are its own,
+    such as share=0.05 of "top-share", layer= of "latent" and "joint", samples= and seed= of "elbo". training: the
+    samples that a score learns spreads from, by default the normal ones.
+
+    `detector.status` warns where the normal samples are too few for the level, and where they look like a mixture.
+    Raises UnknownName, ParameterError, InputError, and NotSupported for a model that does not give its input again.
     """
-    error = _error_of(model)
-    level_of(rule, level, k)  # a mistake in the rule is said before the network runs
-    encoded = np.asarray(prepare(model, normal)[0])
-    scores = []
+    asked = score_of(score or _error_of(model), parameters)
+    _error_of(model)
+    level_of(rule, level, k, anomalous is not None)  # a mistake in the rule is said before the network runs
+    encoded = np.asarray(prepare(model, _some(normal))[0])
+    learned = asked.learn(model, encoded if training is None else np.asarray(prepare(model, _some(training))[0]))
+    bare = Detector(model, None, learned, encoded)  # type: ignore[arg-type]
     with bar(progress, "scoring normal samples") as shown:
-        for s in chunks(len(encoded), CHUNK):
-            scores.append(_totals(error.contributions(np.asarray(model.run(encoded[s]).output), encoded[s])))
-            shown(min(s.stop, len(encoded)), len(encoded))
-    found = np.concatenate(scores)
+        found = bare.values(encoded, shown)
     if not np.isfinite(found).all():
         raise InputError(f"{model.name} gives no finite numbers for {int((~np.isfinite(found)).sum())} normal samples")
-    return Detector(model, calibrate(found, rule, level, k), error)
+    others = None if anomalous is None else bare.values(np.asarray(prepare(model, anomalous)[0]))
+    return replace(bare, calibration=calibrate(found, rule, level, k, others))
 
 
-def _error_of(model: Any) -> ErrorScore:
+def _some(normal: Any) -> Any:
+    if hasattr(normal, "__len__") and not len(normal):
+        raise InputError("no sample is given as normal: a detector is fitted on at least one, best on hundreds")
+    return normal
+
+
+def _error_of(model: Any) -> str:
     require_wrapped(model, "anomaly.fit")
     if isinstance(model.inputs, Mapping) or isinstance(model.outputs, Mapping):
         raise NotSupported(f"{model.name} has several inputs or outputs: a reconstruction error is of one")
@@ -132,12 +164,7 @@ def _error_of(model: Any) -> ErrorScore:
             f"{model.name} gives {type(model.outputs).__name__}, not its input again; wrap an autoencoder with "
             "outputs=xk.Reconstruction()"
         )
-    error = model.outputs.error
-    return ErrorScore(ReconstructionError(error), f"reconstruction error ({error})", error)
-
-
-def _totals(parts: Array) -> Array:
-    return np.asarray(parts.reshape(len(parts), -1).sum(1))
+    return model.outputs.error
 
 
 def _judged(values: Array, calibration: Calibration) -> Status:

@@ -25,7 +25,19 @@ from xaikit.inputs import Image, Series
 from xaikit.results import AnomalyScores, Attribution, Calibration
 
 BINS = 40
-ERRORS = {"mse": "mean squared error", "mae": "mean absolute error"}
+ERRORS = {
+    "mse": "mean squared error",
+    "mae": "mean absolute error",
+    "top-share": "mean of the largest squared errors",
+    "standardised": "mean of squared errors over their usual size",
+    "ssim": "1 − structural similarity",
+    "latent": "squared Mahalanobis distance of the code",
+    "joint": "distance of the code and error over its variance",
+    "reconstruction-probability": "−log reconstruction probability (nats)",
+    "elbo": "negative evidence bound (nats)",
+}
+LARGEST = 12
+"""How many numbers of a code are shown."""
 NORMAL, LIMIT, OWN = 0, 1, 5
 """Colours of the lines, in turn of the theme's."""
 
@@ -56,11 +68,34 @@ def _calibration(result: Calibration, *, shared: bool = False) -> Figure:
 
 def _row(result: AnomalyScores, i: int) -> tuple[Panel, ...]:
     score = replace(_scores(result.calibration, float(result.values[i])), badge=_verdict(result, i))
+    parts = () if result.code is None else (_code(result, i),)
     if isinstance(result.input_spec, Image):
-        return (*_pictures(result, i), score)
+        given, came, difference, places = _pictures(result, i)
+        return (given, came, difference, *([places] if _has_places(result) else []), *parts, score)
     if isinstance(result.input_spec, Series):
-        return (_overlay(result, i), _explained(result, i), score)
-    return (_explained(result, i), score)
+        return (_overlay(result, i), *([_explained(result, i)] if _has_places(result) else []), *parts, score)
+    return (*([_explained(result, i)] if _has_places(result) else []), *parts, score)
+
+
+def _has_places(result: AnomalyScores) -> bool:
+    """Whether the score has parts in the input: a distance of codes has none."""
+    return result.code is None or bool(result.contributions.any())
+
+
+def _code(result: AnomalyScores, i: int) -> BarPanel:
+    """The parts of the score that the numbers of the code have, the largest first."""
+    assert result.code is not None
+    parts = result.code[i]
+    order = np.argsort(-np.abs(parts), kind="stable")[:LARGEST]
+    left = f", the largest {LARGEST} of {len(parts)}" if len(parts) > LARGEST else ""
+    return BarPanel(
+        labels=tuple(f"z{d}" for d in order),
+        values=parts[order],
+        unit="of the score",
+        title="Parts of the code",
+        subtitle=f"together {number(float(parts.sum()))} of {number(float(result.values[i]))}{left}",
+        alt=f"The largest part is that of z{order[0]}: {number(float(parts[order[0]]))}.",
+    )
 
 
 # ---------------------------------------------------------------- pictures
@@ -184,7 +219,7 @@ def _scores(calibration: Calibration, own: float | None) -> CurvePanel:
     x, y = np.repeat(edges, 2), np.concatenate([[0], np.repeat(counts, 2), [0]])
     top = float(counts.max())
     traces = [
-        Trace(f"{len(normal):,} normal samples", x, y.astype(np.float64), NORMAL),
+        Trace(_normals(calibration), x, y.astype(np.float64), NORMAL),
         _upright(f"threshold {number(calibration.threshold)}", calibration.threshold, top, LIMIT, dashed=True),
     ]
     if own is not None and np.isfinite(own):
@@ -235,8 +270,16 @@ def _subtitle(result: AnomalyScores) -> str:
 
 def _rule(calibration: Calibration) -> str:
     level = "" if calibration.level is None else percent(calibration.level)
+    found = calibration.diagnostics
     if calibration.rule == "quantile":
         return f"{level} quantile of {_normals(calibration)}"
+    if calibration.rule == "pot":
+        return f"{level} quantile by the tail of {_normals(calibration)}, fitted to {number(found['excesses'])}"
+    if calibration.rule == "alert-rate":
+        return f"at most {percent(1 - (calibration.level or 0))} of new normal samples, from {_normals(calibration)}"
+    if calibration.rule == "best-f1":
+        others = number(found["anomalous_samples"])
+        return f"best F1 ({number(found['f1'])}) on {_normals(calibration)} and {others} anomalous ones"
     middle, spread = {"mean-sd": ("mean", "standard deviations"), "median-mad": ("median", "MAD")}[calibration.rule]
     k = calibration.k if calibration.level is None else NormalDist().inv_cdf(calibration.level)
     said = f" ({level} of a normal distribution)" if level else ""

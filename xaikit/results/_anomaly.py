@@ -1,7 +1,7 @@
 """How unusual samples are, and which of their parts make them so."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,11 @@ class Calibration:
     `scores` (sample,) are those of the normal samples. `rule` set `threshold` from them: with `level`, the share of
     normal samples that should stay below, or with `k` deviations. `false_alarms` is the 90 % interval of the share of
     new normal samples that will be flagged (Clopper and Pearson 1934, from those of `scores` above the threshold).
+
+    `anomalous` (sample,) are the scores of known anomalies, which the rule "best-f1" takes. `diagnostics` are numbers
+    that the rule has found on its way: for "pot" where the tail begins, how many scores it has, its shape and scale,
+    and how far the fitted tail is from them (Kolmogorov and Smirnov's distance, with what chance would give); for
+    "best-f1" the F1.
     """
 
     scores: Array
@@ -26,13 +31,15 @@ class Calibration:
     threshold: float
     false_alarms: tuple[float, float]
     status: Status
+    anomalous: Array | None = None
+    diagnostics: Mapping[str, float] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Count the normal samples."""
         return len(self.scores)
 
     def __repr__(self) -> str:
-        asked = f"level {self.level:g}" if self.k is None else f"k {self.k:g}"
+        asked = f"k {self.k:g}" if self.k is not None else "labels" if self.level is None else f"level {self.level:g}"
         return f"<Calibration {self.rule} ({asked}) of {len(self)} normal samples: {self.threshold:.4g}, {self.status}>"
 
 
@@ -43,7 +50,10 @@ class AnomalyScores:
     `values` (sample,) are the reconstruction errors, `contributions` (sample, *input) with `axes` names their exact
     parts: those of a sample sum to its value, since each place's squared or absolute difference is divided by the
     number of places. `x` and `reconstruction` (sample, *input) are in the network's units, `display` is what a person
-    sees. `error` is "mse" or "mae".
+    sees. `error` is the name of the score, of `xk.anomaly.SCORES`.
+
+    Scores of the code (its distance from normal ones, its divergence) have parts in `code` (sample, number) too: there
+    `contributions` and `code` together sum to the value.
     """
 
     values: Array
@@ -58,6 +68,7 @@ class AnomalyScores:
     output_spec: Any
     status: Status
     origin: Origin
+    code: Array | None = None
 
     @property
     def threshold(self) -> float:
@@ -100,6 +111,7 @@ class AnomalyScores:
             x=self.x[s],
             reconstruction=self.reconstruction[s],
             display=self.display[s],
+            code=None if self.code is None else self.code[s],
             origin=replace(self.origin, input_hash=self.origin.input_hash[s]),
         )
 
