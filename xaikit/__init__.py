@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         unit_card,
     )
     from xaikit.quality import compare, faithfulness, summary
+    from xaikit.tabular import break_down, counterfactuals, fairness, importance, profile, what_if
     from xaikit.training_curves import curves
 
 __version__ = "0.1.0"
@@ -80,14 +81,18 @@ __all__ = [
     "activations",
     "anomaly",
     "app",
+    "break_down",
     "compare",
     "concepts",
+    "counterfactuals",
     "curves",
     "effective_field",
     "explain",
     "explore",
+    "fairness",
     "faithfulness",
     "filters",
+    "importance",
     "kernels",
     "layer_graph",
     "layer_health",
@@ -97,33 +102,41 @@ __all__ = [
     "methods",
     "operations",
     "plot",
+    "profile",
     "receptive_field",
     "save",
     "summary",
     "top_patches",
     "unit_card",
+    "what_if",
     "wrap",
     "zoo",
 ]
 
 LATER = {
     "activations": "xaikit.insight",
+    "break_down": "xaikit.tabular",
     "compare": "xaikit.quality",
     "concepts": "xaikit.insight",
+    "counterfactuals": "xaikit.tabular",
     "curves": "xaikit.training_curves",
-    "explore": "xaikit.insight",
     "effective_field": "xaikit.insight",
+    "explore": "xaikit.insight",
+    "fairness": "xaikit.tabular",
     "faithfulness": "xaikit.quality",
     "filters": "xaikit.insight",
+    "importance": "xaikit.tabular",
     "kernels": "xaikit.insight",
     "layer_graph": "xaikit.insight",
     "layer_health": "xaikit.insight",
     "maximize": "xaikit.insight",
     "operations": "xaikit.insight",
+    "profile": "xaikit.tabular",
     "receptive_field": "xaikit.insight",
     "summary": "xaikit.quality",
     "top_patches": "xaikit.insight",
     "unit_card": "xaikit.insight",
+    "what_if": "xaikit.tabular",
 }
 """Where the names are that nobody waits for who does not use them."""
 

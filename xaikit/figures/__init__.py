@@ -11,6 +11,7 @@ from xaikit.figures import _operations as _operations  # registers the panels of
 from xaikit.figures import _patches as _patches  # registers the panels of TopPatches and LayerPatches
 from xaikit.figures import _quality as _quality  # registers the panels of Faithfulness, Comparison and their like
 from xaikit.figures import _summary as _summary  # registers the panels of Summary and Concepts
+from xaikit.figures import _tables as _tables  # registers the panels of Importance, BreakDown and their like
 from xaikit.figures import _unit_cards as _unit_cards  # registers the panels of UnitCard
 from xaikit.figures._activations import activation_figure, difference_figure, overlay_figure
 from xaikit.figures._attribution import panels
@@ -44,6 +45,8 @@ from xaikit.figures._data import (
     Panel,
     Scale,
     ScorePanel,
+    SurfacePanel,
+    TablePanel,
     TextPanel,
     Tile,
     TilesPanel,
@@ -91,6 +94,8 @@ __all__ = [
     "Panel",
     "Scale",
     "ScorePanel",
+    "SurfacePanel",
+    "TablePanel",
     "TextPanel",
     "Tile",
     "TilesPanel",

@@ -118,7 +118,9 @@ class BarPanel(Panel):
     """Signed numbers with labels, first at the top; `unit` says what they are, `ends` what lies on each side.
 
     `intervals` (bar, 2) are drawn as lines from the lower to the upper end, none where one is not finite. Where
-    the numbers have no sign to show (`signed` false) the bars are grey.
+    the numbers have no sign to show (`signed` false) the bars are grey. `points` (bar, point) are the single numbers
+    that a bar is the mean of, drawn as strokes on it. With `starts` (bar,) bars begin there instead of at zero, as in a
+    waterfall, and the axis covers no more than they do. `said` is written at the bars instead of their numbers.
     """
 
     labels: tuple[str, ...]
@@ -128,6 +130,35 @@ class BarPanel(Panel):
     ends: tuple[str, str] = ("lowers", "raises")
     intervals: Array | None = None
     signed: bool = True
+    points: Array | None = None
+    starts: Array | None = None
+    said: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SurfacePanel(Panel):
+    """Numbers by two named things, as colours: `values` (row, column), NaN where there is none.
+
+    `rows` and `columns` are their labels, `row_label` and `column_label` what these are; with `written` the numbers
+    stand in the cells.
+    """
+
+    values: Array
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    scale: Scale
+    row_label: str = ""
+    column_label: str = ""
+    written: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TablePanel(Panel):
+    """Words in rows below `headers`; those of `strong` cells (row, column) stand out."""
+
+    headers: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    strong: frozenset[tuple[int, int]] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,8 +184,8 @@ class LinePanel(Panel):
 class Trace:
     """A named line, `y` at `x`, broken where `y` is not finite; `colour` counts, `dashed` tells it without colour.
 
-    A `colour` below 0 is grey. `band`, its lower and upper edge at `x`, is drawn pale behind it. A `silent` one says
-    nothing to who points at it.
+    A `colour` below 0 is grey, below -1 pale; without a name it is not in the key. `band`, its lower and upper edge at
+    `x`, is drawn pale behind it. A `silent` one says nothing to who points at it.
     """
 
     name: str

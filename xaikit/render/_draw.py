@@ -21,6 +21,8 @@ from xaikit.figures import (
     Panel,
     Scale,
     ScorePanel,
+    SurfacePanel,
+    TablePanel,
     TextPanel,
     Tile,
     TilesPanel,
@@ -50,6 +52,8 @@ from xaikit.render._layout import (
     Box,
     Cell,
     Words,
+    cell_names,
+    column_widths,
     flow,
     keys,
     label_width,
@@ -237,14 +241,21 @@ def _overlap(a: Box, b: Box) -> bool:
 
 
 def _ink(number: int, theme: Theme) -> str:
-    """Give the colour of a numbered line; grey below 0."""
+    """Give the colour of a numbered line; grey below 0, pale below -1."""
+    if number < -1:
+        return theme.faint
     return theme.muted if number < 0 else theme.series[number % len(theme.series)]
 
 
 def _bars(r: Renderer, canvas: Any, panel: BarPanel, box: Box, theme: Theme) -> None:
+    if panel.starts is not None:
+        _waterfall(r, canvas, panel, box, theme)
+        return
     values = np.asarray(panel.values, np.float64)
     sizes = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     reach = sizes if panel.intervals is None else _reach(sizes, panel.intervals)
+    if panel.points is not None:
+        reach = _reach(reach, np.stack([panel.points.min(1), panel.points.max(1)], 1))
     limit = panel.limit or float(np.abs(reach).max()) or 1.0
     low, high = (-limit if reach.min() < 0 else 0.0), (limit if reach.max() > 0 or reach.min() >= 0 else 0.0)
     room = 4.6 * BODY
@@ -258,6 +269,8 @@ def _bars(r: Renderer, canvas: Any, panel: BarPanel, box: Box, theme: Theme) -> 
     r.rectangle(canvas, Box(x0 - 0.6, zone.y, 1.2, zone.height), colour=theme.muted)
     if panel.intervals is not None:
         _whiskers(r, canvas, zone, x0 + np.clip(panel.intervals, low, high) * per_unit, theme.ink)
+    if panel.points is not None:
+        _strokes(r, canvas, zone, x0 + np.clip(panel.points, low, high) * per_unit, theme.ink)
     fits = int((across - 10) / (0.58 * BODY))
     for k, (label, value) in enumerate(zip(labels, values, strict=True)):
         y = zone.y + (k + 0.5) * BAR - BODY * 0.62
@@ -266,13 +279,109 @@ def _bars(r: Renderer, canvas: Any, panel: BarPanel, box: Box, theme: Theme) -> 
         r.text(canvas, end, y, name, size=BODY, colour=theme.ink, bold=False, anchor="right")
         tip = x0 + np.clip(reach[k], low, high) * per_unit + (-6 if value < 0 else 6)
         side: Anchor = "right" if value < 0 else "left"
-        shown = ("+" if value > 0 and panel.signed else "") + number(float(value))
+        shown = panel.said[k] if panel.said else ("+" if value > 0 and panel.signed else "") + number(float(value))
         r.text(canvas, tip, y, shown, size=BODY, colour=theme.muted, bold=False, anchor=side)
     below = zone.y + zone.height + 8
     for word, place, side in ((panel.ends[0], x0 - 10, "right"), (panel.ends[1], x0 + 10, "left")):
         if word and (low < 0 if side == "right" else high > 0):
             arrow = f"← {word}" if side == "right" else f"{word} →"
             r.text(canvas, place, below, arrow, size=BODY, colour=theme.muted, bold=False, anchor=side)
+
+
+def _strokes(r: Renderer, canvas: Any, zone: Box, x: Array, colour: str) -> None:
+    """Draw the single numbers that bars are means of, as short strokes at x (bar, point)."""
+    for k, places in enumerate(x):
+        y = zone.y + (k + 0.5) * BAR
+        for place in places[np.isfinite(places)]:
+            r.rectangle(canvas, Box(float(place) - 0.6, y - 5, 1.2, 10), colour=colour)
+
+
+def _waterfall(r: Renderer, canvas: Any, panel: BarPanel, box: Box, theme: Theme) -> None:
+    """Bars that each begin where the one above ends, joined by thin lines; the first and last are marks."""
+    assert panel.starts is not None
+    values, starts = np.nan_to_num(panel.values), np.nan_to_num(panel.starts)
+    ends = starts + values
+    low, high = float(min(starts.min(), ends.min())), float(max(starts.max(), ends.max()))
+    if low == high:
+        low, high = low - 1, high + 1
+    across, room = label_width(panel, box.width), 4.8 * BODY
+    zone = Box(box.x + across + room, box.y, box.width - across - 2 * room, BAR * len(values))
+    per_unit = zone.width / (high - low)
+    fits = int((across - 10) / (0.58 * BODY))
+    for k, (start, end, value) in enumerate(zip(starts, ends, values, strict=True)):
+        left, right = (zone.x + (v - low) * per_unit for v in sorted((float(start), float(end))))
+        y = zone.y + k * BAR
+        tip = zone.x + (float(end) - low) * per_unit
+        if value:
+            part = Box(left, y + 0.17 * BAR, max(right - left, 0.5), 0.66 * BAR)
+            limits = (min(float(value), 0.0), max(float(value), 0.0))
+            drawn, colours = np.array([value]), [sign_colour(float(value))]
+            r.bars(canvas, part, drawn, limits=limits, colours=colours, labels=[panel.labels[k]])
+        else:
+            r.rectangle(canvas, Box(tip - 1.5, y + 0.1 * BAR, 3, 0.8 * BAR), colour=theme.ink)
+        if k + 1 < len(values):
+            r.rectangle(canvas, Box(tip - 0.5, y + 0.83 * BAR, 1, 0.34 * BAR), colour=theme.muted)
+        name = panel.labels[k] if len(panel.labels[k]) <= fits else panel.labels[k][: fits - 1] + "…"
+        words = y + 0.5 * BAR - BODY * 0.62
+        r.text(canvas, box.x + across, words, name, size=BODY, colour=theme.ink, bold=False, anchor="right")
+        shown = panel.said[k] if panel.said else number(float(value))
+        place, side = (left - 6, "right") if value < 0 else (right + 6, "left")
+        colour = theme.ink if not value else theme.muted
+        r.text(canvas, place, words, shown, size=BODY, colour=colour, bold=not value, anchor=side)  # type: ignore[arg-type]
+
+
+def _surface(r: Renderer, canvas: Any, panel: SurfacePanel, box: Box, theme: Theme) -> None:
+    """Cells of colour with their labels on the left and below, as many as there is room for."""
+    left, below = cell_names(panel), AXIS + KEY
+    zone = Box(box.x + left, box.y, box.width - left - 6, box.height - below)
+    high, wide = len(panel.rows), len(panel.columns)
+    r.rectangle(canvas, zone, colour="#ffffff")
+    shown = np.where(np.isfinite(panel.values), panel.values, 0.0)
+    r.heat(canvas, zone, shown, scale=panel.scale, opacity=0.9, outlines=None)
+    down, across = zone.height / high, zone.width / wide
+    fits = int((left - 16) / (0.56 * BODY))
+    for k in range(0, high, max(1, int(np.ceil(KEY / down)))):
+        y = zone.y + (k + 0.5) * down - BODY * 0.62
+        name = panel.rows[k] if len(panel.rows[k]) <= fits else panel.rows[k][: fits - 1] + "…"
+        r.text(canvas, zone.x - 8, y, name, size=BODY, colour=theme.ink, bold=False, anchor="right")
+    end, widest = zone.y + zone.height, max(len(name) for name in panel.columns)
+    room = 0.58 * BODY * widest + 10
+    if room > across and (panel.written or across > 5 * BODY):  # every column has a name, cut to its width
+        room, widest = across, max(3, int(across / (0.58 * BODY)) - 1)
+    for k in range(0, wide, max(1, int(np.ceil(room / across)))):
+        name = panel.columns[k] if len(panel.columns[k]) <= widest else panel.columns[k][: widest - 1] + "…"
+        x = zone.x + (k + 0.5) * across
+        r.text(canvas, x, end + 6, name, size=BODY, colour=theme.ink, bold=False, anchor="center")
+    middle, beneath = zone.x + zone.width / 2, end + 8 + BODY * LEADING
+    said = " · ".join(
+        f"{word} {name}" for word, name in (("across:", panel.column_label), ("up:", panel.row_label)) if name
+    )
+    r.text(canvas, middle, beneath, said, size=BODY, colour=theme.muted, bold=False, anchor="center")
+    for i, row in enumerate(panel.values if panel.written else ()):
+        for j, value in enumerate(row):
+            x, y = zone.x + (j + 0.5) * across, zone.y + (i + 0.5) * down - BODY * 0.62
+            ink = "#ffffff" if abs(shown[i, j]) > 0.85 * panel.scale.limit else "#16202b"
+            text = number(float(value), 2) if np.isfinite(value) else "–"
+            r.text(canvas, x, y, text, size=BODY, colour=ink, bold=False, anchor="center")
+
+
+def _table(r: Renderer, canvas: Any, panel: TablePanel, box: Box, theme: Theme) -> None:
+    """Words in columns; the first is set to the left, the others to the right."""
+    widths = column_widths(panel)
+    squeeze = min(1.0, box.width / sum(widths))
+    x = box.x
+    for c, (header, width) in enumerate(zip(panel.headers, widths, strict=True)):
+        side: Anchor = "left" if c == 0 else "right"
+        place = x if c == 0 else x + width * squeeze - 8
+        fits = max(3, int((width * squeeze - 10) / (0.55 * BODY)))
+        for k, word in enumerate((header, *(row[c] for row in panel.rows))):
+            y = box.y + KEY * k + 3 + (4 if k else 0)
+            strong = k > 0 and (k - 1, c) in panel.strong
+            colour = theme.muted if k == 0 else theme.ink
+            text = word if len(word) <= fits else word[: fits - 1] + "…"
+            r.text(canvas, place, y, text, size=BODY, colour=colour, bold=strong, anchor=side)
+        x += width * squeeze
+    r.rectangle(canvas, Box(box.x, box.y + KEY, sum(widths) * squeeze, 1), colour=theme.muted)
 
 
 def _reach(values: Array, intervals: Array) -> Array:
@@ -520,6 +629,8 @@ PAINTERS: dict[type[Panel], Callable[..., None]] = {
     LinePanel: _lines,
     CurvePanel: _curves,
     MatrixPanel: _matrix,
+    SurfacePanel: _surface,
+    TablePanel: _table,
     TextPanel: _text,
     TilesPanel: _tiles,
     GraphPanel: graphs.paint,

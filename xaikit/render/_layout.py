@@ -16,6 +16,8 @@ from xaikit.figures import (
     MatrixPanel,
     Panel,
     ScorePanel,
+    SurfacePanel,
+    TablePanel,
     TextPanel,
     TilesPanel,
     Trace,
@@ -136,6 +138,10 @@ def _natural_width(panel: Panel, picture: float, columns: int) -> float:
         return 520.0 if columns <= 3 else 380.0
     if isinstance(panel, GraphPanel):
         return laid_out(panel).width
+    if isinstance(panel, SurfacePanel):
+        return 460.0 if not panel.written else cell_names(panel) + CELL * len(panel.columns)
+    if isinstance(panel, TablePanel):
+        return max(320.0, sum(column_widths(panel)))
     if isinstance(panel, MatrixPanel):
         return MATRIX_NAMES + 78.0 * len(panel.names)
     if isinstance(panel, GridsPanel):
@@ -189,6 +195,10 @@ def _height(panel: Panel, width: float) -> float:
         return laid_out(panel).height * min(1.0, width / laid_out(panel).width)
     if isinstance(panel, LinePanel):
         return LANE * len(panel.lines) + AXIS
+    if isinstance(panel, SurfacePanel):
+        return (BAR * len(panel.rows) if panel.written else CURVE + KEY) + AXIS + KEY
+    if isinstance(panel, TablePanel):
+        return KEY * (len(panel.rows) + 1) + 6
     if isinstance(panel, MatrixPanel):
         return MATRIX_ROW * (len(panel.names) + 1)
     if isinstance(panel, CurvePanel):
@@ -214,6 +224,22 @@ def tiled(panel: TilesPanel, width: float) -> list[Box]:
     return [Box(c * (side + BETWEEN), r * (height + KEY + BETWEEN / 2), side, height) for r, c in places]
 
 
+CELL = 84.0
+"""The width of a cell with a number in it."""
+
+
+def cell_names(panel: SurfacePanel) -> float:
+    """Give the room for the labels of a surface's rows."""
+    longest = max((len(name) for name in panel.rows), default=0)
+    return min(220.0, 16 + 0.56 * BODY * longest) + (20.0 if panel.row_label else 0.0)
+
+
+def column_widths(panel: TablePanel) -> list[float]:
+    """Give the room for every column of a table."""
+    columns = zip(panel.headers, *panel.rows, strict=True)
+    return [22 + 0.57 * BODY * max(len(word) for word in column) for column in columns]
+
+
 BAND = 0.18
 """The opacity of a band behind a line."""
 MATRIX_NAMES, MATRIX_ROW = 190.0, 34.0
@@ -228,6 +254,8 @@ def keys(panel: CurvePanel, width: float) -> list[list[tuple[Trace, float]]]:
     rows: list[list[tuple[Trace, float]]] = [[]]
     x = 0.0
     for trace in panel.traces:
+        if not trace.name:
+            continue
         needed = SAMPLE + 0.56 * BODY * len(trace.name) + 26
         if rows[-1] and x + needed > width:
             rows.append([])

@@ -16,6 +16,7 @@ from xaikit.results._numbers import Histogram, Moments
 from xaikit.results._origin import Origin, Status
 from xaikit.results._quality import Comparison, Faithfulness, Parity, Randomisation, Stability, Summary
 from xaikit.results._steps import Step, Steps
+from xaikit.results._tables import BreakDown, Counterfactuals, Effect, Fairness, Importance, Profile, WhatIf
 from xaikit.results._units import LayerPatches, Survey, UnitCard, field_words
 
 __all__ = [
@@ -25,19 +26,24 @@ __all__ = [
     "AnomalyScores",
     "Attribution",
     "Attributions",
+    "BreakDown",
     "Calibration",
     "Comparison",
     "Concepts",
+    "Counterfactuals",
     "Curve",
     "Curves",
+    "Effect",
     "EffectiveField",
     "EffectiveFields",
+    "Fairness",
     "Faithfulness",
     "Field",
     "FieldCheck",
     "Fields",
     "Filters",
     "Histogram",
+    "Importance",
     "LayerGraph",
     "LayerHealth",
     "LayerNode",
@@ -49,6 +55,7 @@ __all__ = [
     "Origin",
     "Parity",
     "Prediction",
+    "Profile",
     "Randomisation",
     "ReceptiveFields",
     "Stability",
@@ -59,6 +66,7 @@ __all__ = [
     "Survey",
     "TopPatches",
     "UnitCard",
+    "WhatIf",
     "by_column",
     "field_words",
     "judge",
@@ -70,18 +78,23 @@ SHOWN: tuple[type[Any], ...] = (
     AnomalyScores,
     Attribution,
     Attributions,
+    BreakDown,
     Calibration,
     Comparison,
     Concepts,
+    Counterfactuals,
     Curves,
     EffectiveFields,
+    Fairness,
     Faithfulness,
     Filters,
-    LayerHealth,
+    Importance,
     LayerGraph,
+    LayerHealth,
     LayerPatches,
     Maximization,
     Parity,
+    Profile,
     Randomisation,
     ReceptiveFields,
     Stability,
@@ -89,12 +102,14 @@ SHOWN: tuple[type[Any], ...] = (
     Summary,
     TopPatches,
     UnitCard,
+    WhatIf,
 )
 """The results that a person looks at: each has panels and shows itself in a notebook."""
 RESULTS: dict[str, type[Any]] = {
     c.__name__: c
     for c in (
         *SHOWN,
+        Effect,
         Curve,
         Field,
         FieldCheck,
