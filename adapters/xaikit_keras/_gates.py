@@ -106,8 +106,22 @@ def _walk(prefix: str, rnn: Any, tap: Tap, call: Callable[..., Any], args: Any, 
         new = formula(inner, a[0], states, keep, lambda gate, value: tap(prefix + gate, time, value))
         return new[0], new
 
-    with intercepted([rnn.cell], cell):
-        return call(*args, **kwargs)
+    zeroing = mask is not None and rnn.go_backwards and rnn.zero_output_for_mask
+    with ExitStack() as stack:
+        stack.enter_context(intercepted([rnn.cell], cell))
+        if zeroing:
+            stack.enter_context(replaced(rnn, "zero_output_for_mask", False))
+        result = call(*args, **kwargs)
+    return _zeroed(rnn, result, mask) if zeroing else result
+
+
+def _zeroed(rnn: Any, result: Any, mask: Any) -> Any:
+    """Put zeros where steps are masked; Keras' unrolled loop takes the mask of the wrong direction going backwards."""
+    output, *states = result if isinstance(result, list | tuple) else [result]
+    there = ops.cast(mask, "bool")
+    there = ops.flip(there, 1) if rnn.return_sequences else there[:, 0]
+    output = ops.where(there[..., None], output, ops.zeros_like(output))
+    return [output, *states] if states else output
 
 
 def _kept(keep: Any, new: Any, old: Any) -> Any:

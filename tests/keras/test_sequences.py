@@ -135,6 +135,21 @@ def test_the_state_recomputed_from_the_gates_is_the_layers_own(name, backwards):
     np.testing.assert_allclose(ran.activations["r/h"], own[:, ::-1] if backwards else own, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", RECURRENT)
+@pytest.mark.parametrize("sequences", [False, True])
+def test_a_masked_layer_of_two_directions_is_the_same_through_its_gates(name, sequences):
+    layer = L.Bidirectional(RECURRENT[name](return_sequences=sequences), name="b")
+    net = filled(keras.Sequential([L.Input((6, 3)), L.Masking(name="mask"), layer]))
+    x = np.random.default_rng(0).normal(size=(3, 6, 3)).astype("float32")
+    x[1, 4:] = x[2, :3] = 0
+    ran = xaikit_keras.wrap(net).run(x, at=["b/backward/h"])
+    np.testing.assert_allclose(ran.output, net(x).numpy(), rtol=1e-5, atol=1e-6)
+    if sequences:
+        there = x.any(-1)
+        units = ran.activations["b/backward/h"].shape[-1]
+        np.testing.assert_allclose(ran.activations["b/backward/h"][there], ran.output[..., units:][there], atol=1e-6)
+
+
 def test_the_gates_of_an_lstm_make_its_state():
     net = filled(keras.Sequential([L.Input((6, 3)), L.LSTM(4, name="lstm"), L.Dense(1)]))
     x = np.random.default_rng(0).normal(size=(2, 6, 3)).astype("float32")
