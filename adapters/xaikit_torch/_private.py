@@ -41,8 +41,15 @@ def modules_of(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 def weights_of(net: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     """Walk over a network's parameters, then over its buffers, each once, with their paths."""
-    yield from _once((p, m._parameters) for p, m in modules_of(net))
-    yield from _once((p, m._buffers) for p, m in modules_of(net))
+    modules: list[tuple[str, nn.Module]] = []
+
+    def parameters() -> Iterator[tuple[str, Mapping[str, torch.Tensor | None]]]:
+        for path, module in modules_of(net):
+            modules.append((path, module))
+            yield path, module._parameters
+
+    yield from _once(parameters())
+    yield from _once((path, module._buffers) for path, module in modules)
 
 
 def _once(owned: Iterable[tuple[str, Mapping[str, torch.Tensor | None]]]) -> Iterator[tuple[str, torch.Tensor]]:

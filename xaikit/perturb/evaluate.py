@@ -215,9 +215,9 @@ class _Request:
         fresh = np.flatnonzero(self.same[s] == np.arange(s.start, s.stop))
         # Where everything is shown all baselines give the same row.
         needed = np.where(shown[fresh].all(1), 1, e.masker.baselines) if e.masker.baselines > 1 else np.ones(len(fresh))
-        within = e.afford([keys[j] for j in fresh.tolist()], needed)
+        within = e.afford(_picked(keys, fresh), needed)
         fresh, needed = fresh[within], needed[within]
-        remembered = e.recall([keys[j] for j in fresh.tolist()])
+        remembered = e.recall(_picked(keys, fresh))
         known = ~np.isnan(remembered)
         self.sums[s.start + fresh[known]], self.missing[s.start + fresh[known]] = remembered[known], 0
         fresh, needed = fresh[~known], needed[~known]
@@ -230,7 +230,7 @@ class _Request:
         self.sums[coalitions] += values.sum(1)
         self.missing[coalitions] -= values.shape[1]
         done = coalitions[self.missing[coalitions] == 0]
-        self.evaluator.remember([self.keys[j] for j in done.tolist()], self.sums[done] / self.rows[done])
+        self.evaluator.remember(_picked(self.keys, done), self.sums[done] / self.rows[done])
         return len(done)
 
     def answers(self) -> Answers:
@@ -320,6 +320,13 @@ class _Stream:
     def _batch(self) -> Tensors:
         buffer: Tensors = self.buffer if isinstance(self.task.x, Mapping) else self.buffer[""]
         return rows(buffer, slice(0, self.filled))
+
+
+def _picked(keys: list[bytes], index: Array) -> list[bytes]:
+    """Give the keys at some places, in ascending order; mostly these follow each other."""
+    if len(index) and index[-1] - index[0] == len(index) - 1:
+        return keys[index[0] : index[-1] + 1]
+    return [keys[j] for j in index.tolist()]
 
 
 def _piece(ends: Array, at: int, stop: int) -> tuple[slice, slice]:
