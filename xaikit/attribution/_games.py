@@ -26,7 +26,9 @@ class SampledGame(Method, Generic[G]):
 
     samples: int | None = parameter(None, "coalitions of parts to ask the model about; None = by the number of parts")
     segments: Any = parameter(
-        None, "parts: a number, 'slic', 'quickshift', 'felzenszwalb', 'grid', or a label map; None = by input"
+        None,
+        "parts: a number, 'slic', 'quickshift', 'felzenszwalb', 'grid', 'channels', 'bands', 'bands-by-channel', or a "
+        "label map; None = by input",
     )
     baseline: Any = parameter(
         None, "what stands in place of a hidden part: a number, an array, 'mean', 'blur', 'inpaint', 'drop', rows"

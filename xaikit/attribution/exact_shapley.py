@@ -36,7 +36,9 @@ class ExactShapley(Method):
         None, "what stands in place of a hidden part: a number, an array, 'mean', 'blur', 'inpaint', 'drop', rows"
     )
     segments: Any = parameter(
-        None, "parts: a number, 'slic', 'quickshift', 'felzenszwalb', 'grid', or a label map; None = by input"
+        None,
+        "parts: a number, 'slic', 'quickshift', 'felzenszwalb', 'grid', 'channels', 'bands', 'bands-by-channel', or a "
+        "label map; None = by input",
     )
 
     def __call__(self, task: Task) -> Map:

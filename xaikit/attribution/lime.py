@@ -46,7 +46,9 @@ class Lime(Method):
 
     samples: int = parameter(1000, "coalitions of parts to ask the model about")
     segments: Any = parameter(
-        None, "parts: a number, 'slic', 'quickshift', 'felzenszwalb', 'grid', or a label map; None = by input"
+        None,
+        "parts: a number, 'slic', 'quickshift', 'felzenszwalb', 'grid', 'channels', 'bands', 'bands-by-channel', or a "
+        "label map; None = by input",
     )
     kernel_width: float = parameter(0.25, "how fast coalitions lose weight with their distance from the sample")
     baseline: Any = parameter(

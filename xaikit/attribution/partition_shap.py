@@ -39,7 +39,9 @@ class PartitionShap(Method):
 
     samples: int = parameter(500, "coalitions of parts to ask the model about, at most")
     segments: Any = parameter(
-        None, "parts: a number, 'slic', 'quickshift', 'felzenszwalb', 'grid', or a label map; None = the finest"
+        None,
+        "parts: a number, 'slic', 'quickshift', 'felzenszwalb', 'grid', 'channels', 'bands', 'bands-by-channel', or a "
+        "label map; None = the finest",
     )
     baseline: Any = parameter(
         None, "what stands in place of a hidden part: a number, an array, 'mean', 'blur', 'inpaint', 'drop', rows"

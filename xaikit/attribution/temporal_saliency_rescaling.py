@@ -83,16 +83,21 @@ class TemporalSaliencyRescaling(Method):
         other = np.moveaxis(hidden, axis, 0)
         shape, flat, masks = x.shape, x.reshape(len(x), -1), other.reshape(len(x), -1)
         there = np.flatnonzero((flat != masks).any(1))
-        swaps = [(t, slice(None)) for t in there]
+        swaps: list[tuple[int, Any]] = [(t, slice(None)) for t in there.tolist()]
         steps = np.zeros(len(x))
         steps[there] = _changes(base, task, i, axis, shape, (flat, masks), swaps, own)
         values = np.zeros(flat.shape)
         if flat.shape[1] == 1:
             values[:, 0] = steps
-            cells = []
+            cells: list[tuple[int, Any]] = []
         else:
             least = np.quantile(steps[there], self.alpha) if len(there) else 0.0
-            cells = [(t, f) for t in there for f in np.flatnonzero(flat[t] != masks[t]) if steps[t] >= least > -1]
+            cells = [
+                (t, f)
+                for t in there.tolist()
+                if steps[t] >= least
+                for f in np.flatnonzero(flat[t] != masks[t]).tolist()
+            ]
             for (t, f), change in zip(
                 cells, _changes(base, task, i, axis, shape, (flat, masks), cells, own), strict=True
             ):

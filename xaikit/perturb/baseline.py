@@ -9,9 +9,9 @@ from xaikit.arrays import Array, Tensors
 from xaikit.errors import InputError, ParameterError, nearest
 from xaikit.inputs import Image, InputSpec, Text
 
-NAMED = ("mean", "blur", "zero", "encoded-zero", "noise")
+NAMED = ("mean", "blur", "zero", "encoded-zero", "noise", "resample")
 DRAWS = 5
-"""How many baselines of noise are drawn unless another number is asked for."""
+"""How many baselines are drawn unless another number is asked for."""
 
 
 def baselines(value: Any, spec: Any, x: Tensors, seed: int = 0) -> Tensors:
@@ -20,10 +20,11 @@ def baselines(value: Any, spec: Any, x: Tensors, seed: int = 0) -> Tensors:
     `value` is a number or an array in display units, a set of samples (a background), "mean" (each channel's mean over
     the sample), "blur" (Gaussian, σ = a tenth of each axis), "zero" (0 in display units), "encoded-zero" (0 as the
     network sees it), "noise" or ("noise", {"draws": 5}) (uniform over the display range of an Image, over each
-    channel's range in the sample elsewhere, from `seed`), a list with such names (all of them), for Text also texts, an
-    id or "unknown", or None: the sample's mean for Image, the pad id for Text, the spec's background rows for Table,
-    and 0 for everything else. For several inputs `value` may be a mapping by input name; their baselines belong
-    together row by row. Raises ParameterError or InputError.
+    channel's range in the sample elsewhere, from `seed`), "resample" or ("resample", {"rows": background, "draws": 5})
+    (each number drawn from those that its channel has anywhere in the background, or in the sample itself), a list with
+    such names (all of them), for Text also texts, an id or "unknown", or None: the sample's mean for Image, the pad id
+    for Text, the spec's background rows for Table, and 0 for everything else. For several inputs `value` may be a
+    mapping by input name; their baselines belong together row by row. Raises ParameterError or InputError.
     """
     if isinstance(x, Mapping):
         own = by_input(value, x)
@@ -72,7 +73,9 @@ def _baselines(value: Any, spec: InputSpec, x: Array, seed: int) -> Array:
         return _constant(spec.unknown, spec, x)[:, None] if value == "unknown" else _given([value], spec, x)
     name, parameters = _named(value)
     if name == "noise":
-        return _noise(spec, x, seed, **_draws(parameters))
+        return _noise(spec, x, seed, _draws(parameters))
+    if name == "resample":
+        return _resampled(spec, x, seed, _draws(parameters), parameters.get("rows"))
     if name is not None:
         return _of_sample(name, spec, x)[:, None]
     if np.isscalar(value):
@@ -99,16 +102,18 @@ def _named(value: Any) -> tuple[str | None, Mapping[str, Any]]:
     name, parameters = value if isinstance(value, tuple) else (value, {})
     if name not in NAMED:
         raise ParameterError(f"baseline {name!r} is not known{nearest(name, NAMED)}")
-    if not isinstance(parameters, Mapping) or (parameters and name != "noise"):
-        raise ParameterError(f"baseline {name!r} takes no parameters but 'draws' for noise, not {parameters!r}")
+    known = {"noise": {"draws"}, "resample": {"draws", "rows"}}.get(name, set())
+    if not isinstance(parameters, Mapping) or set(parameters) - known:
+        takes = {"noise": "draws, a number from 1", "resample": "draws and rows"}.get(name, "no parameters")
+        raise ParameterError(f"baseline {name!r} takes {takes}, not {parameters!r}")
     return name, parameters
 
 
-def _draws(parameters: Mapping[str, Any]) -> dict[str, int]:
+def _draws(parameters: Mapping[str, Any]) -> int:
     draws = parameters.get("draws", DRAWS)
-    if set(parameters) - {"draws"} or not isinstance(draws, int | np.integer) or draws < 1:
-        raise ParameterError(f"noise takes draws, a number from 1: ('noise', {{'draws': 5}}), not {dict(parameters)}")
-    return {"draws": int(draws)}
+    if not isinstance(draws, int | np.integer) or isinstance(draws, bool) or draws < 1:
+        raise ParameterError(f"it takes draws, a number from 1: ('noise', {{'draws': 5}}), not {draws!r}")
+    return int(draws)
 
 
 def _number(value: Any) -> float:
@@ -144,6 +149,21 @@ def _noise(spec: InputSpec, x: Array, seed: int, draws: int) -> Array:
     space = tuple(range(1, x.ndim - 1)) or tuple(range(1, x.ndim))
     low, high = x.min(space, keepdims=True)[:, None], x.max(space, keepdims=True)[:, None]
     return np.asarray(low + share * (high - low)).astype(x.dtype)
+
+
+def _resampled(spec: InputSpec, x: Array, seed: int, draws: int, rows: Any) -> Array:
+    """Draw every number from those of its channel, the stream anew for every sample: (sample, draw, *shape). Source:
+    Tonekaboni et al., "What Went Wrong and When?" (2020), section 4, the augmented feature occlusion."""
+    _refuse_ids("resample", x)
+    background = None if rows is None else _given(rows, spec, x)[0]
+    share = np.random.default_rng(seed).random((draws, *x.shape[1:]))
+    present = spec.present(x)
+    found = np.empty((len(x), *share.shape), x.dtype)
+    for i, own in enumerate(x if present is None else [a[p] for a, p in zip(x, present, strict=True)]):
+        pool = (own if background is None else background).reshape(-1, *x.shape[-1:] if x.ndim > 2 else (1,))
+        pick = (share * len(pool)).astype(int)
+        found[i] = np.take_along_axis(pool, pick.reshape(-1, pool.shape[1]), axis=0).reshape(share.shape)
+    return found
 
 
 def _refuse_ids(name: str, x: Array) -> None:

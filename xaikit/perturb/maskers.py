@@ -10,6 +10,7 @@ import numpy as np
 
 from xaikit.arrays import Array, chunks, leaves, upsample
 from xaikit.errors import ParameterError
+from xaikit.perturb.bands import Bands
 from xaikit.perturb.baseline import baselines, by_input
 from xaikit.perturb.question import Question
 from xaikit.perturb.segments import Parts
@@ -20,6 +21,10 @@ BLOCK_BYTES = 2**19
 """How much is masked at a time, so that the passes over it stay in the processor's cache."""
 
 
+BRIDGES = ("linear", "reverse")
+"""Ways to make hidden steps of a Series of the others."""
+
+
 @dataclass(frozen=True, eq=False)
 class Masker:
     """One sample with its parts and with what stands in their place when they are hidden.
@@ -27,7 +32,8 @@ class Masker:
     By input name ("" for an only input): `x` (*shape), encoded, and `hidden` (baseline, *shape), the same number of
     baselines for all inputs. Inputs in `inpainted` are filled from what is shown instead; there `hidden` stands in only
     where nothing is shown. From those in `dropped` hidden tokens are taken out, and the others close up; `hidden` then
-    fills the side that is named, "left" or "right".
+    fills the side that is named, "left" or "right". Hidden steps of those in `bridged` are made of the others: "linear"
+    is the line between the borders of a hidden stretch, "reverse" the stretch turned round in time.
     """
 
     x: Mapping[str, Array]
@@ -35,6 +41,7 @@ class Masker:
     hidden: Mapping[str, Array]
     inpainted: frozenset[str] = frozenset()
     dropped: Mapping[str, str] = field(default_factory=dict)
+    bridged: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def baselines(self) -> int:
@@ -46,7 +53,19 @@ class Masker:
         """The part of every number of each input, flat, numbered over all inputs; no part is the last label."""
         slices, count = self.parts.slices, self.parts.count
         return {
-            name: _spread(self.parts.labels[name], x.shape, slices[name].start, count) for name, x in self.x.items()
+            name: _spread(self.parts.labels[name], x.shape, slices[name].start, count)
+            for name, x in self.x.items()
+            if name not in self.bands
+        }
+
+    @cached_property
+    def bands(self) -> dict[str, Bands]:
+        """By input what takes bands of frequencies out, where these are the parts."""
+        slices, count, labels = self.parts.slices, self.parts.count, self.parts.labels
+        return {
+            name: Bands(self.x[name], labels[name], self.hidden[name], layout, count, slices[name].start)
+            for name, layout in self.parts.layouts.items()
+            if layout.spectral
         }
 
     @cached_property
@@ -54,7 +73,11 @@ class Masker:
         """Whether hiding a part changes the input at all: (part,) bool."""
         found = np.zeros(self.parts.count + 1, bool)
         for name, x in self.x.items():
-            changes = np.ones(x.size, bool) if name in self.inpainted else (self.hidden[name] != x).any(0).ravel()
+            if name in self.bands:
+                found[self.bands[name].varying()] = True
+                continue
+            made = name in self.inpainted or name in self.bridged
+            changes = np.ones(x.size, bool) if made else (self.hidden[name] != x).any(0).ravel()
             found[self.places[name][changes]] = True
         return found[:-1]
 
@@ -65,6 +88,7 @@ class Masker:
         for name, x in self.x.items():
             for a in (x, self.parts.labels[name], self.hidden[name]):
                 way = "inpainted" if name in self.inpainted else self.dropped.get(name, "swapped")
+                way = repr(self.parts.layouts[name]) if name in self.bands else self.bridged.get(name, way)
                 digest.update(f"{name}\0{a.shape}\0{a.dtype.str}\0{way}\0".encode())
                 digest.update(np.ascontiguousarray(a).data)
         return digest.digest()
@@ -86,6 +110,10 @@ class Masker:
         return fill
 
     def _filler(self, name: str) -> Callable[[Array, Array | slice, Array], None]:
+        if name in self.bands:
+            return self.bands[name]
+        if name in self.bridged:
+            return _Bridge(self.x[name], self.places[name], self.hidden[name], self.bridged[name])
         if name in self.inpainted:
             return _Inpaint(self.x[name], self.places[name], self.hidden[name])
         if name in self.dropped:
@@ -98,9 +126,11 @@ def maskers(task: Question, parts: Sequence[Parts], baseline: Any = None) -> lis
 
     `baseline` is what `xaikit.perturb.baseline.baselines` takes, or "segment-mean" (each part's own mean, for an Image
     in display units and in the display's number type, as in the lime package) or "inpaint" (filled from the parts that
-    are shown, by pull-push interpolation) or "drop" (for Text: hidden tokens are taken out, and the others close up, as
-    in the lime package); for several inputs also a mapping by input name. Several baselines (a
-    background set) mean that a coalition's value is the mean over them. Raises ParameterError.
+    are shown, by pull-push interpolation) or, for a Series, "linear" (the line between the borders of a hidden stretch,
+    at an end of the series the value of the one border) and "reverse" (the stretch turned round in time) or "drop" (for
+    Text: hidden tokens are taken out, and the others close up, as in the lime package); for several inputs also a
+    mapping by input name. Several baselines (a background set) mean that a coalition's value is the mean over them.
+    Raises ParameterError.
     """
     inputs, several = dict(leaves(task.x)), isinstance(task.x, Mapping)
     asked = by_input(baseline, inputs) if several else dict.fromkeys(inputs, baseline)
@@ -116,12 +146,26 @@ def maskers(task: Question, parts: Sequence[Parts], baseline: Any = None) -> lis
     inpainted = frozenset(name for name, value in asked.items() if _is(value, "inpaint"))
     specs = task.spec if several else {"": task.spec}
     dropped = {name: specs[name].pad_side for name, value in asked.items() if _is(value, "drop")}
+    bridged = {name: value for name, value in asked.items() if isinstance(value, str) and value in BRIDGES}
+    _require_places(parts[0], {**dict.fromkeys(inpainted, "inpaint"), **bridged})
     return [
         Masker(
-            {n: x[i] for n, x in inputs.items()}, p, _aligned({n: h[i] for n, h in hidden.items()}), inpainted, dropped
+            {n: x[i] for n, x in inputs.items()},
+            p,
+            _aligned({n: h[i] for n, h in hidden.items()}),
+            inpainted,
+            dropped,
+            bridged,
         )
         for i, p in enumerate(parts)
     ]
+
+
+def _require_places(parts: Parts, made: Mapping[str, str]) -> None:
+    """Raise ParameterError where bands, which have no place in time, are to be filled from what is around them."""
+    for name, baseline in made.items():
+        if name in parts.layouts and parts.layouts[name].spectral:
+            raise ParameterError(f"baseline {baseline!r} fills steps from those around, and a band is at all of them")
 
 
 def _is(value: Any, name: str) -> bool:
@@ -132,6 +176,10 @@ def _plain(value: Any, spec: Any, x: Array, seed: int) -> Sequence[Array]:
     if _is(value, "inpaint"):
         if spec.kind not in ("Image", "Series"):
             raise ParameterError(f"baseline 'inpaint' is for an Image or a Series, not {spec.kind}")
+        value = "mean"
+    if isinstance(value, str) and value in BRIDGES:
+        if spec.kind != "Series":
+            raise ParameterError(f"baseline {value!r} is for a Series, whose steps have an order, not {spec.kind}")
         value = "mean"
     if _is(value, "drop"):
         if spec.kind != "Text":
@@ -280,6 +328,36 @@ class _Inpaint:
             seen, block = shown[s][:, self.places], out[s].reshape(-1, *self.x.shape)
             np.copyto(block, _filled(np.where(seen, self.x, 0), seen.astype(np.float32), self.rest))
             np.copyto(block, self.x, where=seen)
+
+
+class _Bridge:
+    """Masked rows whose hidden steps are made of the others, channel by channel: see BRIDGES."""
+
+    def __init__(self, x: Array, places: Array, hidden: Array, way: str) -> None:
+        self.x, self.places, self.rest, self.way = x, places.reshape(x.shape), hidden[0], way
+
+    def __call__(self, shown: Array, which: Array | slice, out: Array) -> None:
+        shown = _for_every_row(shown, out)
+        for s in chunks(len(shown), max(1, BLOCK_BYTES // self.x.nbytes)):
+            out[s] = self._made(shown[s][:, self.places])
+
+    def _made(self, seen: Array) -> Array:
+        """Make rows (row, step, channel) of which steps are seen."""
+        count = len(self.x)
+        step = np.broadcast_to(np.arange(count)[:, None], self.x.shape)
+        before = np.maximum.accumulate(np.where(seen, step, -1), axis=1)
+        after = np.minimum.accumulate(np.where(seen, step, count)[:, ::-1], axis=1)[:, ::-1]
+        if self.way == "reverse":
+            return np.where(seen, self.x, self._at(np.clip(before + after - step, 0, count - 1)))
+        left, right = self._at(np.maximum(before, 0)), self._at(np.minimum(after, count - 1))
+        left, right = np.where(before < 0, right, left), np.where(after == count, left, right)
+        share = np.where((before < 0) | (after == count), 0.0, (step - before) / np.maximum(after - before, 1))
+        line = np.where((before < 0) & (after == count), self.rest, left + share * (right - left))
+        return np.where(seen, self.x, line)
+
+    def _at(self, step: Array) -> Array:
+        """Give the values at steps (row, step, channel) of each channel."""
+        return np.asarray(np.take_along_axis(np.broadcast_to(self.x, step.shape), step, axis=1))
 
 
 def _for_every_row(shown: Array, out: Array) -> Array:

@@ -1,13 +1,14 @@
 """Parts: what is hidden and shown as one piece. Superpixels, windows in time, columns, tokens, features."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from xaikit.arrays import SPACE, Array, leaves
 from xaikit.errors import ParameterError, UnknownName
+from xaikit.perturb.bands import KINDS, Layout, laid_out
 from xaikit.perturb.baseline import over
 from xaikit.perturb.question import Question
 
@@ -27,15 +28,18 @@ class Parts:
 
     `labels` holds for each input (an only input is called "") the part of every place, counted from 0 within the
     input: (height, width) for Image, (time,) or (time, channel) for Series, (token,) for Text, (feature,) for Table,
-    the array's own shape otherwise. A place with the label -1 belongs to no part and is always shown.
+    the array's own shape otherwise. A place with the label -1 belongs to no part and is always shown. Channels and
+    bands of a series have a layout of their own in `layouts`; the labels of bands are those of frequencies.
     """
 
     labels: Mapping[str, Array]
+    layouts: Mapping[str, Layout] = field(default_factory=dict)
 
     @property
     def counts(self) -> dict[str, int]:
         """The number of parts of each input."""
-        return {name: int(a.max()) + 1 for name, a in self.labels.items()}
+        laid = {name: int(np.prod(layout.shape)) for name, layout in self.layouts.items()}
+        return {name: laid.get(name, int(a.max()) + 1) for name, a in self.labels.items()}
 
     @property
     def count(self) -> int:
@@ -54,7 +58,9 @@ def cut(task: Question, segments: Any = None, count: int = COUNT, image: str = "
 
     `segments` is None, a number of parts, a name ("slic", "quickshift", "felzenszwalb", "grid"), a name with parameters
     (("slic", {"compactness": 5}) or {"name": "slic", "compactness": 5}), or an integer label map for all samples or one
-    for each; for several inputs also a mapping by input name. None cuts an Image into about `count` superpixels by the
+    for each; for several inputs also a mapping by input name. Inputs with an axis of time are cut into "channels",
+    "bands" of frequencies or "bands-by-channel" too: ("bands", {"rate": 250, "bands": {"slow": (0.5, 8)}}), by default
+    those of an electroencephalogram at the rate of the Series. None cuts an Image into about `count` superpixels by the
     segmentation `image`, a Series into at most 20 equal windows over all channels, a Table into its columns, a Text
     into its words without padding, and an array into its entries, or, when it names axes of space or has several large
     ones, into about `count` equal blocks. Images are cut as a person sees them. Raises ParameterError.
@@ -62,24 +68,47 @@ def cut(task: Question, segments: Any = None, count: int = COUNT, image: str = "
     inputs = dict(leaves(task.x))
     several = isinstance(task.x, Mapping)
     named = several and isinstance(segments, Mapping) and set(segments) <= set(inputs)
-    labels = {
-        name: _labels(
-            segments.get(name) if named else segments,
-            task.spec[name] if several else task.spec,
-            x,
-            task.display[name] if several else task.display,
-            (image, count, task.seed),
-        )
-        for name, x in inputs.items()
-    }
-    return [Parts(dict(zip(labels, maps, strict=True))) for maps in zip(*labels.values(), strict=True)]
+    labels: dict[str, list[Array]] = {}
+    layouts: dict[str, list[Layout]] = {}
+    for name, x in inputs.items():
+        asked, spec = segments.get(name) if named else segments, task.spec[name] if several else task.spec
+        if kind := _kind(asked):
+            labels[name], layouts[name], bands = laid_out(spec, x, kind, _named(asked)[1])
+            task.notes.update({} if bands is None else {"bands": bands})
+        else:
+            display = task.display[name] if several else task.display
+            labels[name] = _labels(asked, spec, x, display, (image, count, task.seed))
+    return [
+        Parts({n: maps[i] for n, maps in labels.items()}, {n: own[i] for n, own in layouts.items()})
+        for i in range(len(next(iter(inputs.values()))))
+    ]
+
+
+def has_layout(segments: Any) -> bool:
+    """Whether these are bands or channels, of any input."""
+    several = list(segments.values()) if isinstance(segments, Mapping) and "name" not in segments else [segments]
+    return any(_kind(asked) is not None for asked in several)
+
+
+def _kind(asked: Any) -> str | None:
+    """Give the name of parts that have a layout of their own, if they are asked for."""
+    if isinstance(asked, np.ndarray) or (isinstance(asked, list) and not _is_stored(asked)):
+        return None
+    name = _named(asked)[0]
+    return name if name in KINDS else None
+
+
+def _is_stored(asked: list[Any]) -> bool:
+    """Whether this is a name with parameters that was a tuple before it was stored."""
+    return len(asked) == 2 and isinstance(asked[0], str)
 
 
 def paint(task: Question, parts: Sequence[Parts], values: Sequence[Array]) -> dict[str, Any]:
     """Lay the values of the parts (part,) of every sample back on its places.
 
     Gives what a Map takes: `values` (sample, *places), 0 where there is no part, `axes`, `parts` and `part_values`
-    (sample, part), NaN-padded; each a mapping by name when there are several inputs. A Table's places are its columns.
+    (sample, part), NaN-padded; each a mapping by name when there are several inputs. A Table's places are its columns;
+    bands and channels of a series are their own places, and neither has parts beside.
     Of a Text whose words are several tokens each token has an equal share of its word.
     """
     several = isinstance(task.x, Mapping)
@@ -88,6 +117,7 @@ def paint(task: Question, parts: Sequence[Parts], values: Sequence[Array]) -> di
             task.spec[name] if several else task.spec,
             [p.labels[name] for p in parts],
             [v[p.slices[name]] for p, v in zip(parts, values, strict=True)],
+            parts[0].layouts.get(name),
         )
         for name in parts[0].labels
     }
@@ -97,7 +127,11 @@ def paint(task: Question, parts: Sequence[Parts], values: Sequence[Array]) -> di
     return {field: {name: f[i] for name, f in found.items()} for i, field in enumerate(fields)}
 
 
-def _painted(spec: Any, labels: list[Array], values: list[Array]) -> tuple[Array, tuple[str, ...] | None, Array, Array]:
+def _painted(
+    spec: Any, labels: list[Array], values: list[Array], layout: Layout | None
+) -> tuple[Array, tuple[str, ...] | None, Array | None, Array | None]:
+    if layout is not None:
+        return np.stack(values).reshape(len(values), *layout.shape), layout.axes, None, None
     part_values = _padded(values)
     if spec.kind == "Table":
         columns = np.broadcast_to(np.arange(part_values.shape[1]), part_values.shape)
@@ -168,8 +202,9 @@ def _named(asked: Any) -> tuple[str | None, dict[str, Any]]:
         return None, {"n_segments": int(asked)}
     if isinstance(asked, Mapping) and isinstance(asked.get("name"), str):
         return asked["name"], {k: v for k, v in asked.items() if k != "name"}
-    if isinstance(asked, tuple) and len(asked) == 2 and isinstance(asked[0], str) and isinstance(asked[1], Mapping):
-        return asked[0], dict(asked[1])
+    pair = tuple(asked) if isinstance(asked, tuple | list) else ()
+    if len(pair) == 2 and isinstance(pair[0], str) and isinstance(pair[1], Mapping):
+        return pair[0], dict(pair[1])
     raise ParameterError(
         f"segments is a number of parts, a name ({', '.join(SEGMENTERS)}), a name with parameters such as "
         f"('slic', {{'n_segments': 30}}), or an integer label map; not {asked!r}"

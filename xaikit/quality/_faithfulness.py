@@ -16,7 +16,7 @@ from xaikit.errors import Cancelled, NotSupported, ParameterError
 from xaikit.model import Model
 from xaikit.perturb.evaluate import Answers, ask
 from xaikit.perturb.maskers import Masker, maskers
-from xaikit.perturb.segments import Parts, renumbered
+from xaikit.perturb.segments import Parts, cut, has_layout, renumbered
 from xaikit.progress import Progress, bar
 from xaikit.quality._agreement import each_input
 from xaikit.quality._asking import again, first, question, recorded, same_network
@@ -130,13 +130,23 @@ def _parts(task: Task, e: Attribution | Attributions, i: int) -> tuple[Parts, Ar
     """Give the parts of sample `i` over all inputs, and the map's value of each: (part,)."""
     inputs = each_input(e)
     labels, values = {}, []
+    laid = _laid_out(task, e)
     for name, x in leaves(task.x):
-        if name in inputs:
+        if laid and name in laid[i].layouts:
+            labels[name] = laid[i].labels[name]
+            values.append(np.asarray(inputs[name].values[i], np.float64).ravel())
+        elif name in inputs:
             labels[name], own = _of_input(inputs[name], i)
             values.append(own)
         else:
             labels[name] = np.full(x.shape[1:2], -1, np.int32)
-    return Parts(labels), np.concatenate(values)
+    return Parts(labels, laid[i].layouts if laid else {}), np.concatenate(values)
+
+
+def _laid_out(task: Task, e: Attribution | Attributions) -> list[Parts]:
+    """Give the channels or bands that a method had as parts, which no label map in the input's own axes tells."""
+    asked = first(e).origin.parameters.get("segments")
+    return cut(task, asked) if has_layout(asked) else []
 
 
 def _of_input(e: Attribution, i: int) -> tuple[Array, Array]:
