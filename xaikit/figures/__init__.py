@@ -10,6 +10,7 @@ from xaikit.figures import _maximization as _maximization  # registers the panel
 from xaikit.figures import _operations as _operations  # registers the panels of Steps
 from xaikit.figures import _patches as _patches  # registers the panels of TopPatches and LayerPatches
 from xaikit.figures import _quality as _quality  # registers the panels of Faithfulness, Comparison and their like
+from xaikit.figures import _sequence as _sequence  # registers the panels of HiddenStates, AttentionMap and their like
 from xaikit.figures import _summary as _summary  # registers the panels of Summary and Concepts
 from xaikit.figures import _tables as _tables  # registers the panels of Importance, BreakDown and their like
 from xaikit.figures import _unit_cards as _unit_cards  # registers the panels of UnitCard
@@ -45,6 +46,7 @@ from xaikit.figures._data import (
     Panel,
     Scale,
     ScorePanel,
+    StepsPanel,
     SurfacePanel,
     TablePanel,
     TextPanel,
@@ -94,6 +96,7 @@ __all__ = [
     "Panel",
     "Scale",
     "ScorePanel",
+    "StepsPanel",
     "SurfacePanel",
     "TablePanel",
     "TextPanel",

@@ -153,6 +153,22 @@ class SurfacePanel(Panel):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class StepsPanel(Panel):
+    """Numbers along the steps of a sequence: `values` (row, step), NaN where a step is masked.
+
+    `columns` names every step, as by its token; `rows` the rows, none where they are many. `texts` (row, step) stand in
+    the cells where they fit.
+    """
+
+    values: Array
+    columns: tuple[str, ...]
+    scale: Scale
+    rows: tuple[str, ...] = ()
+    texts: tuple[tuple[str, ...], ...] = ()
+    x_label: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class TablePanel(Panel):
     """Words in rows below `headers`; those of `strong` cells (row, column) stand out."""
 

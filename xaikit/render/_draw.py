@@ -21,6 +21,7 @@ from xaikit.figures import (
     Panel,
     Scale,
     ScorePanel,
+    StepsPanel,
     SurfacePanel,
     TablePanel,
     TextPanel,
@@ -34,7 +35,7 @@ from xaikit.figures import (
     probability,
     sign_colour,
 )
-from xaikit.render import graphs, grids
+from xaikit.render import graphs, grids, steps
 from xaikit.render._layout import (
     AXIS,
     BAR,
@@ -635,6 +636,7 @@ PAINTERS: dict[type[Panel], Callable[..., None]] = {
     TilesPanel: _tiles,
     GraphPanel: graphs.paint,
     GridsPanel: grids.paint,
+    StepsPanel: steps.paint,
 }
 
 

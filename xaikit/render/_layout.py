@@ -16,13 +16,14 @@ from xaikit.figures import (
     MatrixPanel,
     Panel,
     ScorePanel,
+    StepsPanel,
     SurfacePanel,
     TablePanel,
     TextPanel,
     TilesPanel,
     Trace,
 )
-from xaikit.render import grids
+from xaikit.render import grids, steps
 from xaikit.render.graphs import laid_out
 
 MARGIN, GAP, ROW_GAP = 28.0, 22.0, 26.0
@@ -146,6 +147,8 @@ def _natural_width(panel: Panel, picture: float, columns: int) -> float:
         return MATRIX_NAMES + 78.0 * len(panel.names)
     if isinstance(panel, GridsPanel):
         return grids.width_of(panel)
+    if isinstance(panel, StepsPanel):
+        return steps.width_of(panel)
     if isinstance(panel, TilesPanel):
         return min(TILES, max(260.0, TILE * panel.across))
     if isinstance(panel, LinePanel | TextPanel):
@@ -207,6 +210,8 @@ def _height(panel: Panel, width: float) -> float:
         return tiled(panel, width)[-1].y + tiled(panel, width)[-1].height + KEY
     if isinstance(panel, GridsPanel):
         return grids.height_of(panel, width)
+    if isinstance(panel, StepsPanel):
+        return steps.height_of(panel, width)
     if isinstance(panel, TextPanel):
         return flow(panel, width)[-1][1].y + 2.4 * WORD
     raise TypeError(f"no height is known for a {type(panel).__name__}")

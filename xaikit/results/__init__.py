@@ -6,7 +6,15 @@ from xaikit.results._activations import Activations
 from xaikit.results._anomaly import AnomalyScores, Calibration
 from xaikit.results._attribution import Attribution, Attributions, Prediction, by_column
 from xaikit.results._curves import Curve, Curves, lowest
-from xaikit.results._fields import EffectiveField, EffectiveFields, Field, FieldCheck, Fields, Misalignment, ReceptiveFields
+from xaikit.results._fields import (
+    EffectiveField,
+    EffectiveFields,
+    Field,
+    FieldCheck,
+    Fields,
+    Misalignment,
+    ReceptiveFields,
+)
 from xaikit.results._health import LayerHealth, LayerState
 from xaikit.results._inside import Concepts, Filters, TopPatches
 from xaikit.results._judging import judge
@@ -15,6 +23,14 @@ from xaikit.results._maximization import Maximization
 from xaikit.results._numbers import Histogram, Moments
 from xaikit.results._origin import Origin, Status
 from xaikit.results._quality import Comparison, Faithfulness, Parity, Randomisation, Stability, Summary
+from xaikit.results._sequence import (
+    AttentionMap,
+    GradientFlow,
+    HiddenStates,
+    Prefixes,
+    UnitScores,
+    UnitText,
+)
 from xaikit.results._steps import Step, Steps
 from xaikit.results._tables import BreakDown, Counterfactuals, Effect, Fairness, Importance, Profile, WhatIf
 from xaikit.results._units import LayerPatches, Survey, UnitCard, field_words
@@ -24,6 +40,7 @@ __all__ = [
     "SHOWN",
     "Activations",
     "AnomalyScores",
+    "AttentionMap",
     "Attribution",
     "Attributions",
     "BreakDown",
@@ -42,6 +59,8 @@ __all__ = [
     "FieldCheck",
     "Fields",
     "Filters",
+    "GradientFlow",
+    "HiddenStates",
     "Histogram",
     "Importance",
     "LayerGraph",
@@ -55,6 +74,7 @@ __all__ = [
     "Origin",
     "Parity",
     "Prediction",
+    "Prefixes",
     "Profile",
     "Randomisation",
     "ReceptiveFields",
@@ -66,6 +86,8 @@ __all__ = [
     "Survey",
     "TopPatches",
     "UnitCard",
+    "UnitScores",
+    "UnitText",
     "WhatIf",
     "by_column",
     "field_words",
@@ -76,6 +98,7 @@ __all__ = [
 SHOWN: tuple[type[Any], ...] = (
     Activations,
     AnomalyScores,
+    AttentionMap,
     Attribution,
     Attributions,
     BreakDown,
@@ -88,12 +111,15 @@ SHOWN: tuple[type[Any], ...] = (
     Fairness,
     Faithfulness,
     Filters,
+    GradientFlow,
+    HiddenStates,
     Importance,
-    LayerGraph,
     LayerHealth,
+    LayerGraph,
     LayerPatches,
     Maximization,
     Parity,
+    Prefixes,
     Profile,
     Randomisation,
     ReceptiveFields,
@@ -102,6 +128,8 @@ SHOWN: tuple[type[Any], ...] = (
     Summary,
     TopPatches,
     UnitCard,
+    UnitScores,
+    UnitText,
     WhatIf,
 )
 """The results that a person looks at: each has panels and shows itself in a notebook."""
