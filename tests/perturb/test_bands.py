@@ -117,11 +117,19 @@ def test_bands_of_ones_own_in_an_array_with_time() -> None:
 
 def test_faithfulness_hides_the_bands_themselves(tmp_path: Any) -> None:
     for segments in ("bands", ("bands-by-channel", {"rate": RATE}), "channels"):
-        e = xk.explain(model(), X, "occlusion", segments=segments)
+        e = xk.explain(
+            model(), X, "exact-shapley" if isinstance(segments, str) else "permutation-shap", segments=segments
+        )
         e = xk.load(xk.save(e, tmp_path / "e"))
         found = xk.faithfulness(model(), e)
         assert found.parts[0] == e.values[0].size
         assert_allclose(found.infidelity[0], 0, atol=1e-4)  # the score is linear
+
+
+def test_a_band_ends_below_its_upper_end() -> None:
+    x = np.repeat(np.cos(2 * np.pi * 4 * TIME)[:, None], 3, axis=1)
+    e = xk.explain(model(), x, "occlusion", segments=("bands", {"bands": {"slow": (1, 4), "rest": (4.5, 50)}}))
+    assert_allclose(e.values, 0, atol=1e-4)
 
 
 def test_padding_is_no_part_of_a_band() -> None:

@@ -21,6 +21,7 @@ from xaikit.figures._data import (
     Panel,
     Scale,
     ScorePanel,
+    SurfacePanel,
     TextPanel,
 )
 from xaikit.figures._words import (
@@ -212,6 +213,8 @@ def _painter(s: _Shown) -> Callable[[_Shown], Panel]:
         return _map
     if axes in (("time", "channel"), ("time",)):
         return _series
+    if axes[:1] == ("band",):
+        return _bands
     return _bars if s.values.ndim == 1 else _plane
 
 
@@ -273,6 +276,38 @@ def _series(s: _Shown) -> Panel:
         subtitle=_range(values, s.scale),
         facts=(*said, *_beyond(values, s.scale)),
         alt=_story_of_series(x, values, _what(s)),
+    )
+
+
+def _bands(s: _Shown) -> Panel:
+    """Frequency bands in their order as bars, or as a table of colours beside channels."""
+    known = s.result.origin.notes.get("bands", {})
+    names = list(known) or [f"band {k}" for k in range(len(s.values))]
+    labels = [f"{n}, {number(known[n][0])} to {number(known[n][1])} Hz" if n in known else n for n in names]
+    kept = tuple(a for a, n in zip(s.axes, s.values.shape, strict=True) if n > 1 or a == "band")
+    values = s.values.reshape(len(names), -1)
+    if len(kept) == 1:
+        return BarPanel(
+            labels=tuple(labels),
+            values=values[:, 0],
+            unit=s.scale.unit,
+            limit=s.scale.limit if np.isfinite(values).all() else None,
+            subtitle=s.scale.unit,
+            alt=story_of_bars(labels, values[:, 0], _what(s)),
+        )
+    columns = tuple(str(k) for k in range(values.shape[1]))
+    band, column = np.unravel_index(int(np.nan_to_num(np.abs(values)).argmax()), values.shape)
+    strongest = f"{names[band]}, {kept[-1]} {column} ({number(float(values[band, column]))})"
+    return SurfacePanel(
+        values=values,
+        rows=tuple(labels),
+        columns=columns,
+        scale=s.scale,
+        row_label="band",
+        column_label=" × ".join(kept[1:]),
+        subtitle=_range(values, s.scale),
+        facts=_beyond(values, s.scale),
+        alt=f"{_what(s)}: strongest in {strongest}.",
     )
 
 

@@ -64,6 +64,8 @@ def sizes_of(result: Attribution) -> str:
         return "attended to more"
     if result.origin.method == "temporal-saliency-rescaling":
         return "the map depends on it more"
+    if result.origin.notes.get("sizes"):
+        return "larger contributions, of whatever sign"
     if result.origin.method in GRADIENTS and result.values.size > 1 and not np.any(result.values < 0):
         return "more sensitive to a change"
     return ""

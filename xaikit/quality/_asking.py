@@ -81,6 +81,8 @@ def again(task: Task, e: Attribution | Attributions, **changed: Any) -> Attribut
     found = answer(own, origin.method, explainer, time.perf_counter())
     task.calls["model_calls"] += own.calls["model_calls"]
     task.check_time()
+    if isinstance(found, Attribution) and "summed over" in origin.notes:
+        return found.by(*first(e).axes[1:], sizes=bool(origin.notes["sizes"]))
     return found
 
 

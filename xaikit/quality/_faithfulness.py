@@ -146,6 +146,8 @@ def _parts(task: Task, e: Attribution | Attributions, i: int) -> tuple[Parts, Ar
 def _laid_out(task: Task, e: Attribution | Attributions) -> list[Parts]:
     """Give the channels or bands that a method had as parts, which no label map in the input's own axes tells."""
     asked = first(e).origin.parameters.get("segments")
+    if all(a.axes[1:] == ("channel",) and a.input_spec.kind == "Series" for a in each_input(e).values()):
+        asked = "channels"
     return cut(task, asked) if has_layout(asked) else []
 
 

@@ -71,6 +71,32 @@ class Attribution:
         """Give the samples one by one."""
         return (self[i] for i in range(len(self)))
 
+    def by(self, *axes: str, sizes: bool = False) -> "Attribution":
+        """Give the attribution by some of its axes, such as by("time"), by("channel") or by("band"), in their order.
+
+        Values are summed over the other axes, or their sizes with `sizes` (then nothing cancels, and nothing has a
+        sign). Of values that are painted on parts each place has an equal share of its part, so that sums stay those of
+        the parts. Raises UnknownName for an axis that it has not.
+        """
+        own = self.axes[1:]
+        for axis in axes:
+            if axis not in own:
+                raise UnknownName("axis", axis, own)
+        values = np.asarray(self.values, np.float64)
+        if self.parts is not None and self.part_values is not None and self.parts.shape == values.shape:
+            values = np.stack([v / _places(labels) for v, labels in zip(values, self.parts, strict=True)])
+        others = tuple(i + 1 for i, axis in enumerate(own) if axis not in axes)
+        found = (np.abs(values) if sizes else values).sum(others)
+        notes = {**self.origin.notes, "summed over": [own[i - 1] for i in others], "sizes": sizes}
+        return replace(
+            self,
+            values=found,
+            axes=("sample", *(axis for axis in own if axis in axes)),
+            parts=None,
+            part_values=None,
+            origin=replace(self.origin, notes=notes),
+        )
+
     def __repr__(self) -> str:
         what = ", ".join(self.target_labels[:3]) + (", ..." if len(self.target_labels) > 3 else "")
         shape = dict(zip(self.axes, self.values.shape, strict=True))
@@ -138,6 +164,12 @@ def by_column(result: Attribution, i: int) -> Array:
     if result.axes[1:] == ("column",):
         return values
     return np.array([values[spec.parts == c].sum() for c in range(len(spec.names))])
+
+
+def _places(labels: Array) -> Array:
+    """Give for every place how many places its part has; 1 where there is no part."""
+    sizes = np.bincount(labels[labels >= 0], minlength=1)
+    return np.where(labels >= 0, sizes[labels], 1)
 
 
 def _cut(prediction: Any, s: slice) -> Any:
