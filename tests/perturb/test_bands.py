@@ -115,6 +115,16 @@ def test_bands_of_ones_own_in_an_array_with_time() -> None:
     assert_allclose(e.values[0, 1], (component(X, 5, 60) * WEIGHTS).sum(0), atol=1e-3)
 
 
+def test_an_axis_of_one_is_left_out() -> None:
+    spec = xk.Array((STEPS, 3, 1), axes=("time", "electrode", "channel"))
+    e = xk.explain(model(spec), X[..., None], "occlusion", segments=("bands-by-channel", {"rate": RATE}))
+    assert e.axes == ("sample", "band", "electrode")
+    assert_allclose(e.values[0], EXPECTED, atol=1e-3)
+    channels = xk.explain(model(spec), X[..., None], "occlusion", segments="channels")
+    assert channels.axes == ("sample", "electrode")
+    assert_allclose(channels.values[0], (X * WEIGHTS).sum(0), atol=1e-3)
+
+
 def test_faithfulness_hides_the_bands_themselves(tmp_path: Any) -> None:
     for segments in ("bands", ("bands-by-channel", {"rate": RATE}), "channels"):
         e = xk.explain(

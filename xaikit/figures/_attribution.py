@@ -247,9 +247,22 @@ def _plane(s: _Shown) -> Panel:
     others = tuple(a for a in range(values.ndim) if a not in longest)
     names = [s.axes[a] if a < len(s.axes) else f"axis {a}" for a in range(values.ndim)]
     plane = np.atleast_2d(values.sum(others))
-    limit = limit_of([plane], robust=plane.size > 1000) if others else s.scale.limit
+    summed = tuple(a for a in others if values.shape[a] > 1)
+    limit = limit_of([plane], robust=plane.size > 1000) if summed else s.scale.limit
     scale = replace(s.scale, limit=limit)
-    said = (f"summed over {', '.join(names[a] for a in others)}",) if others else ()
+    said = (f"summed over {', '.join(names[a] for a in summed)}",) if summed else ()
+    if len(longest) == 2 and names[longest[0]] == "time":  # which runs across
+        return SurfacePanel(
+            values=plane.T,
+            rows=tuple(str(k) for k in range(plane.shape[1])),
+            columns=tuple(str(k) for k in range(plane.shape[0])),
+            scale=scale,
+            row_label=names[longest[1]],
+            column_label="step",
+            subtitle=_range(plane, scale),
+            facts=(*said, *_beyond(plane, scale)),
+            alt=story(plane.T, _what(s)),
+        )
     return MapPanel(
         values=plane,
         scale=scale,

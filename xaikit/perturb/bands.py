@@ -64,21 +64,28 @@ def laid_out(spec: Any, x: Array, kind: str, parameters: Mapping[str, Any]) -> t
     """
     time = time_axis(spec, kind)
     others = [i for i in range(x.ndim - 1) if i != time]
-    names, sizes = tuple(spec.axes[i] for i in others), tuple(x.shape[i + 1] for i in others)
+    sizes = tuple(x.shape[i + 1] for i in others)
+    kept = [i for i in others if x.shape[i + 1] > 1] or others[-1:]  # an axis of one is no choice
+    names, counts = tuple(spec.axes[i] for i in kept), tuple(x.shape[i + 1] for i in kept)
     if kind == "channels":
         _only(parameters, ())
         labels = np.arange(int(np.prod(sizes)), dtype=np.int32).reshape(sizes)
         return (
             [np.broadcast_to(np.expand_dims(labels, time), x.shape[1:]).copy()] * len(x),
-            [Layout(names, sizes)] * len(x),
+            [Layout(names, counts)] * len(x),
             None,
         )
     _only(parameters, ("rate", "bands"))
     rate = _rate(parameters.get("rate", getattr(spec, "rate", None)))
     bands = _in_reach(_checked(parameters.get("bands", BANDS)), rate, x.shape[time + 1])
-    shape = (len(bands),) if kind == "bands" else (len(bands), *sizes)
-    axes = ("band",) if kind == "bands" else ("band", *names)
-    both = [_of_sample(x, i, spec.present(x), time, rate, bands, Layout(axes, shape)) for i in range(len(x))]
+    whole = kind == "bands"
+    layout = Layout(("band",), (len(bands),)) if whole else Layout(("band", *names), (len(bands), *counts))
+    cells = np.zeros((), np.int32) if whole else np.arange(int(np.prod(sizes)), dtype=np.int32).reshape(sizes)
+    present = spec.present(x)
+    both = [
+        _of_sample(x.shape[time + 1], None if present is None else present[i], (time, rate), bands, cells, layout)
+        for i in range(len(x))
+    ]
     said = {n: [low, min(high, rate / 2)] for n, (low, high) in bands.items()}
     return [a for a, _ in both], [b for _, b in both], said
 
@@ -94,19 +101,26 @@ def time_axis(spec: Any, what: str) -> int:
 
 
 def _of_sample(
-    x: Array, i: int, present: Array | None, time: int, rate: float, bands: Mapping[str, Any], layout: Layout
+    count: int,
+    present: Array | None,
+    clock: tuple[int, float],
+    bands: Mapping[str, tuple[float, float]],
+    cells: Array,
+    layout: Layout,
 ) -> tuple[Array, Layout]:
-    steps = np.arange(x.shape[time + 1]) if present is None else np.flatnonzero(present[i])
+    """Give the labels of the frequencies of one sample, and which of its `count` steps are transformed.
+
+    `clock` is the axis of time and the rate; `cells` (*other axes) number what is told apart within a band.
+    """
+    steps = np.arange(count) if present is None else np.flatnonzero(present)
     start, stop = (int(steps[0]), int(steps[-1]) + 1) if len(steps) else (0, 1)
-    frequency = np.fft.rfftfreq(stop - start, 1 / rate)
+    frequency = np.fft.rfftfreq(stop - start, 1 / clock[1])
     band = np.full(len(frequency), -1, np.int32)
     for k, (low, high) in enumerate(bands.values()):
         band[(low <= frequency) & (frequency < high)] = k
-    features = int(np.prod(layout.shape[1:]))
-    cells = np.arange(features, dtype=np.int32).reshape(layout.shape[1:])
     wide = band.reshape(-1, *(1,) * cells.ndim)
-    labels = np.where(wide < 0, -1, wide * features + cells).astype(np.int32)
-    return labels, Layout(layout.axes, layout.shape, time, start, stop)
+    labels = np.where(wide < 0, -1, wide * cells.size + cells).astype(np.int32)
+    return labels, Layout(layout.axes, layout.shape, clock[0], start, stop)
 
 
 def _only(parameters: Mapping[str, Any], known: tuple[str, ...]) -> None:
