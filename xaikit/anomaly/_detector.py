@@ -15,7 +15,15 @@ from xaikit.errors import InputError, NotSupported
 from xaikit.inputs import Reconstruction
 from xaikit.model import Model
 from xaikit.progress import Progress, bar
-from xaikit.results import AnomalyScores, Calibration, Status
+from xaikit.results import (
+    AnomalyExplanation,
+    AnomalyScores,
+    Calibration,
+    Detection,
+    SeriesScores,
+    Status,
+    ThresholdReport,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +110,31 @@ class Detector:
             ),
             code=parts.code,
         )
+
+    def explain(self, x: Any, **asked: Any) -> AnomalyExplanation:
+        """Say why one sample is anomalous, and the least that would make it normal; as `xaikit.anomaly.explain`."""
+        from xaikit.anomaly._explanation import explain
+
+        return explain(self, x, **asked)
+
+    def stream(self, series: Any, **asked: Any) -> SeriesScores:
+        """Score a series that is longer than the network's window, with its events; as `xaikit.anomaly.stream`."""
+        from xaikit.anomaly._stream import stream
+
+        return stream(self, series, **asked)
+
+    def evaluate(self, normal: Any, anomalous: Any, **asked: Any) -> Detection:
+        """Say how well labelled samples are told apart, beside trivial baselines; as `xaikit.anomaly.evaluate`."""
+        from xaikit.anomaly._metrics import evaluate
+
+        return evaluate(self, normal, anomalous, **asked)
+
+    def thresholds(self, anomalous: Any = None, **asked: Any) -> ThresholdReport:
+        """Set several rules side by side, with intervals; as `xaikit.anomaly.threshold_report`, but for samples."""
+        from xaikit.anomaly._report import threshold_report
+
+        others = None if anomalous is None else self.values(np.asarray(prepare(self.model, anomalous)[0]))
+        return threshold_report(self.calibration.scores, anomalous=others, **asked)
 
     def __repr__(self) -> str:
         return f"<Detector of {self.model.name}: {self.calibration!r}>"

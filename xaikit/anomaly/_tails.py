@@ -71,7 +71,7 @@ def pareto(excess: Array) -> tuple[float, float]:
         if abs(v) < 1e-7:
             return float(np.log(y.mean()) + 1)
         shape = float(np.mean(np.log1p(theta * y)))
-        return float(np.log(shape / theta) + shape + 1) if shape > -1 else np.inf
+        return float(np.log(shape / theta) + shape + 1) if shape > -1 else 1e100
 
     grid = np.linspace(-6, 6, 121)
     best = int(np.argmin([lost(v) for v in grid]))

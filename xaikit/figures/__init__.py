@@ -2,6 +2,7 @@
 
 from xaikit.figures import _anomaly as _anomaly  # registers the panels of AnomalyScores
 from xaikit.figures import _curves as _curves  # registers the panels of Curves
+from xaikit.figures import _detection as _detection  # registers the panels of AnomalyExplanation and its like
 from xaikit.figures import _fields as _fields  # registers the panels of ReceptiveFields and EffectiveFields
 from xaikit.figures import _filters as _filters  # registers the panels of Filters
 from xaikit.figures import _health as _health  # registers the panels of LayerHealth

@@ -6,6 +6,7 @@ from xaikit.results._activations import Activations
 from xaikit.results._anomaly import AnomalyScores, Calibration
 from xaikit.results._attribution import Attribution, Attributions, Prediction, by_column
 from xaikit.results._curves import Curve, Curves, lowest
+from xaikit.results._detection import AnomalyExplanation, Detection, Event, SeriesScores, ThresholdReport
 from xaikit.results._fields import (
     EffectiveField,
     EffectiveFields,
@@ -39,6 +40,7 @@ __all__ = [
     "RESULTS",
     "SHOWN",
     "Activations",
+    "AnomalyExplanation",
     "AnomalyScores",
     "AttentionMap",
     "Attribution",
@@ -50,9 +52,11 @@ __all__ = [
     "Counterfactuals",
     "Curve",
     "Curves",
+    "Detection",
     "Effect",
     "EffectiveField",
     "EffectiveFields",
+    "Event",
     "Fairness",
     "Faithfulness",
     "Field",
@@ -78,12 +82,14 @@ __all__ = [
     "Profile",
     "Randomisation",
     "ReceptiveFields",
+    "SeriesScores",
     "Stability",
     "Status",
     "Step",
     "Steps",
     "Summary",
     "Survey",
+    "ThresholdReport",
     "TopPatches",
     "UnitCard",
     "UnitScores",
@@ -97,6 +103,7 @@ __all__ = [
 
 SHOWN: tuple[type[Any], ...] = (
     Activations,
+    AnomalyExplanation,
     AnomalyScores,
     AttentionMap,
     Attribution,
@@ -107,6 +114,7 @@ SHOWN: tuple[type[Any], ...] = (
     Concepts,
     Counterfactuals,
     Curves,
+    Detection,
     EffectiveFields,
     Fairness,
     Faithfulness,
@@ -123,9 +131,11 @@ SHOWN: tuple[type[Any], ...] = (
     Profile,
     Randomisation,
     ReceptiveFields,
+    SeriesScores,
     Stability,
     Steps,
     Summary,
+    ThresholdReport,
     TopPatches,
     UnitCard,
     UnitScores,
@@ -142,6 +152,7 @@ RESULTS: dict[str, type[Any]] = {
         Field,
         FieldCheck,
         EffectiveField,
+        Event,
         Misalignment,
         Histogram,
         LayerState,
