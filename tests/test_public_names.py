@@ -29,6 +29,7 @@ PUBLIC = [
     "activations",
     "anomaly",
     "app",
+    "attention",
     "break_down",
     "compare",
     "concepts",
@@ -40,6 +41,7 @@ PUBLIC = [
     "fairness",
     "faithfulness",
     "filters",
+    "hidden_states",
     "importance",
     "kernels",
     "layer_graph",
@@ -53,6 +55,7 @@ PUBLIC = [
     "profile",
     "receptive_field",
     "save",
+    "sequence",
     "summary",
     "top_patches",
     "unit_card",
@@ -60,7 +63,7 @@ PUBLIC = [
     "wrap",
     "zoo",
 ]
-MODULES = {"anomaly", "zoo"}
+MODULES = {"anomaly", "sequence", "zoo"}
 """Public names that are submodules, and meant as such."""
 
 SUBMODULES = [module.name for module in iter_modules(xk.__path__)]

@@ -39,7 +39,7 @@ from xaikit.storage import load, save
 from xaikit.wrapping import load_model, wrap
 
 if TYPE_CHECKING:
-    from xaikit import anomaly
+    from xaikit import anomaly, sequence
     from xaikit.insight import (
         activations,
         concepts,
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         unit_card,
     )
     from xaikit.quality import compare, faithfulness, summary
+    from xaikit.sequence import attention, hidden_states
     from xaikit.tabular import break_down, counterfactuals, fairness, importance, profile, what_if
     from xaikit.training_curves import curves
 
@@ -81,6 +82,7 @@ __all__ = [
     "activations",
     "anomaly",
     "app",
+    "attention",
     "break_down",
     "compare",
     "concepts",
@@ -92,6 +94,7 @@ __all__ = [
     "fairness",
     "faithfulness",
     "filters",
+    "hidden_states",
     "importance",
     "kernels",
     "layer_graph",
@@ -105,6 +108,7 @@ __all__ = [
     "profile",
     "receptive_field",
     "save",
+    "sequence",
     "summary",
     "top_patches",
     "unit_card",
@@ -115,6 +119,7 @@ __all__ = [
 
 LATER = {
     "activations": "xaikit.insight",
+    "attention": "xaikit.sequence",
     "break_down": "xaikit.tabular",
     "compare": "xaikit.quality",
     "concepts": "xaikit.insight",
@@ -125,6 +130,7 @@ LATER = {
     "fairness": "xaikit.tabular",
     "faithfulness": "xaikit.quality",
     "filters": "xaikit.insight",
+    "hidden_states": "xaikit.sequence",
     "importance": "xaikit.tabular",
     "kernels": "xaikit.insight",
     "layer_graph": "xaikit.insight",
@@ -142,8 +148,8 @@ LATER = {
 
 
 def __getattr__(name: str) -> Any:
-    if name == "anomaly":
-        return import_module("xaikit.anomaly")
+    if name in ("anomaly", "sequence"):
+        return import_module(f"xaikit.{name}")
     if name not in LATER:
         raise AttributeError(f"module 'xaikit' has no attribute {name!r}")
     found = globals()[name] = getattr(import_module(LATER[name]), name)

@@ -10,6 +10,7 @@ from xaikit.cli import (
     _insight,
     _maximize,
     _report,
+    _sequence,
     _summary,
     _units,
 )
@@ -26,6 +27,13 @@ cli.add_command(_fields.field_command)
 cli.add_command(_maximize.maximize_command)
 cli.add_command(_report.report)
 cli.add_command(_summary.summary_command)
+for command in (
+    _sequence.states_command,
+    _sequence.flow_command,
+    _sequence.prefixes_command,
+    _sequence.attention_command,
+):
+    cli.add_command(command)
 for command in (_insight.filters_command, _units.patches_command, _units.card_command, _units.atlas_command):
     cli.add_command(command)
 
