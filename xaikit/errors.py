@@ -115,7 +115,7 @@ class TimeUp(Cancelled):
 
 def nearest(name: str, known: Iterable[str], shown: int = 12) -> str:
     """Give the tail of a message about an unknown name: "; did you mean ...?" or the list of what is known."""
-    known = list(known)
+    known = list(dict.fromkeys(known))
     close = get_close_matches(name, known, n=3, cutoff=0.6) or [
         k for k in known if k.lower() == name.lower() or (len(name) > 2 and name.lower() in k.lower())
     ]

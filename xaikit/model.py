@@ -484,6 +484,7 @@ class Network(ABC):
         self._check_shapes(x)
         asked = [*at, *patch]
         if asked:
+            require_layers(self)
             known = self.layers
             for name in asked:
                 if name not in known:
@@ -624,6 +625,15 @@ def _convert(output: Array, spec: Any, score: ScoreKind) -> Array:
         full = spec.probabilities(output)
         return full[:, 1:] if spec.binary(output.shape[-1]) else full
     raise NotSupported("the logit behind a callable's probabilities is not known: use score='probability'")
+
+
+def require_layers(model: Model) -> None:
+    """Raise NotSupported for a model that shows no layers."""
+    if not model.layers:
+        raise NotSupported(
+            f"{model.name} is a {model.framework} model that shows no layers: wrap the network itself, "
+            "a torch.nn.Module or a keras.Model"
+        )
 
 
 def named_sources(wrt: str | tuple[str, ...] | None) -> tuple[str, ...]:

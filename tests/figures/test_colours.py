@@ -98,6 +98,12 @@ def test_pictures_become_three_channels_of_bytes() -> None:
     assert (stretched.min(), stretched.max()) == (0, 255)
 
 
+def test_what_is_not_finite_in_a_picture_is_yellow() -> None:
+    shown = picture(np.array([[[np.nan] * 3, [0.5, np.inf, 0.5], [0.2, 0.2, 0.2]]]), scale=1.0)
+    assert_array_equal(shown[0, :2], np.rint(255 * np.array([NOT_FINITE] * 2)))
+    assert_array_equal(shown[0, 2], [51] * 3)
+
+
 def test_a_paled_picture_is_light_grey() -> None:
     pale = paled(np.array([[[0, 0, 0], [255, 255, 255], [255, 0, 0]]], np.uint8))
     assert np.all(pale == pale[..., :1])

@@ -327,7 +327,7 @@ def test_what_cannot_be_maximised_is_refused_with_what_can() -> None:
     import torch
     from torch import nn
 
-    with pytest.raises(NotSupported, match="top_patches"):
+    with pytest.raises(NotSupported, match="wrap the network itself"):
         xk.maximize(xk.wrap(lambda x: x.sum(-1), inputs=xk.Array((3,))), limits=(0, 1))
     words = nn.Sequential(nn.Embedding(9, 4), nn.Flatten(), nn.Linear(20, 2)).eval()
     for spec in (xk.Array((5,), dtype="int64"), xk.Text(5, vocabulary={"a": 2})):

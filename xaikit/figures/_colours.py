@@ -76,7 +76,8 @@ def picture(display: Array, scale: float = 1 / 255) -> Array:
     """Turn a displayed image (height, width[, channel]) into (height, width, 3) uint8.
 
     Floats are taken as 0..1/scale, the display units of the Image spec, or stretched from their least to
-    their largest value where they leave that range; one channel is grey, more than four are averaged.
+    their largest value where they leave that range; one channel is grey, more than four are averaged. What is not
+    finite is yellow, as in a map.
     """
     image = np.asarray(display)
     image = image[..., None] if image.ndim == 2 else image
@@ -88,7 +89,10 @@ def picture(display: Array, scale: float = 1 / 255) -> Array:
         else image.mean(-1, keepdims=True)
     )
     if image.dtype != np.uint8:
-        image = np.rint(255 * _unit(image.astype(np.float64), 1 / scale)).astype(np.uint8)
+        finite = np.isfinite(image)
+        unit = _unit(np.where(finite, image, 0.0).astype(np.float64), 1 / scale)
+        unit = np.where(finite.all(-1, keepdims=True), unit, NOT_FINITE)
+        image = np.rint(255 * unit).astype(np.uint8)
     return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
 
 

@@ -43,7 +43,7 @@ def _maximization(result: Maximization, *, shared: bool = False) -> Figure:
     return Figure(
         title=f"What {where} reacts to most" if (result.signs > 0).all() else f"What {where} reacts to",
         subtitle=f"{result.origin.model} · {spoken(result.origin.framework)} · {_recipe(result)}",
-        rows=((first,), (_ascent(result),)),
+        rows=((first,), *(((_ascent(result),),) if result.trace.shape[1] else ())),
         notes=_notes(result),
     )
 

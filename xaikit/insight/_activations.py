@@ -8,11 +8,12 @@ import numpy as np
 
 from xaikit.arrays import Array, Tensors, length, rows
 from xaikit.attribution import origin_of, prepare, require_wrapped
-from xaikit.errors import NotSupported, ParameterError, UnknownName, UsageError
+from xaikit.errors import ParameterError, UnknownName
 from xaikit.graph import Layer, Node, fields
 from xaikit.inputs import Classes, InputSpec
+from xaikit.insight._asking import layers_named
 from xaikit.insight._seen import only_input
-from xaikit.model import Model
+from xaikit.model import Model, require_layers
 from xaikit.results import Activations
 from xaikit.results._activations import ORDERS
 from xaikit.results._functions import function_named
@@ -132,14 +133,10 @@ def _centres(node: Node, entrance: str, axis: str) -> Array | None:
 def named(model: Model, layers: str | Iterable[str] | None, x: Tensors) -> list[str]:
     """List the layers asked for, once each; all where none are, if their values for `x` have room in memory."""
     if layers is not None:
-        asked = list(dict.fromkeys([layers] if isinstance(layers, str) else layers))
-        if not asked:
-            raise UsageError("no layer was asked for: give the name of one, or None for all")
-        return asked
+        return layers_named(model, layers)
     model.run(rows(x, slice(0, 1)))  # a network that declares no input is known after its first call
+    require_layers(model)
     found = model.layers
-    if not found:
-        raise NotSupported(f"{model.name} is a {model.framework} model: it shows no layers")
     size = length(x) * sum(4 * int(np.prod([n or 1 for n in layer.shape], dtype=np.int64)) for layer in found.values())
     if size > MOST_BYTES:
         raise ParameterError(

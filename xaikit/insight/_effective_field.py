@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from xaikit.arrays import Array, Tensors, length
-from xaikit.attribution import origin_of, prepare, require_wrapped
-from xaikit.errors import NotSupported, UsageError
+from xaikit.arrays import Array, Tensors, concatenate, length, rows
+from xaikit.attribution import origin_of, require_wrapped
+from xaikit.errors import NotSupported
 from xaikit.graph import Layer
+from xaikit.insight._asking import layers_named, require_whole
 from xaikit.insight._field_inputs import axes_given
 from xaikit.insight._receptive_field import receptive_field
+from xaikit.insight._samples import Samples, left_out
 from xaikit.model import Model
 from xaikit.progress import Progress, bar
 from xaikit.results import EffectiveField, EffectiveFields, Field, Status
@@ -21,13 +23,15 @@ ENOUGH = 16
 COUNTED = 1 - 0.9545
 """Share of the strongest gradient from which on a place counts, as Luo and others have it: what 2 sigma leave."""
 ENERGY = 0.95
+CHUNK = 64
+"""Samples that are read at a time."""
 RESAMPLED = 200
 """Draws of as many samples, with repetition, for the interval of the square."""
 
 
 def effective_field(
     model: Model,
-    X: Any,
+    samples: Any,
     layers: str | Sequence[str],
     unit: Any = None,
     *,
@@ -35,13 +39,14 @@ def effective_field(
     seed: int = 0,
     progress: Progress | bool | None = None,
 ) -> EffectiveFields:
-    """Give how strongly each place of the input moves one unit of layers, over samples `X`, as EffectiveFields.
+    """Give how strongly each place of the input moves one unit of layers, over `samples`, as EffectiveFields.
 
     The energy at a place is the mean over the samples of (d/dx of the sum over channels of ±y at the unit)², summed
     over the input's channels; the signs are drawn from `seed` for every sample and channel, so that channels do not
     cancel, and the mean is the sum over channels of the squared gradients. Sixteen samples or more give a steady one.
     `unit` is a place of the layer, None = the middle; of a layer without places all units together, or one by number.
-    `input` names one where there are several.
+    `input` names one where there are several. `samples` is a batch, a list, any iterable of samples, or a folder, whose
+    files that cannot be read are left out, with a warning in `status`.
 
     Raises UnknownName, ParameterError for a unit that is not there, and NotSupported for a model without gradients, and
     a layer that no gradient passes. Source: Luo, Li, Urtasun and Zemel, "Understanding the Effective Receptive Field in
@@ -51,11 +56,14 @@ def effective_field(
     if "pull" not in model.can:
         raise NotSupported(f"a {model.framework} model has no gradients, which effective fields need: {model.name}")
     start = time.perf_counter()
-    x, _ = prepare(model, X)
-    model.run(x if length(x) == 1 else _first(x))
-    names = list(dict.fromkeys([layers] if isinstance(layers, str) else layers))
-    if not names:
-        raise UsageError("no layer was asked for: give the name of one, or several")
+    require_whole(0, seed=seed)
+    read = Samples(model, samples)
+    parts = [chunk.x for chunk in read.chunks(CHUNK)]
+    if not parts:
+        raise read.none()
+    x = concatenate(parts)
+    model.run(rows(x, slice(0, 1)))  # a network that declares no input is known after its first call
+    names = layers_named(model, layers)
     rf = receptive_field(model)
     found = {}
     with bar(progress, "effective fields") as shown:
@@ -68,7 +76,7 @@ def effective_field(
         fields=found,
         samples=count,
         input_spec=model.inputs,
-        status=_status(found, count),
+        status=_status(found, count, left_out(read.unread)),
         origin=origin_of(
             model,
             x,
@@ -79,10 +87,6 @@ def effective_field(
             seed=seed,
         ),
     )
-
-
-def _first(x: Tensors) -> Tensors:
-    return {n: a[:1] for n, a in x.items()} if isinstance(x, Mapping) else x[:1]
 
 
 def _of(rf: Any, name: str, input: str | None) -> Field:
@@ -137,9 +141,8 @@ def _unit(layer: Layer, field: Field, unit: Any) -> tuple[int, ...] | None:
     """Give the place of a unit; None for all units of a layer without places."""
     if unit is None:
         return field.middle if layer.channel is not None or field.places != ("feature",) else None
-    at = (int(unit),) if isinstance(unit, int | np.integer) else tuple(int(p) for p in unit)
-    field.box(at)
-    return at
+    field.box(unit)
+    return tuple(int(p) for p in np.atleast_1d(unit))
 
 
 def _energies(
@@ -246,16 +249,17 @@ def _stray(energy: Array, lo: Sequence[int], hi: Sequence[int]) -> float:
     return max(0.0, 1 - float(inside / energy.sum()))
 
 
-def _status(found: Mapping[str, EffectiveField], count: int) -> Status:
+def _status(found: Mapping[str, EffectiveField], count: int, unread: str) -> Status:
     stray = [
         f"{n}: {f.stray:.2%} of the energy lies outside of the field in theory"
         for n, f in found.items()
         if f.stray > 1e-9
     ]
+    lost = [unread] if unread else []
     few = [f"{count} samples: {ENOUGH} or more give a steady mean"] if count < ENOUGH else []
     cut = [
         f"{n}: the field is truncated by the input's border"
         for n, f in found.items()
         if f.truncated and f.outside > 0.01
     ]
-    return Status("fail" if stray else "warn" if few or cut else "ok", (*stray, *few, *cut))
+    return Status("fail" if stray else "warn" if few or cut or lost else "ok", (*stray, *few, *cut, *lost))

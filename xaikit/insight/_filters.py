@@ -9,11 +9,12 @@ import numpy as np
 
 from xaikit.arrays import SPACE, Array
 from xaikit.attribution import origin_of, require_wrapped
-from xaikit.errors import InputError, NotSupported, ParameterError, UnknownName
+from xaikit.errors import NotSupported, ParameterError, UnknownName
 from xaikit.graph import Layer, flattened
 from xaikit.inputs import Image, InputSpec
 from xaikit.insight._activations import channels_last, function_of
-from xaikit.insight._samples import Samples
+from xaikit.insight._asking import require_name
+from xaikit.insight._samples import Samples, left_out
 from xaikit.insight._survey import chunk_of, placed
 from xaikit.model import Kernel, Model
 from xaikit.results import Filters, Moments
@@ -45,21 +46,23 @@ def filters(
     their shape, channels last, or the `shape` that is given.
 
     `samples` (a list, batch, stream or folder) add what the filters give for them, behind the activation function that
-    follows. `before` is the network before fine-tuning, or Filters: how much each has changed is added. `by` names the
-    statistic by which they are shown; None = "change" with a `before`, "activation" with samples, else "norm". Of more
-    than 2048 filters it is not said which are alike.
+    follows; files of a folder that cannot be read are left out, and `origin.notes` names them. `before` is the network
+    before fine-tuning, or Filters: how much each has changed is added. `by` names the statistic by which they are
+    shown; None = "change" with a `before`, "activation" with samples, else "norm". Of more than 2048 filters it is not
+    said which are alike.
 
     Raises UnknownName for a layer that the model has not, or a statistic; NotSupported for a layer without kernels,
     with the nearest that have; ParameterError where `before` or `shape` do not fit.
     """
     require_wrapped(model, "filters")
+    require_name(model, layer)
     start = time.perf_counter()
     kernel, space = _kernel(model, layer, shape)
-    statistics, calls = _statistics(kernel.values, kernel.groups), 0
+    statistics, calls, unread = _statistics(kernel.values, kernel.groups), 0, ""
     parameters: dict[str, Any] = {"layer": layer}
     if samples is not None:
         parameters["response"] = responding(model.layers, layer)
-        given, calls = _responses(model, parameters["response"], samples, len(kernel.values))
+        given, calls, unread = _responses(model, parameters["response"], samples, len(kernel.values))
         statistics |= given
     earlier = None if before is None else _before(before, layer, kernel, shape)
     if before is not None and earlier is not None:
@@ -85,6 +88,7 @@ def filters(
             parameters={**parameters, "by": chosen},
             seconds=time.perf_counter() - start,
             calls=calls,
+            notes={"unread": unread} if unread else {},
         ),
         before=earlier,
         by=chosen,
@@ -172,8 +176,8 @@ def responding(layers: Mapping[str, Layer], name: str) -> str:
         name = only.name
 
 
-def _responses(model: Model, layer: str, samples: Any, count: int) -> tuple[dict[str, Array], int]:
-    """Measure what every filter gives over samples and places; with the number of samples."""
+def _responses(model: Model, layer: str, samples: Any, count: int) -> tuple[dict[str, Array], int, str]:
+    """Measure what every filter gives over samples and places; with the number of samples, and what was not read."""
     given, seen, gauge = Samples(model, samples), 0, _Gauge(count)
     for chunk in given.chunks(chunk_of(model, layer)):
         values = channels_last(model.run(chunk.x, at=[layer]).activations[layer], model.layers[layer])
@@ -182,9 +186,8 @@ def _responses(model: Model, layer: str, samples: Any, count: int) -> tuple[dict
         gauge.add(placed(values).reshape(-1, count))
         seen += len(chunk.numbers)
     if not seen:
-        why = f": {next(iter(given.unread.values()))}" if given.unread else ": the list or folder is empty"
-        raise InputError(f"there is no sample to look at{why}")
-    return gauge.statistics(), seen
+        raise given.none()
+    return gauge.statistics(), seen, left_out(given.unread)
 
 
 class _Gauge:

@@ -10,12 +10,13 @@ import numpy as np
 from xaikit.arrays import Array, Tensors, chunks, length, rows
 from xaikit.attribution import origin_of, require_wrapped
 from xaikit.attribution._explain import input_hash
-from xaikit.errors import InputError, NotSupported, UnknownName, UsageError
+from xaikit.errors import NotSupported, UsageError
 from xaikit.graph import Layer
 from xaikit.insight._activations import channels_last, function_of
+from xaikit.insight._asking import layers_named, require_layer
 from xaikit.insight._loss import Loss
-from xaikit.insight._samples import Samples
-from xaikit.model import Model
+from xaikit.insight._samples import Samples, left_out
+from xaikit.model import Model, require_layers
 from xaikit.progress import Progress, bar
 from xaikit.results import LayerHealth, LayerState, Status
 from xaikit.results._functions import FUNCTIONS, function_named
@@ -39,18 +40,18 @@ NORMS = ("batch_norm", "layer_norm", "group_norm", "instance_norm", "rms_norm", 
 
 def layer_health(
     model: Model,
-    X: Any,
+    samples: Any,
     y: Any = None,
     layers: str | Sequence[str] | None = None,
     *,
     gradients: bool = True,
     progress: Progress | bool | None = None,
 ) -> LayerHealth:
-    """Give how every layer does over the samples `X`, as LayerHealth: dead and saturated units, gradients, histograms.
+    """Give how every layer does over `samples`, as LayerHealth: dead and saturated units, gradients, histograms.
 
-    `X` is a batch, a list, any iterable of samples or a folder, read in chunks; what is measured is exact, and memory
-    does not grow with the number of samples. `layers` is a name or several; None = the layers with weights and the
-    activation functions, in call order. `gradients=False` measures activations and weights alone.
+    `samples` is a batch, a list, any iterable of samples or a folder, read in chunks; what is measured is exact, and
+    memory does not grow with the number of samples. `layers` is a name or several; None = the layers with weights and
+    the activation functions, in call order. `gradients=False` measures activations and weights alone.
 
     The gradient is that of each sample's own loss at the layers' outputs (mean over places of an output that has any).
     With `y` (class indices or names, 0 or 1 for every class, target values, or a mapping of these by output) the loss
@@ -66,21 +67,22 @@ def layer_health(
     values where the function is less than a twentieth as steep as it can be.
 
     Status: fail for values or gradients that are not finite, a layer all of whose units are dead, and a blocked
-    gradient; warn for a vanishing or exploding one, a layer with over half of its units dead (from 30 samples on), or
-    over half of its values saturated. Raises UnknownName, InputError for labels that do not fit, NotSupported for a
-    model that only runs. Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
-    networks" (2010), sections 3 and 4; for dead units Lu et al., "Dying ReLU and Initialization" (2019).
+    gradient; warn for a vanishing or exploding one, a layer with over half of its units dead (from 30 samples on), over
+    half of its values saturated, or files of a folder that cannot be read and are left out. Raises UnknownName,
+    InputError for labels that do not fit, NotSupported for a model that only runs. Source: Glorot and Bengio,
+    "Understanding the difficulty of training deep feedforward neural networks" (2010), sections 3 and 4; for dead
+    units Lu et al., "Dying ReLU and Initialization" (2019).
     """
     require_wrapped(model, "layer_health")
     start = time.perf_counter()
-    samples = Samples(model, X)
+    read = Samples(model, samples)
     gauges: dict[str, _Gauge] = {}
     loss: Loss | None = None
     hashes: list[str] = []
     why = "" if gradients else "gradients=False"
     with bar(progress, f"layers of {model.name}") as shown:
-        for chunk in samples.chunks(CHUNK):
-            samples.keep(())
+        for chunk in read.chunks(CHUNK):
+            read.keep(())
             if not gauges:
                 gauges = _gauges(model, layers, chunk.x)
                 why = why or _without_gradients(model)
@@ -91,9 +93,9 @@ def layer_health(
                 said = _measure(model, gauges, None if why else loss, part, numbers)
                 why = why or said
                 hashes += [input_hash(rows(part, slice(i, i + 1))) for i in range(length(part))]
-            shown(len(hashes), max(samples.total, len(hashes)))
+            shown(len(hashes), max(read.total, len(hashes)))
     if not hashes:
-        raise InputError("there is no sample to look at: the list or folder is empty")
+        raise read.none()
     if loss is not None:
         loss.require_all_used(len(hashes))
     said = loss.label if loss is not None and not why else ""
@@ -109,7 +111,7 @@ def layer_health(
         score=loss.form if loss is not None else "output",
         notes={"no gradients": why} if why else {},
     )
-    status = _status(states, len(hashes), flow, ratio, ends, why if gradients else "")
+    status = _status(states, len(hashes), flow, ratio, ends, why if gradients else "", left_out(read.unread))
     return LayerHealth(states, said, flow, ratio, ends, len(hashes), status, replace(origin, input_hash=tuple(hashes)))
 
 
@@ -180,16 +182,16 @@ def _joined(known: Histogram | None, values: Array) -> Histogram:
 def _gauges(model: Model, asked: str | Sequence[str] | None, x: Tensors) -> dict[str, _Gauge]:
     """Choose the layers, once the network is known."""
     model.run(rows(x, slice(0, 1)))  # a network that declares no input is known after its first call
+    require_layers(model)
     known = model.layers
-    if not known:
-        raise NotSupported(f"{model.name} is a {model.framework} model: it shows no layers")
-    names = [n for n, layer in known.items() if layer.parameters or function_of(layer)] if asked is None else asked
-    names = [names] if isinstance(names, str) else list(dict.fromkeys(names))
+    if asked is not None:
+        names = layers_named(model, asked)
+        for name in names:
+            require_layer(model, name)
+    else:
+        names = [n for n, layer in known.items() if layer.parameters or function_of(layer)]
     if not names:
-        raise UsageError(f"no layer was asked for, or {model.name} has none with weights: name the layers to measure")
-    for name in names:
-        if name not in known:
-            raise UnknownName(f"layer of {model.name}", name, known)
+        raise UsageError(f"{model.name} has no layer with weights or an activation function: name those to measure")
     return {n: _gauge(model, known[n]) for n in names if known[n].kind not in IDS}
 
 
@@ -322,7 +324,7 @@ def _flow(model: Model, states: Mapping[str, LayerState]) -> tuple[str, float, t
 
 
 def _status(
-    states: Mapping[str, LayerState], seen: int, flow: str, ratio: float, ends: tuple[str, ...], why: str
+    states: Mapping[str, LayerState], seen: int, flow: str, ratio: float, ends: tuple[str, ...], why: str, unread: str
 ) -> Status:
     fails, warns = [], []
     lost = [n for n, s in states.items() if s.statistics["lost"].any()]
@@ -348,6 +350,8 @@ def _status(
             warns.append(f"{over[worst]:.0%} {what} at {worst!r}{more}")
     if why:
         warns.append(f"no gradient was taken: {why}")
+    if unread:
+        warns.append(unread)
     return Status("fail" if fails else "warn" if warns else "ok", (*fails, *warns))
 
 

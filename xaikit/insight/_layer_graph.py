@@ -6,9 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from xaikit.attribution import origin_of, require_wrapped
-from xaikit.errors import NotSupported
 from xaikit.insight._receptive_field import receptive_field
-from xaikit.model import Model
+from xaikit.model import Model, require_layers
 from xaikit.results import LayerGraph, LayerNode, ReceptiveFields
 from xaikit.zoo.graphs import described, ends
 
@@ -21,11 +20,7 @@ def layer_graph(model: Model) -> LayerGraph:
     """
     require_wrapped(model, "layer_graph")
     start = time.perf_counter()
-    if not model.layers:
-        raise NotSupported(
-            f"{model.name} is a {model.framework} model that shows no layers: wrap the network itself, "
-            "a torch.nn.Module or a keras.Model"
-        )
+    require_layers(model)
     fields = receptive_field(model)
     out_of_line = {m.layer for m in fields.misaligned}
     nodes = tuple(_with_field(described(layer), fields, out_of_line) for layer in model.layers.values())

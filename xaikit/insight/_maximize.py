@@ -13,13 +13,14 @@ from xaikit.attribution._explain import logits_of
 from xaikit.errors import InputError, NotSupported, ParameterError, TargetError, UnknownName, UsageError
 from xaikit.graph import Layer
 from xaikit.inputs import Classes, LinearScore, ScoreKind, resolve
+from xaikit.insight._asking import channels_named, require_layer, require_whole
 from xaikit.insight._maximizing import _quality as quality
 from xaikit.insight._maximizing._ascent import Ascent, Climb, Crops, Penalties, Schedule, asked
 from xaikit.insight._maximizing._canvas import SMALL, Canvas, canvas
 from xaikit.insight._maximizing._objectives import Channels, Directions, Objective, Target
 from xaikit.insight._maximizing._parameters import Fourier, Parameters, Pixels, colours_of, phases
 from xaikit.insight._maximizing._transforms import Transformations
-from xaikit.insight._samples import Samples
+from xaikit.insight._samples import Samples, left_out
 from xaikit.model import Model
 from xaikit.progress import Progress, bar
 from xaikit.results import Maximization
@@ -114,9 +115,12 @@ def maximize(
     if "pull" not in model.can:
         raise NotSupported(
             f"maximize follows gradients, and {model.name} is a {model.framework} model that can only run: "
-            "use xk.top_patches for the samples that excite it most"
+            + ("use xk.top_patches for the samples that excite it most" if model.layers else "wrap the network itself")
         )
-    _check(layer, channel, unit, target, direction, negative, copies, steps, seed, crops, reproducibility, plateau)
+    _check(
+        *(layer, channel, unit, target, direction, negative, copies, steps, seed, crops, reproducibility, plateau),
+        *(learning_rate, diversity, judges),
+    )
     drawn = _Drawn.of(model, input, held)
     samples = _Samples(model, like)
     on = canvas(model, drawn.spec, drawn.name, samples.kept(drawn), limits, background)
@@ -182,7 +186,7 @@ def maximize(
             calls=found.calls,
             score=goal.objective.score,
             seed=seed,
-            notes={**on.known, **goal.notes, "samples": 0 if seen is None else len(seen)},
+            notes={**on.known, **goal.notes, "samples": 0 if seen is None else len(seen), **samples.notes()},
         ),
     )
 
@@ -239,14 +243,20 @@ class _Samples:
         self._first: list[Tensors] = []
         if like is None:
             return
-        self._chunks = (chunk.x for chunk in Samples(model, like).chunks(CHUNK))
+        self._read = Samples(model, like)
+        self._chunks = (chunk.x for chunk in self._read.chunks(CHUNK))
         for chunk in self._chunks:
             self._first.append(chunk)
             if sum(map(length, self._first)) >= KEPT:
                 break
         if not self._first:
-            raise InputError("like= holds no sample: the list or folder is empty")
+            raise self._read.none()
         model.run(rows(self._first[0], slice(0, 1)))  # a network that declares no input is known after its first call
+
+    def notes(self) -> dict[str, str]:
+        """Say which files of a folder could not be read, where there are any."""
+        said = left_out(self._read.unread) if self._first else ""
+        return {"unread": said} if said else {}
 
     def kept(self, drawn: _Drawn) -> Array | None:
         """Give the encoded samples that are kept, of the input that is drawn."""
@@ -289,8 +299,7 @@ def _goal(
     signs = {False: (1,), True: (-1,), "both": (1, -1)}[negative]
     if layer is None:
         return _of_output(model, blank, target, signs)
-    if layer not in model.layers:
-        raise UnknownName(f"layer of {model.name}", layer, model.layers)
+    require_layer(model, layer)
     tapped = _tapped(model, layer, unit or negative or None if direction is None else None)
     value = model.run(blank, at=[tapped.name]).activations[tapped.name]
     if value.ndim < 2:
@@ -308,7 +317,7 @@ def _goal(
         objective: Objective = Directions(of=tapped.name, signs=sign, layer=tapped, place=flat, vectors=doubled)
         names = [f"direction {i + 1}" if len(vectors) > 1 else "the direction" for i in range(len(vectors))]
         return _Goal(objective, _signed(names, signs), (None,) * len(sign), place=place, notes=notes)
-    chosen = _chosen(channel, count, layer)
+    chosen = channels_named(channel, count, layer)
     every, sign = np.repeat(chosen, len(signs)), np.tile(np.array(signs, np.float32), len(chosen))
     objective = Channels(of=tapped.name, signs=sign, layer=tapped, place=flat, channels=every, shape=value.shape[1:])
     before = _tapped(model, layer, unit="centre")
@@ -334,17 +343,6 @@ def _tapped(model: Model, name: str, unit: Any) -> Layer:
 
 def _signed(names: Sequence[str], signs: Sequence[int]) -> tuple[str, ...]:
     return tuple(name if sign > 0 else f"{name}, least" for name in names for sign in signs)
-
-
-def _chosen(channel: Any, count: int, layer: str) -> Array:
-    if channel is None:
-        return np.arange(count)
-    chosen = np.arange(count)[channel] if isinstance(channel, slice) else np.atleast_1d(np.asarray(channel))
-    if chosen.dtype.kind not in "iu" or chosen.ndim != 1 or not len(chosen):
-        raise ParameterError(f"channel is a whole number, a list of these or a slice with some, not {channel!r}")
-    if chosen.min() < 0 or chosen.max() >= count:
-        raise ParameterError(f"layer {layer!r} has the channels 0 to {count - 1}, not {channel!r}")
-    return chosen
 
 
 def _place(layer: str, places: tuple[int, ...], unit: Any) -> tuple[int, ...] | None:
@@ -613,6 +611,9 @@ def _check(
     crops: Any,
     reproducibility: Any,
     plateau: Any,
+    learning_rate: Any,
+    diversity: Any,
+    judges: Any,
 ) -> None:
     """Raise ParameterError or UsageError for what makes no sense whatever the model is."""
     if layer is not None and target is not None:
@@ -622,13 +623,13 @@ def _check(
     if channel is not None and direction is not None:
         raise UsageError("give a channel or a direction, not both")
     require(negative in (True, False, "both"), f"negative is True, False or 'both', not {negative!r}")
-    for name, number, least in (
-        ("copies", copies, 1),
-        ("steps", 1 if steps is None else steps, 1),
-        ("seed", seed, 0),
-        ("crops", crops, 1),
-        ("reproducibility", reproducibility, 0),
-    ):
-        whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
-        require(whole and number >= least, f"{name} is a whole number from {least} on, not {number!r}")
+    require_whole(1, copies=copies, steps=1 if steps is None else steps, crops=crops)
+    require_whole(0, seed=seed, reproducibility=reproducibility)
+    for name, number in (("learning_rate", learning_rate), ("diversity", diversity)):
+        real = isinstance(number, int | float | np.number) and not isinstance(number, bool)
+        positive = real and np.isfinite(number) and (number > 0 or (number == 0 and name == "diversity"))
+        require(number is None or positive, f"{name} is a positive number or None, not {number!r}")
+    require(isinstance(judges, Sequence), f"judges is a list of wrapped models, not {type(judges).__name__}")
+    for judge in judges:
+        require_wrapped(judge, "judges")
     require(plateau is None or 0 <= plateau < 1, f"plateau is a share below 1 or None, not {plateau!r}")

@@ -10,9 +10,10 @@ import numpy as np
 from xaikit.arrays import Array, Tensors, chunks, leaves, length, rows
 from xaikit.attribution import origin_of, require_wrapped
 from xaikit.attribution._rectified import OWN, RELUS, UNTOLD, kinds_of
-from xaikit.errors import NotSupported, ParameterError, UnknownName
+from xaikit.errors import NotSupported, UnknownName
 from xaikit.insight._activations import channels_last
-from xaikit.insight._samples import Samples
+from xaikit.insight._asking import require_name, require_whole
+from xaikit.insight._samples import Samples, left_out
 from xaikit.insight._seen import Sight, cut
 from xaikit.insight._survey import chunk_of, placed, survey
 from xaikit.model import Model, Rule
@@ -47,7 +48,7 @@ def top_patches(
     model: Model,
     samples: Any,
     layer: str,
-    channel: Sequence[int] | None = None,
+    channel: Sequence[int] | slice | None = None,
     k: int = 9,
     *,
     per_sample: int = 1,
@@ -58,7 +59,7 @@ def top_patches(
     model: Model,
     samples: Any,
     layer: str,
-    channel: int | Sequence[int] | None = None,
+    channel: int | Sequence[int] | slice | None = None,
     k: int = 9,
     *,
     per_sample: int = 1,
@@ -84,14 +85,13 @@ def top_patches(
     (2014), sections 2.1 and 4.
     """
     require_wrapped(model, "top_patches")
-    for name, number in (("k", k), ("per_sample", per_sample)):
-        if not isinstance(number, int | np.integer) or isinstance(number, bool) or number < 1:
-            raise ParameterError(f"{name} is a whole number from 1 on, not {number!r}")
+    require_whole(1, k=k, per_sample=per_sample)
+    require_name(model, layer)
     one = isinstance(channel, int | np.integer)
     way = way_of(model, layer, projection if one or projection != "auto" else None)
     read = Samples(model, samples)
     with bar(progress, f"top patches of {layer}") as shown:
-        wanted = None if channel is None else [cast(int, channel)] if one else list(cast(Sequence[int], channel))
+        wanted = [cast(int, channel)] if one else cast("Sequence[int] | slice | None", channel)
         found = survey(model, read, layer, wanted, int(k), int(per_sample), shown)
     patches = patches_of(model, read, found, way)
     return patches[int(cast(int, channel))] if one else patches
@@ -258,6 +258,5 @@ def _verdict(found: Survey, i: int, reproduced: Array) -> Status:
                 f"the unit is nowhere above zero in all {found.seen:,} samples: these patches do not excite it"
             )
     if found.unread:
-        count = len(found.unread)
-        warns.append(f"{count} file{'s' * (count != 1)} could not be read: {', '.join(list(found.unread)[:3])}")
+        warns.append(left_out(found.unread))
     return Status("fail" if fails else "warn" if warns else "ok", (*fails, *warns))

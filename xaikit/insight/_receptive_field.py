@@ -16,7 +16,7 @@ from xaikit.graph import Affine, Geometry, Layer, Misaligned, Node, between, fie
 from xaikit.graph._fields import NOTHING
 from xaikit.insight._field_inputs import Lengths, input_lengths
 from xaikit.insight._probe import checked, failures
-from xaikit.model import Model
+from xaikit.model import Model, require_layers
 from xaikit.progress import Progress
 from xaikit.results import Field, Misalignment, ReceptiveFields, Status
 
@@ -50,12 +50,8 @@ def receptive_field(
     """
     require_wrapped(model, "receptive_field")
     start = time.perf_counter()
+    require_layers(model)
     layers = dict(model.layers)
-    if not layers:
-        raise NotSupported(
-            f"{model.name} is a {model.framework} model that shows no layers, so its fields are not known: "
-            "wrap the network itself, a torch.nn.Module or a keras.Model"
-        )
     inputs = input_lengths(model, layers)
     if size is not None:
         inputs, layers = _resized(model, layers, inputs, size)

@@ -83,6 +83,11 @@ class Samples:
         step = max(1, len(readable) // count)
         return self.again(readable[::step][:count]).display
 
+    def none(self) -> InputError:
+        """Give the error for samples that are none, with why where files could not be read."""
+        why = next(iter(self.unread.values()), "the list or folder is empty")
+        return InputError(f"there is no sample to look at: {why}")
+
     def name(self, number: int) -> str:
         """Give the path of a sample's file, in its folder where it came with one; "" for what is no file."""
         item = self._held.get(number) if self.items is None else self.items[number]
@@ -109,6 +114,12 @@ class Samples:
             return None
         x = together([p.x for p in whole], np.concatenate)
         return Chunk(tuple(n for p in whole for n in p.numbers), x, _displays([p.display for p in whole]))
+
+
+def left_out(unread: Mapping[str, str]) -> str:
+    """Say which files could not be read; "" where all could."""
+    count = len(unread)
+    return f"{count} file{'s' * (count != 1)} could not be read: {', '.join(list(unread)[:3])}" if count else ""
 
 
 class _Rows(Sequence[Any]):

@@ -8,9 +8,9 @@ import numpy as np
 
 from xaikit.arrays import Array
 from xaikit.attribution import origin_of
-from xaikit.errors import InputError, ParameterError
 from xaikit.graph import Layer
 from xaikit.insight._activations import axes_of, channels_last
+from xaikit.insight._asking import channels_named
 from xaikit.insight._samples import Samples
 from xaikit.model import Model
 from xaikit.progress import Progress
@@ -29,7 +29,7 @@ def survey(
     model: Model,
     samples: Samples,
     layer: str,
-    channels: Sequence[int] | None,
+    channels: Sequence[int] | slice | None,
     k: int,
     per_sample: int,
     progress: Progress,
@@ -42,14 +42,14 @@ def survey(
         run = model.run(chunk.x, at=[layer])
         values = placed(channels_last(run.activations[layer], model.layers[layer]))
         if found is None:
-            found = _Pass(model.layers[layer], values, numbers_of(layer, channels, values.shape[-1]), k, per_sample)
+            asked = dict.fromkeys(channels_named(channels, values.shape[-1], layer).tolist())  # each once
+            found = _Pass(model.layers[layer], values, np.array(list(asked)), k, per_sample)
         found.add(values, np.array(chunk.numbers))
         samples.keep(found.samples.ravel().tolist())
         seen += len(chunk.numbers)
         progress(seen, max(samples.total, seen))
     if found is None:
-        why = f": {next(iter(samples.unread.values()))}" if samples.unread else ": the list or folder is empty"
-        raise InputError(f"there is no sample to look at{why}")
+        raise samples.none()
     parameters = {"layer": layer, "channels": found.channels.tolist(), "k": k, "per_sample": per_sample}
     origin = origin_of(model, None, "survey", parameters=parameters, seconds=time.perf_counter() - start, calls=seen)
     return found.result(seen, samples.unread, origin)
@@ -65,17 +65,6 @@ def chunk_of(model: Model, layer: str) -> int:
 def placed(values: Array) -> Array:
     """Give a layer's values as (sample, *places, channel), also where it gives one number."""
     return values[:, None] if values.ndim == 1 else values
-
-
-def numbers_of(layer: str, channels: Sequence[int] | None, count: int) -> Array:
-    """Give the channels that are asked for, each once. Raises ParameterError for one that the layer has not."""
-    if channels is None:
-        return np.arange(count)
-    for channel in channels:
-        whole = isinstance(channel, int | np.integer) and not isinstance(channel, bool)
-        if not whole or not 0 <= channel < count:
-            raise ParameterError(f"layer {layer!r} has the channels 0 to {count - 1}, not {channel!r}")
-    return np.array(list(dict.fromkeys(int(c) for c in channels)))
 
 
 class _Pass:

@@ -9,15 +9,16 @@ import numpy as np
 
 from xaikit.attribution import origin_of, require_wrapped
 from xaikit.attribution._rectified import OWN, RELUS
-from xaikit.errors import Cancelled, NotSupported, ParameterError, UnknownName, XaikitError
+from xaikit.errors import Cancelled, NotSupported, ParameterError, XaikitError
 from xaikit.graph import Layer
+from xaikit.insight._asking import channels_named, require_layer, require_whole
 from xaikit.insight._effective_field import effective_field
 from xaikit.insight._filters import filters
 from xaikit.insight._maximize import maximize
 from xaikit.insight._patches import Projection, Way, patches_of, way_of
 from xaikit.insight._receptive_field import receptive_field
 from xaikit.insight._samples import Samples
-from xaikit.insight._survey import numbers_of, survey
+from xaikit.insight._survey import survey
 from xaikit.model import Model
 from xaikit.progress import Progress, bar, silent
 from xaikit.results import (
@@ -81,7 +82,9 @@ def unit_card(
     require_wrapped(model, "unit_card")
     asked = Asked(k, per_sample, projection, optimum, steps, seed)
     what = described(model, layer)
-    channel = int(numbers_of(layer, [channel], channels_in(model, what))[0])
+    require_whole(0, channel=channel, seed=seed)
+    require_whole(1, k=k, per_sample=per_sample, steps=1 if steps is None else steps)
+    channel = int(channels_named(channel, channels_in(model, what), layer)[0])
     read = None if samples is None else Samples(model, samples)
     with bar(progress, f"unit card of {layer}") as shown:
         found = None if read is None else survey(model, read, layer, [channel], k, per_sample, shown)
@@ -184,12 +187,8 @@ def _parameters(asked: Asked) -> dict[str, Any]:
 
 def described(model: Model, layer: str) -> Layer:
     """Give a layer. Raises UnknownName, and NotSupported for a model that shows none."""
-    layers = model.layers
-    if not layers:
-        raise NotSupported(f"{model.name} is a {model.framework} model: it shows no layers")
-    if layer not in layers:
-        raise UnknownName(f"layer of {model.name}", layer, layers)
-    return layers[layer]
+    require_layer(model, layer)
+    return model.layers[layer]
 
 
 def channels_in(model: Model, layer: Layer) -> int:

@@ -1,6 +1,6 @@
 """What the units of a network see of its inputs: receptive fields in theory, and as the gradient shows them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -130,12 +130,13 @@ class Field:
             )
         if unit is None:
             return self.middle
-        at = (int(unit),) if isinstance(unit, int | np.integer) else tuple(int(p) for p in unit)
+        at: Any = (unit,) if isinstance(unit, int | np.integer) else unit
+        whole = isinstance(at, Sequence | np.ndarray) and all(isinstance(p, int | np.integer) for p in at)
         shape = tuple(n or 0 for n in self.shape)
-        if len(at) != len(shape) or not all(0 <= p < n for p, n in zip(at, shape, strict=True)):
+        if not whole or len(at) != len(shape) or not all(0 <= p < n for p, n in zip(at, shape, strict=True)):
             named = " × ".join(f"{n} ({a})" for a, n in zip(self.places, shape, strict=True)) or "no places"
-            raise ParameterError(f"layer {self.layer!r} has units in {named}; {at} is not among them")
-        return at
+            raise ParameterError(f"layer {self.layer!r} has units in {named}; {at!r} is not among them")
+        return tuple(int(p) for p in at)
 
     def __repr__(self) -> str:
         every = zip(self.axes, self.size, self.stride, self.padding, self.global_, strict=True)

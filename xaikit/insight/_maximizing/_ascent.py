@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from xaikit.arrays import Array, Tensors, each
-from xaikit.errors import NotSupported
+from xaikit.errors import NotSupported, ParameterError
 from xaikit.insight._maximizing._canvas import Canvas
 from xaikit.insight._maximizing._objectives import Objective, OfLayer, unlike
 from xaikit.insight._maximizing._parameters import Parameters
@@ -32,6 +32,12 @@ class Penalties:
     total_variation: float = 0.0
     l1: float = 0.0
     l2: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("total_variation", "l1", "l2"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < np.inf:
+                raise ParameterError(f"{name} is a number from 0 on, not {value!r}")
 
     def __bool__(self) -> bool:
         return bool(self.total_variation or self.l1 or self.l2)

@@ -190,11 +190,11 @@ def _ends(spec: Any, blank: Canvas, given: Any) -> tuple[Array, Array]:
 
 def _encoded(spec: Any, blank: Canvas, value: Any, what: str) -> Array:
     """Give one value, or one per channel, in display units as the network has it: (channel,)."""
-    value = np.asarray(value, np.float64)
     try:
-        whole = np.broadcast_to(value, blank.shape)
-    except ValueError:
-        raise ParameterError(f"{what} is a number or one per channel ({blank.channels}), not {value.shape}") from None
+        whole = np.broadcast_to(np.asarray(value, np.float64), blank.shape)
+    except (TypeError, ValueError):
+        given = repr(value) if isinstance(value, str) else np.shape(value)
+        raise ParameterError(f"{what} is a number or one per channel ({blank.channels}), not {given}") from None
     encoded = np.asarray(spec.to_network(whole), np.float32)
     first = blank.laid_out(encoded[None])
     return np.array(first.reshape(-1, blank.channels)[0], np.float32)
