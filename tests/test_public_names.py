@@ -54,6 +54,7 @@ PUBLIC = [
     "plot",
     "profile",
     "receptive_field",
+    "recovery",
     "save",
     "sequence",
     "summary",

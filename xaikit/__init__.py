@@ -53,7 +53,7 @@ if TYPE_CHECKING:
         top_patches,
         unit_card,
     )
-    from xaikit.quality import compare, faithfulness, summary
+    from xaikit.quality import compare, faithfulness, recovery, summary
     from xaikit.sequence import attention, hidden_states
     from xaikit.tabular import break_down, counterfactuals, fairness, importance, profile, what_if
     from xaikit.training_curves import curves
@@ -107,6 +107,7 @@ __all__ = [
     "plot",
     "profile",
     "receptive_field",
+    "recovery",
     "save",
     "sequence",
     "summary",
@@ -139,6 +140,7 @@ LATER = {
     "operations": "xaikit.insight",
     "profile": "xaikit.tabular",
     "receptive_field": "xaikit.insight",
+    "recovery": "xaikit.quality",
     "summary": "xaikit.quality",
     "top_patches": "xaikit.insight",
     "unit_card": "xaikit.insight",

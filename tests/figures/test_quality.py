@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose
 from tests.figures import synthetic as s
 from xaikit.figures import CurvePanel, MatrixPanel, panels
 from xaikit.render import RENDERERS, draw
-from xaikit.results import Comparison, Faithfulness, Parity, Randomisation, Stability, Status
+from xaikit.results import Comparison, Faithfulness, Parity, Randomisation, Recovery, Stability, Status
 
 OK = Status("ok")
 
@@ -50,6 +50,16 @@ KINDS = {
     "faithfulness": faithful(),
     "comparison": compared(),
     "stability": Stability((0, 1), np.ones((1, 2, 2)), np.zeros(1), ("cat",), s.origin("lime"), OK, s.origin("x")),
+    "recovery": Recovery(
+        *(np.array([v]) for v in (0.9, 0.2, 0.8, 0.7, 0.1)),
+        np.array([0.0, 0.5, 1.0]),
+        np.array([[0.1, 1.0, np.nan]]),
+        np.array([[1.0, 0.4, 0.0]]),
+        ("cat",),
+        s.origin("lime"),
+        OK,
+        s.origin("x"),
+    ),
     "randomisation": Randomisation(
         ("head", "c1"),
         np.array([[0.5], [0.1]]),

@@ -15,6 +15,16 @@ from xaikit.perturb.maskers import Masker, maskers
 from xaikit.perturb.segments import cut, paint
 from xaikit.perturb.solvers import MOST_PAIRS, shapley_kriging, shapley_regression
 
+PARTS = (
+    "parts: a number, 'slic', 'quickshift', 'felzenszwalb', 'grid', 'channels', 'bands', 'bands-by-channel', or a "
+    "label map"
+)
+HIDING = (
+    "what stands in place of a hidden part: a number, an array, rows, 'mean', 'blur', 'inpaint', 'noise', "
+    "'resample', of a Series 'linear', 'reverse', of a Text 'drop'"
+)
+"""What all methods that hide parts say of these and of their baseline."""
+
 G = TypeVar("G", bound=Walks | Weighted)
 
 
@@ -25,14 +35,8 @@ class SampledGame(Method, Generic[G]):
     stochastic: ClassVar = True
 
     samples: int | None = parameter(None, "coalitions of parts to ask the model about; None = by the number of parts")
-    segments: Any = parameter(
-        None,
-        "parts: a number, 'slic', 'quickshift', 'felzenszwalb', 'grid', 'channels', 'bands', 'bands-by-channel', or a "
-        "label map; None = by input",
-    )
-    baseline: Any = parameter(
-        None, "what stands in place of a hidden part: a number, an array, 'mean', 'blur', 'inpaint', 'drop', rows"
-    )
+    segments: Any = parameter(None, PARTS + "; None = by input")
+    baseline: Any = parameter(None, HIDING)
 
     def __post_init__(self) -> None:
         require(self.samples is None or self.samples >= 2, f"samples must be at least 2, not {self.samples}")

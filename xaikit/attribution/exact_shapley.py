@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from xaikit.arrays import Array
-from xaikit.attribution._games import completeness
+from xaikit.attribution._games import HIDING, PARTS, completeness
 from xaikit.attribution._method import Map, Method, Task, methods, parameter, require
 from xaikit.perturb.coalitions import Weighted, exhaustive
 from xaikit.perturb.evaluate import Answers, ask
@@ -32,14 +32,8 @@ class ExactShapley(Method):
     "A Unified Approach to Interpreting Model Predictions" (2017), equation 4.
     """
 
-    baseline: Any = parameter(
-        None, "what stands in place of a hidden part: a number, an array, 'mean', 'blur', 'inpaint', 'drop', rows"
-    )
-    segments: Any = parameter(
-        None,
-        "parts: a number, 'slic', 'quickshift', 'felzenszwalb', 'grid', 'channels', 'bands', 'bands-by-channel', or a "
-        "label map; None = by input",
-    )
+    baseline: Any = parameter(None, HIDING)
+    segments: Any = parameter(None, PARTS + "; None = by input")
 
     def __call__(self, task: Task) -> Map:
         parts = cut(task, self.segments, BLOCKS, image="grid")

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from xaikit.arrays import Array, chunks
+from xaikit.attribution._games import HIDING, PARTS
 from xaikit.attribution._method import Map, Method, Task, methods, parameter, require
 from xaikit.inputs import Table
 from xaikit.perturb.bins import Bins, quartile_bins
@@ -45,15 +46,9 @@ class Lime(Method):
     stochastic: ClassVar = True
 
     samples: int = parameter(1000, "coalitions of parts to ask the model about")
-    segments: Any = parameter(
-        None,
-        "parts: a number, 'slic', 'quickshift', 'felzenszwalb', 'grid', 'channels', 'bands', 'bands-by-channel', or a "
-        "label map; None = by input",
-    )
+    segments: Any = parameter(None, PARTS + "; None = by input")
     kernel_width: float = parameter(0.25, "how fast coalitions lose weight with their distance from the sample")
-    baseline: Any = parameter(
-        "mean", "what stands in place of a hidden part: 'mean', 'blur', 'inpaint', 'drop', a number, an array"
-    )
+    baseline: Any = parameter("mean", HIDING)
 
     discretized: bool = parameter(False, "Table: draw rows by quartile bins, as lime's tabular explainer does")
 

@@ -39,7 +39,9 @@ class Occlusion(Method):
     )
     stride: Any = parameter(None, "steps from one window to the next, or a tuple; None = half a window")
     baseline: Any = parameter(
-        None, "what is put in a window: a number, an array, 'mean', 'blur', 'inpaint', 'drop', rows; None = by input"
+        None,
+        "what is put in a window: a number, an array, rows, 'mean', 'blur', 'inpaint', 'noise', 'resample', of a "
+        "Series 'linear', 'reverse', of a Text 'drop'; None = by input",
     )
 
     segments: Any = parameter(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from xaikit.arrays import Array, leaves
-from xaikit.attribution._games import completeness
+from xaikit.attribution._games import HIDING, PARTS, completeness
 from xaikit.attribution._method import Map, Method, Task, methods, parameter, require
 from xaikit.errors import Cancelled
 from xaikit.perturb.evaluate import Evaluator, ask, evaluate_all
@@ -38,14 +38,8 @@ class PartitionShap(Method):
     """
 
     samples: int = parameter(500, "coalitions of parts to ask the model about, at most")
-    segments: Any = parameter(
-        None,
-        "parts: a number, 'slic', 'quickshift', 'felzenszwalb', 'grid', 'channels', 'bands', 'bands-by-channel', or a "
-        "label map; None = the finest",
-    )
-    baseline: Any = parameter(
-        None, "what stands in place of a hidden part: a number, an array, 'mean', 'blur', 'inpaint', 'drop', rows"
-    )
+    segments: Any = parameter(None, PARTS + "; None = the finest")
+    baseline: Any = parameter(None, HIDING)
     hierarchy: Any = parameter(None, "a tree of the parts, as scipy's linkage matrix; None = by input")
 
     def __post_init__(self) -> None:

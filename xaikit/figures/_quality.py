@@ -9,7 +9,7 @@ from xaikit.arrays import Array
 from xaikit.figures._attribution import SAMPLES, _figure, panels
 from xaikit.figures._data import Badge, BarPanel, CurvePanel, Figure, MatrixPanel, Panel, Scale, Trace
 from xaikit.figures._words import number, percent, spoken
-from xaikit.results import Attribution, Comparison, Faithfulness, Parity, Randomisation, Stability, Status
+from xaikit.results import Attribution, Comparison, Faithfulness, Parity, Randomisation, Recovery, Stability, Status
 
 RANDOM = -1
 """The colour of random maps: grey."""
@@ -218,6 +218,37 @@ def _stability(result: Stability, *, shared: bool = False) -> Figure:
         title=f"Stability of {spoken(result.explained.method)}",
         subtitle=f"{result.origin.model} · rank agreement of the maps from {len(names)} seeds",
         rows=tuple(tuple(made[k : k + 3]) for k in range(0, shown, 3)),
+    )
+
+
+@panels.register
+def _recovery(result: Recovery, *, shared: bool = False) -> Figure:
+    made: list[Panel] = []
+    for i in range(min(len(result), SAMPLES)):
+        curves = {"precision": result.precision[i], "recall": result.recall[i]}
+        areas = {"precision": float(result.aup[i]), "recall": float(result.aur[i])}
+        share = percent(float(result.prevalence[i]))
+        made.append(
+            CurvePanel(
+                title=result.target_labels[i],
+                subtitle=f"areas {number(areas['precision'])} and {number(areas['recall'])}",
+                traces=tuple(
+                    Trace(n, result.thresholds[np.isfinite(y)], y[np.isfinite(y)], k)
+                    for k, (n, y) in enumerate(curves.items())
+                ),
+                x_label="threshold, as a share of the largest value",
+                facts=(
+                    f"AUROC {number(float(result.auroc[i]))}, by chance 0.5",
+                    f"average precision {number(float(result.auprc[i]))}, by chance {share}",
+                ),
+                alt=f"Precision {number(areas['precision'])} and recall {number(areas['recall'])} over the threshold.",
+            )
+        )
+    made[-1] = replace(made[-1], badge=_badge(result.status, "better than chance"))
+    return Figure(
+        title=f"What {spoken(result.explained.method)} finds of what is known to matter",
+        subtitle=f"{result.origin.model} · sizes of the values, brought to 0 to 1 in each sample",
+        rows=tuple(tuple(made[k : k + 3]) for k in range(0, len(made), 3)),
     )
 
 

@@ -45,9 +45,7 @@ def surrogate(
     y, parts = np.asarray(scores, np.float64), masks.shape[1]
     if len(y) < 2:
         return Surrogate(np.full(parts, np.nan), np.nan, np.nan, np.nan, np.nan)
-    shown = np.count_nonzero(masks, axis=1) / max(parts, 1)
-    apart = (1 - np.sqrt(shown)) ** 2 if distance == "cosine" else 1 - shown
-    weights = np.sqrt(np.exp(-apart / kernel_width**2))
+    weights = weights_of(masks, kernel_width, distance)
     mean = float(np.average(y, weights=weights))
     yc, root = y - mean, np.sqrt(weights)
     if np.ptp(y) == 0:
@@ -69,6 +67,13 @@ def surrogate(
         float(intercept + values.sum()),
         _relative(inverse, masks, middle, weights * residual, values),
     )
+
+
+def weights_of(masks: Array, kernel_width: float, distance: str = "cosine") -> Array:
+    """Give the weight of every coalition by its distance from all parts, as in `surrogate`: (coalition,)."""
+    shown = np.count_nonzero(masks, axis=1) / max(masks.shape[1], 1)
+    apart = (1 - np.sqrt(shown)) ** 2 if distance == "cosine" else 1 - shown
+    return np.asarray(np.sqrt(np.exp(-apart / kernel_width**2)))
 
 
 def _beside(masks: Array, columns: Array, factor: Array) -> Array:

@@ -6,6 +6,7 @@ from xaikit.quality._comparison import compare
 from xaikit.quality._faithfulness import faithfulness, max_sensitivity
 from xaikit.quality._parity import parity
 from xaikit.quality._randomisation import randomisation
+from xaikit.quality._recovery import recovery
 from xaikit.quality._stability import stability
 from xaikit.quality._summary import summary
 from xaikit.quality.doctor import Verdict, circumstances, examine
@@ -22,6 +23,7 @@ __all__ = [
     "parity",
     "randomisation",
     "rank_agreement",
+    "recovery",
     "stability",
     "summary",
 ]

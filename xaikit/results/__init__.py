@@ -19,11 +19,13 @@ from xaikit.results._fields import (
 from xaikit.results._health import LayerHealth, LayerState
 from xaikit.results._inside import Concepts, Filters, TopPatches
 from xaikit.results._judging import judge
+from xaikit.results._latent import CodeHealth, Decoded, Embedding, Restorations, WordNeighbours
 from xaikit.results._layer_graph import LayerGraph, LayerNode
 from xaikit.results._maximization import Maximization
 from xaikit.results._numbers import Histogram, Moments
 from xaikit.results._origin import Origin, Status
 from xaikit.results._quality import Comparison, Faithfulness, Parity, Randomisation, Stability, Summary
+from xaikit.results._recovery import Recovery
 from xaikit.results._sequence import (
     AttentionMap,
     GradientFlow,
@@ -47,15 +49,18 @@ __all__ = [
     "Attributions",
     "BreakDown",
     "Calibration",
+    "CodeHealth",
     "Comparison",
     "Concepts",
     "Counterfactuals",
     "Curve",
     "Curves",
+    "Decoded",
     "Detection",
     "Effect",
     "EffectiveField",
     "EffectiveFields",
+    "Embedding",
     "Event",
     "Fairness",
     "Faithfulness",
@@ -82,6 +87,8 @@ __all__ = [
     "Profile",
     "Randomisation",
     "ReceptiveFields",
+    "Recovery",
+    "Restorations",
     "SeriesScores",
     "Stability",
     "Status",
@@ -95,6 +102,7 @@ __all__ = [
     "UnitScores",
     "UnitText",
     "WhatIf",
+    "WordNeighbours",
     "by_column",
     "field_words",
     "judge",
@@ -110,20 +118,23 @@ SHOWN: tuple[type[Any], ...] = (
     Attributions,
     BreakDown,
     Calibration,
+    CodeHealth,
     Comparison,
     Concepts,
     Counterfactuals,
     Curves,
+    Decoded,
     Detection,
     EffectiveFields,
+    Embedding,
     Fairness,
     Faithfulness,
     Filters,
     GradientFlow,
     HiddenStates,
     Importance,
-    LayerHealth,
     LayerGraph,
+    LayerHealth,
     LayerPatches,
     Maximization,
     Parity,
@@ -131,6 +142,8 @@ SHOWN: tuple[type[Any], ...] = (
     Profile,
     Randomisation,
     ReceptiveFields,
+    Recovery,
+    Restorations,
     SeriesScores,
     Stability,
     Steps,
@@ -141,6 +154,7 @@ SHOWN: tuple[type[Any], ...] = (
     UnitScores,
     UnitText,
     WhatIf,
+    WordNeighbours,
 )
 """The results that a person looks at: each has panels and shows itself in a notebook."""
 RESULTS: dict[str, type[Any]] = {
