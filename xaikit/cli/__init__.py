@@ -12,6 +12,7 @@ from xaikit.cli import (
     _report,
     _sequence,
     _summary,
+    _tabular,
     _units,
 )
 from xaikit.cli._main import cli, main
@@ -35,6 +36,13 @@ for command in (
 ):
     cli.add_command(command)
 for command in (_insight.filters_command, _units.patches_command, _units.card_command, _units.atlas_command):
+    cli.add_command(command)
+for command in (
+    _tabular.importance_command,
+    _tabular.break_down_command,
+    _tabular.profile_command,
+    _tabular.what_if_command,
+):
     cli.add_command(command)
 
 __all__ = ["cli", "main"]

@@ -153,7 +153,7 @@ def _profile(result: Profile, *, shared: bool = False) -> Figure:
 def _about(result: Profile) -> str:
     if result.kind == "ale":
         return "Zero is the mean over the data: a curve says how much more or less the model answers there."
-    behind = "Pale lines are single rows. " if any(len(e.curves) for e in result) else ""
+    behind = "Pale lines are single rows. " if any(len(e.curves) > 1 for e in result) else ""
     return f"{behind}Rows are asked with the column set to each value, whether or not there are such rows."
 
 
@@ -193,7 +193,7 @@ def _curve(result: Profile, effect: Effect, chosen: Sequence[int]) -> CurvePanel
         traces += [Trace(f"{result.by} {g}", x, effect.grouped[i, k], i + 1) for i, g in enumerate(effect.groups)]
     if not effect.groups or len(chosen) == 1:
         one = len(chosen) == 1
-        named = "mean" if one and len(effect.curves) != 1 else ""
+        named = "mean" if one and len(effect.curves) > 1 else ""
         traces += [
             Trace(named or result.outputs[c], x, effect.values[c], 0 if one else i, dashed=bool(effect.groups))
             for i, c in enumerate(chosen)
@@ -207,7 +207,7 @@ def _curve(result: Profile, effect: Effect, chosen: Sequence[int]) -> CurvePanel
         mark=own,
         x_label=effect.columns[0],
         title=effect.name,
-        subtitle=f"{listed([result.outputs[c] for c in chosen], 4)} · mean from {number(low)} to {number(high)}",
+        subtitle=f"{listed([result.outputs[c] for c in chosen], 4)} · from {number(low)} to {number(high)}",
         facts=_facts(effect, k),
         alt=f"{effect.name}: {result.outputs[k]} from {number(low)} to {number(high)}.",
     )
@@ -220,7 +220,10 @@ def _categories(result: Profile, effect: Effect, k: int) -> BarPanel:
     points = None
     if len(effect.curves) > 1:
         points = effect.curves[:BEHIND, k].T
-    labels = tuple(f"{n} ({many(int(c), 'row')})" for n, c in zip(names, effect.counts, strict=True))
+    counted = effect.counts if effect.counts.sum() > 1 else ()
+    labels = (
+        tuple(f"{n} ({many(int(c), 'row')})" for n, c in zip(names, counted, strict=True)) if len(counted) else names
+    )
     return BarPanel(
         labels=labels,
         values=values,

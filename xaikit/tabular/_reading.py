@@ -11,6 +11,7 @@ from xaikit.arrays import Array, chunks
 from xaikit.attribution import origin_of, prepare, require_wrapped
 from xaikit.attribution._explain import SCORES, input_hash
 from xaikit.errors import InputError, NotSupported, ParameterError
+from xaikit.inputs import Array as ArraySpec
 from xaikit.inputs import Classes, LinearScore, Masks, Number, Raw, Table, resolve
 from xaikit.model import Model
 from xaikit.results import Origin, Status
@@ -38,7 +39,9 @@ def read(model: Model, X: Any, asked: str) -> Array:
             return quick
     elif hasattr(X, "to_numpy"):
         X = X.to_numpy()
-    if isinstance(spec, Raw) and isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind == "f":
+    like = spec.shape if isinstance(spec, ArraySpec) and spec.dtype != "int64" else None
+    raw = isinstance(spec, Raw) and np.ndim(X) == 2
+    if isinstance(X, np.ndarray) and X.dtype.kind == "f" and (raw or (like is not None and X.shape[1:] == like)):
         if not len(X):
             raise InputError("there is no row to work on: the data are empty")
         if not np.isfinite(X).all():

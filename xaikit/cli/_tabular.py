@@ -1,0 +1,310 @@
+"""`xaikit importance`, `break-down`, `profile`, `what-if`: what a data set of rows says of a model."""
+
+import csv
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from xaikit import tabular
+from xaikit.arrays import Array
+from xaikit.cli._explain import keep
+from xaikit.cli._insight import into
+from xaikit.cli._main import as_json, emit, model_options, open_model
+from xaikit.cli._tables import _table as drawn
+from xaikit.data.files import cell, read_samples
+from xaikit.errors import InputError, ParameterError, UnknownName
+from xaikit.inputs import Table
+from xaikit.report import safe
+from xaikit.tabular._profile import PROFILES
+
+
+def data_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the DATA argument."""
+    return click.argument("data", type=click.Path(dir_okay=False))(command)
+
+
+def row_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option that chooses rows."""
+    return click.option("-r", "--row", default=0, show_default=True, help="The row of DATA, from 0.")(command)
+
+
+def target_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option that chooses an output."""
+    return click.option("-t", "--target", help="Class name or index, or output.")(command)
+
+
+def read_table(name: str, spec: Any, truth: str | None = None) -> tuple[Any, Array | None]:
+    """Read rows, and the column that is true of them; columns that the model does not know are left out.
+
+    Raises InputError, UnknownName.
+    """
+    path = Path(name)
+    if path.suffix.lower() != ".csv":
+        if truth is not None and not Path(truth).exists():
+            raise InputError(f"rows in {name} have no column {truth!r}: give a .npy file with one entry for each")
+        return read_samples(name, spec), None if truth is None else np.load(truth, allow_pickle=False)
+    if not path.exists():
+        raise InputError(f"there is no file {name}")
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{name} is not a readable CSV file: {error}") from None
+    if not rows:
+        raise InputError(f"{name} holds no rows")
+    if truth is not None and truth not in rows[0]:
+        raise UnknownName(f"column of {name}", truth, rows[0])
+    y = None if truth is None else np.array([_number(row[truth]) for row in rows])
+    if isinstance(spec, Table):
+        known = spec.columns
+        return [{n: cell(row[n], known[n]) for n in known if row.get(n) is not None} for row in rows], y
+    names = [n for n in rows[0] if n != truth]
+    try:
+        return np.array([[float(row[n]) for n in names] for row in rows]), y
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} holds something that is no number: {error}") from None
+
+
+def _number(text: str) -> Any:
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def one_row(rows: Any, row: int) -> Any:
+    """Give one row of those that were read. Raises ParameterError."""
+    if not 0 <= row < len(rows):
+        raise ParameterError(f"--row is a number from 0 to {len(rows) - 1}, not {row}")
+    return rows[row]
+
+
+def settings(given: Sequence[str], spec: Any) -> dict[str, Any]:
+    """Turn COLUMN=VALUE into values of their columns. Raises ParameterError."""
+    found: dict[str, Any] = {}
+    for item in given:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise ParameterError(f"a change is written COLUMN=VALUE, not {item!r}")
+        column = spec.columns.get(name) if isinstance(spec, Table) else None
+        found[name] = cell(value, column) if column is not None and hasattr(column, "values") else _number(value)
+    return found
+
+
+def tell(result: Any, place: Path, rows: list[dict[str, Any]], json_: bool) -> None:
+    """Store a result, and print its numbers as a table, or with the paths as JSON."""
+    written = keep(result, place)
+    told = {**written, "status": str(result.status), "reasons": list(result.status.reasons), "rows": rows}
+    lines = [[_said(v) for v in row.values()] for row in rows]
+    right = tuple(i for i, v in enumerate(rows[0].values()) if not isinstance(v, str)) if rows else ()
+    emit(told, json_, lambda: drawn(tuple(rows[0]) if rows else ("",), lines, right=right))
+    if not json_:
+        click.echo(written["json"])
+    for reason in result.status.reasons:
+        click.echo(f"{result.status}: {reason}", err=True)
+
+
+def _said(value: Any) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+@click.command("importance")
+@model_options
+@data_argument
+@click.option("-y", "--truth", required=True, metavar="COLUMN", help="The column of DATA that is true, or a .npy file.")
+@click.option("--loss", help="cross-entropy, 1-auc, 1-accuracy; rmse, mse, mae, 1-r2; by the outputs by default.")
+@click.option("--repeats", type=click.IntRange(1), default=10, show_default=True)
+@click.option("--group", "groups", multiple=True, metavar="NAME=A,B", help="Columns that are shuffled together; again.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@into("tables")
+@as_json
+def importance_command(
+    model: str,
+    framework: str | None,
+    allow_code: bool,
+    data: str,
+    truth: str,
+    loss: str | None,
+    repeats: int,
+    groups: tuple[str, ...],
+    seed: int,
+    output: Path,
+    json_: bool,
+) -> None:
+    """Say which columns of DATA the model relies on: how much worse it does when each is shuffled.
+
+    DATA is a .csv with a header, whose columns are found by their names, or a .npy. Writes importance.npz, .json and
+    .png.
+
+    \b
+    xaikit importance credit_mlp german.csv -y risk
+    xaikit importance credit_mlp german.csv -y risk --loss 1-auc --group money=saving_accounts,checking_account
+    """
+    opened = open_model(model, framework, allow_code)
+    rows, y = read_table(data, opened.inputs, truth)
+    together = {n: _members(m, g) for g in groups for n, _, m in [g.partition("=")]}
+    result = tabular.importance(opened, rows, y, loss, repeats, seed, groups=together or None)
+    tell(result, output / "importance", result.table(), json_)
+
+
+def _members(names: str, given: str) -> list[str]:
+    if not names:
+        raise ParameterError(f"a group is written NAME=COLUMN,COLUMN, not {given!r}")
+    return names.split(",")
+
+
+@click.command("break-down")
+@model_options
+@data_argument
+@row_option
+@target_option
+@click.option("--interactions", is_flag=True, help="Pairs that do more together than alone are set at once.")
+@click.option("--reference", metavar="DATA", help="The rows of reference; DATA by default.")
+@into("tables")
+@as_json
+def break_down_command(
+    model: str,
+    framework: str | None,
+    allow_code: bool,
+    data: str,
+    row: int,
+    target: str | None,
+    interactions: bool,
+    reference: str | None,
+    output: Path,
+    json_: bool,
+) -> None:
+    """Say how the prediction for one row of DATA comes about: the mean, and what each value adds.
+
+    Writes break-down.npz, .json and .png.
+
+    \b
+    xaikit break-down credit_mlp german.csv --row 9 --interactions
+    """
+    opened = open_model(model, framework, allow_code)
+    rows = read_table(data, opened.inputs)[0]
+    against = rows if reference is None else read_table(reference, opened.inputs)[0]
+    result = tabular.break_down(opened, against, one_row(rows, row), target, interactions)
+    start = {"variable": "mean prediction", "value": "", "contribution": float(result.intercept[0])}
+    steps = [{"variable": n, "value": v, "contribution": c} for n, v, c in result.path()]
+    end = {"variable": f"prediction ({result.targets[0]})", "value": "", "contribution": float(result.prediction[0])}
+    tell(result, output / "break-down", [start, *steps, end], json_)
+
+
+@click.command("profile")
+@model_options
+@data_argument
+@click.argument("columns", nargs=-1, required=True, metavar="COLUMN...")
+@click.option("--kind", type=click.Choice(PROFILES), default="partial-dependence", show_default=True)
+@click.option("-r", "--row", "row", type=int, help="For ceteris-paribus the row of DATA; all by default.")
+@click.option("--grid", type=click.IntRange(2), default=20, show_default=True, help="Values, or bins, of a number.")
+@click.option("--by", metavar="COLUMN", help="Curves for groups of rows.")
+@target_option
+@into("tables")
+@as_json
+def profile_command(
+    model: str,
+    framework: str | None,
+    allow_code: bool,
+    data: str,
+    columns: tuple[str, ...],
+    kind: str,
+    row: int | None,
+    grid: int,
+    by: str | None,
+    target: str | None,
+    output: Path,
+    json_: bool,
+) -> None:
+    """Say how the answer goes with each COLUMN of DATA, or with two as A,B.
+
+    Writes KIND.npz, .json and .png.
+
+    \b
+    xaikit profile credit_mlp german.csv age duration
+    xaikit profile credit_mlp german.csv duration,credit_amount --kind ale
+    xaikit profile credit_mlp german.csv age --kind ceteris-paribus --row 9
+    """
+    opened = open_model(model, framework, allow_code)
+    rows = read_table(data, opened.inputs)[0]
+    asked = [tuple(c.split(",")) if "," in c else c for c in columns]
+    chosen = None if row is None else [one_row(rows, row)]
+    result = tabular.profile(opened, rows, asked, kind, chosen, grid, target, by=by)
+    said = [
+        {
+            "column": e.name,
+            "output": o,
+            "least": float(e.values[k].min()),
+            "largest": float(e.values[k].max()),
+            "at least": _place(e, e.values[k].argmin()),
+            "at largest": _place(e, e.values[k].argmax()),
+        }
+        for e in result
+        for k, o in enumerate(result.outputs)
+    ]
+    tell(result, output / safe(kind), said, json_)
+
+
+def _place(effect: Any, at: Any) -> str:
+    index = np.unravel_index(int(at), tuple(len(g) for g in effect.grid))
+    return ", ".join(
+        str(g[i]) if g.dtype.kind == "U" else f"{g[i]:.4g}" for g, i in zip(effect.grid, index, strict=True)
+    )
+
+
+@click.command("what-if")
+@model_options
+@data_argument
+@row_option
+@click.option("-s", "--set", "changes", multiple=True, metavar="COLUMN=VALUE", help="A new value; may be given again.")
+@click.option("--wanted", metavar="CLASS", help="Instead of --set: look for the smallest changes that lead to CLASS.")
+@click.option("--keep", "kept", multiple=True, metavar="COLUMN", help="With --wanted: a column that must not change.")
+@target_option
+@into("tables")
+@as_json
+def what_if_command(
+    model: str,
+    framework: str | None,
+    allow_code: bool,
+    data: str,
+    row: int,
+    changes: tuple[str, ...],
+    wanted: str | None,
+    kept: tuple[str, ...],
+    target: str | None,
+    output: Path,
+    json_: bool,
+) -> None:
+    """Say what the model answers for one row of DATA with other values, and whether there are such rows.
+
+    With --wanted the changes are looked for. Writes what-if.npz, .json and .png.
+
+    \b
+    xaikit what-if credit_mlp german.csv --row 1 --set duration=24 --set housing=own
+    xaikit what-if credit_mlp german.csv --row 1 --wanted good --keep sex --keep age
+    """
+    if bool(changes) == (wanted is not None):
+        raise ParameterError("give either --set COLUMN=VALUE or --wanted CLASS")
+    opened = open_model(model, framework, allow_code)
+    rows = read_table(data, opened.inputs)[0]
+    one = one_row(rows, row)
+    if wanted is not None:
+        found = tabular.counterfactuals(opened, rows, one, wanted, immutable=kept)
+        said = [
+            {"changes": "; ".join(f"{n}: {a} → {b}" for n, a, b in c), found.wanted: float(s), "cost": float(k)}
+            for c, s, k in zip(found.changes, found.scores, found.costs, strict=True)
+        ]
+        tell(found, output / "what-if", said, json_)
+        return
+    result = tabular.what_if(opened, rows, one, settings(changes, opened.inputs), target)
+    k = result.outputs.index(result.target)
+    steps = [(f"{n}: {a} → {b}", float(v[k])) for (n, a, b), v in zip(result.changes, result.alone, strict=True)]
+    both = [("as it is", float(result.before[k])), *steps, ("all together", float(result.after[k]))]
+    tell(result, output / "what-if", [{"change": n, result.target: v} for n, v in both], json_)
