@@ -12,6 +12,7 @@ from xaikit.perturb.memory import MEMORY
 
 OVER = "over bare calls"
 BARE, OURS = "bare", "xaikit"
+GRADIENTS = "gradients alone"
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,20 @@ def row_of(
         (*(() if most is None else (Figure(OVER, most, own.median),)), *figures),
         remark,
     )
+
+
+def with_evidence(scale: Scale, work: str, network: str, sides: Mapping[str, Work], most: float, remark: str) -> Row:
+    """Measure sides whose bare calls are gradients, and the forward passes that say whether the method is complete."""
+    found = scale.turns(sides)
+    remark = f"{remark}; {found.ratio(OURS, GRADIENTS).median:.2f} over the gradients alone"
+    peers = [name for name in sides if name not in (BARE, OURS, GRADIENTS)]
+    return row_of(found, work, network, most, remark, peers=peers)
+
+
+def in_turn(*works: Work) -> None:
+    """Do several works, one after the other, as one."""
+    for work in works:
+        work()
 
 
 def row(scale: Scale, work: str, network: str, sides: Mapping[str, Work], most: float, remark: str = "") -> Row:

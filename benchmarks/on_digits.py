@@ -7,7 +7,7 @@ from typing import Any
 
 import bare
 import numpy as np
-from cases import BARE, OURS, Scale, case, explained, row, row_of
+from cases import BARE, GRADIENTS, OURS, Scale, case, explained, in_turn, row, row_of, with_evidence
 from networks import GRID, digits, mnist_cnn
 from page import Figure, Row
 from timing import Work, seconds
@@ -161,12 +161,16 @@ def expected_gradients(scale: Scale) -> Iterator[Row]:
     x, background = bare.pictures(model.inputs.encode(image)), digits(100)
     explainer = shap.GradientExplainer(model.net, bare.pictures(model.inputs.encode(background)))
     points = masked(model, image, samples)
+    gradients = bare.best(bare.gradient(model.net, CLASS), points, BATCHES)[0]
+    ends = passes(model, image, 1 + len(background))[0]  # f(x), and f(b) of every picture of the background
     sides = {
-        BARE: bare.best(bare.gradient(model.net, CLASS), points, BATCHES)[0],
+        BARE: partial(in_turn, gradients, ends),
         OURS: ours(model, image, "gradient-shap", background=background, samples=samples),
+        GRADIENTS: gradients,
         "shap": lambda: explainer.shap_values(x, nsamples=samples, ranked_outputs=1),
     }
-    yield row(scale, f"expected gradients, {samples} points", NETWORK, sides, 1.2, "background of 100 pictures")
+    remark = f"background of {len(background)} pictures"
+    yield with_evidence(scale, f"expected gradients, {samples} points", NETWORK, sides, 1.2, remark)
 
 
 @case("integrated-gradients")

@@ -6,7 +6,7 @@ from typing import Any
 
 import bare
 import numpy as np
-from cases import BARE, OURS, Scale, case, explained, row, row_of
+from cases import BARE, GRADIENTS, OURS, Scale, case, explained, in_turn, row, row_of, with_evidence
 from networks import scorer
 from page import Figure, Row
 from timing import Work, peak
@@ -106,10 +106,13 @@ def expected_gradients(scale: Scale) -> Iterator[Row]:
     for count in (1, len(ROWS)):
         x = ROWS[:count]
         points = torch.from_numpy(np.repeat(x, samples, axis=0))
+        gradients = bare.best(bare.gradient(model.net, 1), points, (200, *BATCHES))[0]
+        ends = passes(model, count + len(BACKGROUND))  # f(x) of every row, and f(b) of every row of the background
         sides = {
-            BARE: bare.best(bare.gradient(model.net, 1), points, (200, *BATCHES))[0],
+            BARE: partial(in_turn, gradients, ends),
             OURS: partial(explained, model, list(x), "gradient-shap", target=1, samples=samples),
+            GRADIENTS: gradients,
             "shap": partial(explainer.shap_values, torch.from_numpy(x), nsamples=samples, ranked_outputs=1),
         }
         work = f"expected gradients, {samples} points, {count} row{'s' * (count > 1)}"
-        yield row(scale, work, NETWORK, sides, 3)
+        yield with_evidence(scale, work, NETWORK, sides, 3, f"background of {len(BACKGROUND)} rows")

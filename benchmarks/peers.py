@@ -34,7 +34,9 @@ What explanations cost, beside the library that one would otherwise take. Writte
     python benchmarks/peers.py --write
 
 * **bare calls**: the seconds of just the model calls that the work needs, written in the framework itself, at the best
-  of several batch sizes, with frozen parameters.
+  of several batch sizes, with frozen parameters. Expected gradients also run the network forward, on the input and on
+  its background: by how much the values miss f(x) - E f(b) is part of every answer. Those passes are bare calls too,
+  and the remark says what the work takes over the gradients alone.
 * **over bare calls**: how many times as long the whole work takes; 1 means that nothing is lost. The median over the
   rounds of one run in which all sides took turns, after one to warm up, and the quartiles in brackets.
 * **peer's time over xaikit's**: above 1 xaikit is faster, below 1 the peer is.
