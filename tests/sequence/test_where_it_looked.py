@@ -1,0 +1,88 @@
+"""Attention: heads, masks, rows that sum to one, and what is refused."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from torch import nn
+
+import xaikit as xk
+from xaikit.errors import NotSupported, ParameterError, UnknownName, UsageError
+
+WORDS = ("[pad]", "[unknown]", *"abcdef")
+LENGTH = 6
+
+
+class Attending(nn.Module):
+    """Multi-head attention of a text to itself, perhaps with its padding or the steps to come masked."""
+
+    def __init__(self, masked: bool = True, causal: bool = False, layers: int = 1) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.masked, self.causal = masked, causal
+        self.embedding = nn.Embedding(len(WORDS), 8)
+        self.mha = nn.ModuleList(nn.MultiheadAttention(8, 2, batch_first=True) for _ in range(layers))
+        self.head = nn.Linear(8, 1)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        x = self.embedding(ids)
+        pads = ids == 0 if self.masked else None
+        later = torch.ones(LENGTH, LENGTH, dtype=torch.bool).triu(1) if self.causal else None
+        for mha in self.mha:
+            x = mha(x, x, x, key_padding_mask=pads, attn_mask=later)[0]
+        return self.head(x[:, 0])
+
+
+def wrapped(**how) -> object:
+    spec = xk.Text(LENGTH, vocabulary=WORDS, tokenizer="characters", pad_side="right")
+    return xk.wrap(Attending(**how).eval(), inputs=spec, outputs=xk.Values(["y"]))
+
+
+def test_heads_are_kept_and_padding_is_gone() -> None:
+    found = xk.attention(wrapped(), ["abca", "fedcba"])
+    assert found.axes == ("sample", "head", "target", "source")
+    assert found.weights.shape == (2, 2, LENGTH, LENGTH)
+    assert np.isnan(found.weights[0, :, :, 4:]).all()
+    assert np.isnan(found.weights[0, :, 4:]).all()
+    assert_allclose(np.nansum(found.weights, -1)[0, :, :4], 1, atol=1e-12)
+    assert_allclose(found.weights[1].sum(-1), 1, atol=1e-12)
+    assert found.source[0] == found.target[0] == ("a", "b", "c", "a", "", "")
+    assert_array_equal(found.peak(0)[4:], [-1, -1])
+    assert str(found.status) == "ok"
+    assert_allclose(found.head()[1], found.weights[1].mean(0))
+    with pytest.raises(ParameterError, match="heads 0 to 1"):
+        found.head(2)
+
+
+def test_attention_on_padding_is_kept_and_warned_of() -> None:
+    found = xk.attention(wrapped(masked=False), ["abca"])
+    assert np.isfinite(found.weights[0, :, :4]).all()
+    assert "on padding" in found.status.reasons[0]
+
+
+def test_steps_to_come_are_masked() -> None:
+    found = xk.attention(wrapped(causal=True), ["fedcba"])
+    above = np.triu(np.ones((LENGTH, LENGTH), bool), 1)
+    assert np.isnan(found.weights[..., above]).all()
+    assert np.isfinite(found.weights[..., ~above]).all()
+    assert_allclose(np.nansum(found.weights, -1), 1, atol=1e-12)
+
+
+def test_the_entropy_is_zero_at_one_step_and_log2_of_the_steps_at_most() -> None:
+    found = xk.attention(wrapped(causal=True), ["fedcba"])
+    assert_allclose(found.entropy[0, :, 0], 0, atol=1e-12)
+    assert (found.entropy[0] <= np.log2(np.arange(1, LENGTH + 1)) + 1e-9).all()
+
+
+def test_what_is_no_attention_is_refused() -> None:
+    two = wrapped(layers=2)
+    with pytest.raises(UsageError, match=r"name one: mha\.0/weights, mha\.1/weights"):
+        xk.attention(two, ["abc"])
+    assert xk.attention(two, ["abc"], "mha.1").layer == "mha.1/weights"
+    with pytest.raises(UnknownName, match=r"mha\.0/weights"):
+        xk.attention(two, ["abc"], "mha.7")
+    with pytest.raises(NotSupported, match="no weights of attention"):
+        xk.attention(two, ["abc"], "embedding")
+    plain = xk.wrap(nn.Sequential(nn.Flatten(), nn.Linear(6, 1)), inputs=xk.Series(3, 2), layout="channels-last")
+    with pytest.raises(NotSupported, match="no layer of attention"):
+        xk.attention(plain, np.zeros((1, 3, 2)))
