@@ -1,5 +1,6 @@
 """Anomalies: what a network that gives its input again cannot give, and from where on that is unusual."""
 
+from xaikit.anomaly import latent
 from xaikit.anomaly._detector import Detector, fit
 from xaikit.anomaly._explanation import explain
 from xaikit.anomaly._metrics import evaluate, event_scores, pro
@@ -19,6 +20,7 @@ __all__ = [
     "explain",
     "fit",
     "forecasting",
+    "latent",
     "masking",
     "pro",
     "stream",

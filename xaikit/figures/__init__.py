@@ -6,6 +6,7 @@ from xaikit.figures import _detection as _detection  # registers the panels of A
 from xaikit.figures import _fields as _fields  # registers the panels of ReceptiveFields and EffectiveFields
 from xaikit.figures import _filters as _filters  # registers the panels of Filters
 from xaikit.figures import _health as _health  # registers the panels of LayerHealth
+from xaikit.figures import _latent as _latent  # registers the panels of Decoded, Embedding and their like
 from xaikit.figures import _layer_graph as _layer_graph  # registers the panels of LayerGraph
 from xaikit.figures import _maximization as _maximization  # registers the panels of Maximization
 from xaikit.figures import _operations as _operations  # registers the panels of Steps

@@ -211,6 +211,7 @@ class Trace:
     dashed: bool = False
     band: tuple[Array, Array] | None = None
     silent: bool = False
+    dots: bool = False
 
     @property
     def edge(self) -> tuple[Array, Array] | None:

@@ -150,10 +150,11 @@ def curve(
         y,
         color=colour,
         linewidth=2 * canvas.scale,
-        linestyle=(0, (4, 2.2)) if trace.dashed else "-",
+        linestyle="none" if trace.dots else (0, (4, 2.2)) if trace.dashed else "-",
         dash_capstyle="butt",
-        marker="o" if len(x) == 1 else None,
-        markersize=6 * canvas.scale,
+        marker="o" if len(x) == 1 or trace.dots else None,
+        markersize=(3.6 if trace.dots else 6) * canvas.scale,
+        markeredgewidth=0,
         zorder=canvas.next(),
     )
 

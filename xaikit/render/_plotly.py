@@ -233,10 +233,10 @@ def curve(
         go.Scatter(
             x=trace.x,
             y=np.where(np.isfinite(trace.y), trace.y, np.nan),
-            mode="markers" if len(trace.x) == 1 else "lines",
+            mode="markers" if len(trace.x) == 1 or trace.dots else "lines",
             name=trace.name,
             line={"color": colour, "width": 2 * canvas.scale, "dash": "dash" if trace.dashed else "solid"},
-            marker={"color": colour, "size": 7 * canvas.scale},
+            marker={"color": colour, "size": (4.5 if trace.dots else 7) * canvas.scale},
             hovertemplate=None if trace.silent else "%{x:.6g}: %{y:.4g}<extra>%{fullData.name}</extra>",
             hoverinfo="skip" if trace.silent else None,
             showlegend=False,

@@ -113,6 +113,10 @@ def curve(
         around, heights = trace.edge
         level = np.log10(heights) if log else heights
         _path(canvas, box, around, level, limits, f"fill:{colour};fill-opacity:{BAND}")
+    if trace.dots:
+        apart = np.repeat(trace.x, 2), np.column_stack([y, np.full(len(y), np.nan)]).ravel()
+        _path(canvas, box, apart[0], np.log10(apart[1]) if log else apart[1], limits, f"stroke:{colour};stroke-width:4")
+        return
     dash = ";stroke-dasharray:7 4" if trace.dashed else ""
     _path(canvas, box, trace.x, np.log10(y) if log else y, limits, f"stroke:{colour};stroke-width:2{dash}")
 
