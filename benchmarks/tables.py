@@ -115,7 +115,7 @@ def main() -> None:
 
 
 def _same_importance(model: Any, X: Any, y: Any) -> str:
-    """Compare with scikit-learn on the permutations that it draws, each on top of the last, the same for all columns."""
+    """Compare with scikit-learn on the permutations that it draws: each on top of the last, alike for columns."""
     from sklearn.inspection import permutation_importance
 
     import xaikit as xk

@@ -173,7 +173,7 @@ def test_several_values_need_a_target() -> None:
 
 
 NUMBERS = ("construction_year", "surface", "floor", "no_rooms")
-DISTRICTS = "Bemowo Bielany Mokotow Ochota Praga Srodmiescie Ursus Ursynow Wola Zoliborz".split()
+DISTRICTS = ["Bemowo", "Bielany", "Mokotow", "Ochota", "Praga", "Srodmiescie", "Ursus", "Ursynow", "Wola", "Zoliborz"]
 
 
 def apartments() -> tuple[Any, list[dict[str, Any]], list[dict[str, Any]], Any]:

@@ -52,7 +52,8 @@ def test_scikit_learn_on_the_same_permutations() -> None:
     model = xk.wrap(fitted.predict, inputs=xk.Array((4,)), outputs=xk.Values(["y"]))
     ours = xk.importance(model, X, y, permutations=np.stack(drawn[1:]))
     assert_allclose(ours.differences, theirs, atol=2e-6)
-    assert ours.order[0] == 0 and ours.order[-1] == 3
+    assert ours.order[0] == 0
+    assert ours.order[-1] == 3
 
 
 def test_losses_are_those_of_scikit_learn() -> None:
@@ -139,7 +140,9 @@ def test_what_cannot_be_measured_is_flagged() -> None:
     found = xk.importance(model, X, y, repeats=1)
     assert found.status == "warn"
     said = " ".join(found.status.reasons)
-    assert "one class alone" in said and "the same in all rows: 2" in said and "one repeat" in said
+    assert "one class alone" in said
+    assert "the same in all rows: 2" in said
+    assert "one repeat" in said
     assert_allclose(found.difference[2], 0, atol=1e-12)
     area = xk.importance(model, X, y, "1-auc")
     assert area.status == "fail"  # there is no area without a second class

@@ -10,9 +10,8 @@ import numpy as np
 from xaikit.arrays import Array
 from xaikit.errors import InputError, ParameterError, UnknownName
 from xaikit.inputs import Category, Number, Table
+from xaikit.perturb.bands import BANDS
 
-EEG_BANDS = {"delta": (0.5, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 13.0), "beta": (13.0, 30.0), "gamma": (30.0, 100)}
-"""Frequency bands in hertz that "bands" means where none are given."""
 KINDS = ("channels", "windows", "channel-windows", "bands")
 WINDOWS = 10
 REST = "everything else"
@@ -109,7 +108,7 @@ def frame_of(spec: Any, x: Array, variables: Any = None, *, whole: bool = False)
         size = (steps // 2 + 1) * shape[1]
         frame = Frame(_completed(found, size, whole), shape, *_spectrum(shape))
     else:
-        found = asked if isinstance(asked, list) else _windows(asked, shape, rate)
+        found = asked if isinstance(asked, list) else _windows(asked, shape, rate, spec)
         size = int(np.prod(shape))
         frame = Frame(_completed(found, size, whole), shape, lambda a: a.reshape(len(a), -1), _unflat(shape))
     _check(frame)
@@ -217,20 +216,27 @@ def _group(name: str, members: Any, own: list[Variable], shape: tuple[int, ...])
     return Variable(name, places, "level", members=tuple(m for v in found for m in v.members))
 
 
-def _windows(asked: Any, shape: tuple[int, ...], rate: float | None) -> list[Variable]:
+def _windows(asked: Any, shape: tuple[int, ...], rate: float | None, spec: Any) -> list[Variable]:
     kind, given = asked
     steps, channels = shape
     places = np.arange(steps * channels).reshape(shape)
     if kind == "channels":
-        return [_several(f"channel {c}", places[:, c]) for c in range(channels)]
+        return _channels(shape, spec)
     count = WINDOWS if given is None else given
     if not isinstance(count, int | np.integer) or not 1 <= count <= steps:
         raise ParameterError(f"{kind} takes a number of windows from 1 to the {steps} steps, not {given!r}")
     edges = np.linspace(0, steps, int(count) + 1).round().astype(int)
     spans = [(f"{_time(a, rate)}–{_time(b, rate)}", slice(a, b)) for a, b in pairwise(edges)]
     if kind == "windows":
-        return [_several(said, places[s].reshape(-1)) for said, s in spans]
-    return [_several(f"channel {c}, {said}", places[s, c]) for c in range(channels) for said, s in spans]
+        same = all(np.ndim(getattr(spec, n, 0.0)) == 0 for n in ("mean", "std"))  # else one unit fits no window
+        units = (_of_channel(getattr(spec, "mean", 0.0), 0, shape), _of_channel(getattr(spec, "std", 1.0), 0, shape))
+        return [_several(said, places[s].reshape(-1), *(units if same else ())) for said, s in spans]
+    whole = _channels(shape, spec)
+    return [
+        _several(f"channel {c}, {said}", places[s, c], whole[c].mean, whole[c].std)
+        for c in range(channels)
+        for said, s in spans
+    ]
 
 
 def _time(step: int, rate: float | None) -> str:
@@ -238,7 +244,7 @@ def _time(step: int, rate: float | None) -> str:
 
 
 def _bands(given: Any, rate: float | None, steps: int, shape: tuple[int, ...]) -> list[Variable]:
-    bands = dict(EEG_BANDS if given is None else given)
+    bands = dict(BANDS if given is None else given)
     if not rate:
         raise ParameterError("bands are in hertz: give the input spec a rate, xk.Series(..., rate=...)")
     frequency = np.fft.rfftfreq(steps, 1 / rate)

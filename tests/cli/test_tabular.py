@@ -1,0 +1,111 @@
+"""`xaikit importance`, `break-down`, `profile`, `what-if`: tables on stdout, files in a folder, exit codes."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import xaikit as xk
+
+pytest.importorskip("torch")
+
+
+@pytest.fixture
+def applicants(tmp_path: Path) -> Path:
+    """A file of the typical applicants that ship with the network, with what is true in a column of its own."""
+    rows = list(xk.zoo.load("credit_mlp").inputs.background)
+    rng = np.random.default_rng(0)
+    path = tmp_path / "applicants.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["town", *reversed(rows[0]), "risk"])  # another order, a column too many
+        writer.writeheader()
+        writer.writerows({**r, "town": "x", "risk": int(rng.integers(2))} for r in rows)
+    return path
+
+
+def test_importance(run: Any, applicants: Path, tmp_path: Path) -> None:
+    code, out, err = run("importance", "credit_mlp", applicants, "-y", "risk", "-o", tmp_path / "o", "--repeats", 3)
+    assert code == 0
+    assert "checking_account" in out
+    assert out.splitlines()[-1] == str((tmp_path / "o" / "importance.json").resolve())
+    kept = xk.load(tmp_path / "o" / "importance.json")
+    assert kept.losses.shape == (9, 3)
+    assert (tmp_path / "o" / "importance.png").exists()
+    assert all(line.startswith("warn: ") for line in err.splitlines())
+
+
+def test_groups_in_json(run: Any, applicants: Path, tmp_path: Path) -> None:
+    group = "money=saving_accounts,checking_account"
+    code, out, _ = run(
+        "importance", "credit_mlp", applicants, "-y", "risk", "--loss", "1-auc", "--group", group, "-o", tmp_path,
+        "--json",
+    )  # fmt: skip
+    told = json.loads(out)
+    assert code == 0
+    assert len(told["rows"]) == 8
+    assert {"money", "age"} <= {r["variable"] for r in told["rows"]}
+
+
+def test_break_down(run: Any, applicants: Path, tmp_path: Path) -> None:
+    code, out, _ = run("break-down", "credit_mlp", applicants, "-r", 3, "-t", "good", "-o", tmp_path, "--json")
+    rows = json.loads(out)["rows"]
+    assert code == 0
+    assert rows[-1]["variable"] == "prediction (good)"
+    total = sum(r["contribution"] for r in rows[:-1])
+    assert total == pytest.approx(rows[-1]["contribution"], abs=1e-6)
+
+
+def test_profile(run: Any, applicants: Path, tmp_path: Path) -> None:
+    code, out, _ = run("profile", "credit_mlp", applicants, "age", "duration,credit_amount", "-o", tmp_path)
+    assert code == 0
+    assert "duration × credit_amount" in out
+    assert (tmp_path / "partial-dependence.png").exists()
+    code, _, _ = run("profile", "credit_mlp", applicants, "purpose", "--kind", "ale", "--by", "sex", "-o", tmp_path)
+    assert code == 0
+    assert xk.load(tmp_path / "ale").by == "sex"
+    code, _, _ = run("profile", "credit_mlp", applicants, "age", "--kind", "ceteris-paribus", "-r", 2, "-o", tmp_path)
+    assert xk.load(tmp_path / "ceteris-paribus").rows == 1
+
+
+def test_what_if(run: Any, applicants: Path, tmp_path: Path) -> None:
+    asked = ("what-if", "credit_mlp", applicants, "-r", 1, "-o", tmp_path)
+    code, out, _ = run(*asked, "--set", "duration=12", "--set", "job=3", "--json")
+    rows = json.loads(out)["rows"]
+    assert code == 0
+    assert rows[0]["change"] == "as it is"
+    assert rows[-1]["change"] == "all together"
+    code, _, _ = run(*asked, "--wanted", "bad", "--keep", "sex")
+    assert code == 0
+    found = xk.load(tmp_path / "what-if")
+    assert all("sex" not in {n for n, _, _ in c} for c in found.changes)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["importance", "-y", "rsk"], 2, "did you mean 'risk'"),
+        (["importance", "-y", "risk", "--loss", "rmse"], 2, "cross-entropy"),
+        (["importance", "-y", "risk", "--group", "money"], 2, "NAME=COLUMN"),
+        (["break-down", "-r", "99"], 2, "--row is a number from 0 to 39"),
+        (["profile", "agee"], 2, "did you mean 'age'"),
+        (["what-if"], 2, "either --set"),
+        (["what-if", "--set", "duration"], 2, "COLUMN=VALUE"),
+        (["what-if", "--set", "housing=tent"], 5, "no category 'tent'"),
+        (["what-if", "--wanted", "goood"], 2, "did you mean 'good'"),
+    ],
+)
+def test_mistakes(run: Any, applicants: Path, arguments: list[str], code: int, said: str) -> None:
+    command, *rest = arguments
+    found, _, err = run(command, "credit_mlp", applicants, *rest)
+    assert (found, len(err.strip().splitlines())) == (code, 1)
+    assert said in err
+
+
+def test_files_that_are_not_there_or_empty(run: Any, tmp_path: Path) -> None:
+    assert run("break-down", "credit_mlp", tmp_path / "no.csv")[0] == 5
+    (tmp_path / "empty.csv").write_text("age,sex\n")
+    code, _, err = run("break-down", "credit_mlp", tmp_path / "empty.csv")
+    assert (code, "holds no rows" in err) == (5, True)
