@@ -93,9 +93,10 @@ def test_units_that_fail_are_told_and_the_exit_code_is_3(
 
 def test_numbers() -> None:
     assert numbers_in("3") == [3]
-    assert numbers_in("0-2, 7,1") == [0, 1, 2, 7]
+    assert numbers_in("0-2, 7,1") == [0, 1, 2, 7, 1]
+    assert numbers_in("3,3") == [3, 3]  # a place
     for wrong in ("", "a", "3-1", "-2", "1-"):
-        with pytest.raises(ParameterError, match="written as 3, or 0-15,20"):
+        with pytest.raises(ParameterError, match="written as 3,17 or 0-15"):
             numbers_in(wrong)
 
 

@@ -5,6 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from xaikit.figures import NOT_FINITE, Scale, borders, limit_of, over, paled, picture, rgba, stops
+from xaikit.figures._colours import around_grey
 
 SCALE = Scale(2.0)
 
@@ -126,3 +127,10 @@ def test_borders_have_the_length_of_all_changes() -> None:
 
 def test_one_label_has_no_border() -> None:
     assert borders(np.zeros((4, 4), int)).shape == (0, 2, 2)
+
+
+def test_signed_colours_lie_around_grey() -> None:
+    values = np.array([[[0.0, 0.0, 0.0], [-2.0, 0.0, 2.0], [np.nan, 1.0, 1.0]]])
+    shown = around_grey(values, 2.0)
+    assert_array_equal(shown[0, :2], [[128] * 3, [0, 128, 255]])
+    assert_array_equal(shown[0, 2], np.rint(255 * np.array(NOT_FINITE)))

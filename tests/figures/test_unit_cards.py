@@ -124,3 +124,12 @@ def test_a_series_has_lines() -> None:
         "What it gives",
     ]
     assert isinstance(named(result, "Its optimum and the opposite"), CurvePanel)
+
+
+def test_a_card_of_nothing_that_can_be_drawn_says_so() -> None:
+    nn = pytest.importorskip("torch").nn
+    net = nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten(), nn.Linear(72, 2))
+    card = xk.unit_card(xk.wrap(net, inputs=xk.Image(8, 8)), "1", 0, optimum=False)
+    (panel,) = panels(card).panels
+    assert "nothing to draw" in panel.alt
+    assert png(card)[:4] == b"\x89PNG"

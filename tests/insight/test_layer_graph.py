@@ -117,3 +117,10 @@ def test_places_in_the_padding_see_nothing_and_do_not_count(framework: str) -> N
         net = keras.Sequential([L.Input((16, 16, 3)), L.ZeroPadding2D(2), L.Conv2D(4, 3)])
     pad, conv = xk.layer_graph(xk.wrap(net, inputs=xk.Image(16, 16))).layers
     assert (pad.remark, conv.remark) == ("sees 1", "sees 3")
+
+
+def test_a_network_wrapped_without_a_spec_is_drawn_after_its_first_call() -> None:
+    torch = pytest.importorskip("torch")
+    model = xk.wrap(torch.nn.Sequential(torch.nn.Conv1d(2, 3, 3), torch.nn.ReLU()))
+    model.run(np.zeros((1, 2, 9), np.float32))
+    assert xk.layer_graph(model).inputs == {"input": (2, 9)}

@@ -8,7 +8,7 @@ import click
 import numpy as np
 
 from xaikit.cli._explain import keep
-from xaikit.cli._insight import into, samples_of, tell
+from xaikit.cli._insight import given_samples, into, samples_of, tell
 from xaikit.cli._main import as_json, model_options, open_model
 from xaikit.data.files import read_samples
 from xaikit.errors import InputError, UsageError
@@ -122,8 +122,7 @@ def health_command(
     xaikit layer-health mnist_cnn digits/ --labels digits.txt -o out
     """
     opened = open_model(model, framework, allow_code)
-    one_folder = len(inputs) == 1 and Path(inputs[0]).is_dir()
-    samples = inputs[0] if one_folder else samples_of(inputs, opened.inputs)
+    samples = given_samples(inputs, opened.inputs)
     y = None if labels is None else _labels(labels)
     result = layer_health(opened, samples, y, layers or None, gradients=not no_gradients)
     kept = keep(result, output / f"{safe(opened.name)}.layer-health")
@@ -143,7 +142,8 @@ def _labels(path: Path) -> Any:
             return np.load(path, allow_pickle=False)
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, ValueError) as error:
-        raise InputError(f"the labels {path} cannot be read: {error}") from None
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"the labels {path} cannot be read: {why}") from None
     try:
         numbers = np.array([float(line) for line in lines])
     except ValueError:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from xaikit.cli._explain import keep
-from xaikit.cli._insight import samples_of
+from xaikit.cli._insight import given_samples
 from xaikit.cli._main import as_json, emit, model_options, open_model
 from xaikit.errors import ParameterError, UsageError
 from xaikit.insight import effective_field, receptive_field
@@ -86,7 +86,7 @@ def field_command(
         raise UsageError("--photo draws a picture: say where with -o")
     rows = _rows(rf, layers, place, input_)
     if samples:
-        found = effective_field(opened, samples_of(samples, opened.inputs), layers, place, input=input_, seed=seed)
+        found = effective_field(opened, given_samples(samples, opened.inputs), layers, place, input=input_, seed=seed)
         rows = [r | {f"effective {k}": v for k, v in found[r["layer"]].row().items() if k in MEASURED} for r in rows]
     if csv_:
         click.echo(csv_text(rows), nl=False)
@@ -210,7 +210,7 @@ def _written(
     write_atomically(table, csv_text(_rows(rf, layers, unit, given)).encode())
     written[0]["csv"] = str(table.resolve())
     if samples:
-        found = effective_field(model, samples_of(samples, model.inputs), layers, unit, input=given, seed=seed)
+        found = effective_field(model, given_samples(samples, model.inputs), layers, unit, input=given, seed=seed)
         written.append(keep(found, output / "effective-field"))
     if photo is not None:
         from xaikit.figures import boxes_figure

@@ -67,7 +67,7 @@ def filters_command(
         opened,
         layer,
         by=by,
-        samples=samples_of(inputs, opened.inputs) if inputs else None,
+        samples=given_samples(inputs, opened.inputs) if inputs else None,
         before=None if before is None else open_model(before, framework, allow_code),
         shape=None if shape is None else _numbers(shape),
     )
@@ -100,6 +100,22 @@ def samples_of(inputs: Sequence[str], spec: Any) -> list[Any]:
         for name, folder in zip(inputs, folders, strict=True)
     ]
     return [sample for samples in read for sample in samples]
+
+
+def given_samples(inputs: Sequence[str], spec: Any) -> Any:
+    """Give the only folder as such, which is read as it goes; anything else as a list of samples."""
+    return inputs[0] if len(inputs) == 1 and Path(inputs[0]).is_dir() else samples_of(inputs, spec)
+
+
+def numbers_in(text: str) -> list[int]:
+    """Read whole numbers by commas and ranges, 3,17 or 0-15. Raises ParameterError."""
+    found: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
+            raise ParameterError(f"numbers are written as 3,17 or 0-15, not {text!r}")
+        found += range(int(first), int(last if dash else first) + 1)
+    return found
 
 
 def tell(written: list[dict[str, str]], json_: bool) -> None:

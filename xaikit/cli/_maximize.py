@@ -7,10 +7,9 @@ from typing import Any
 import click
 
 from xaikit.cli._explain import keep
-from xaikit.cli._insight import into
+from xaikit.cli._insight import given_samples, into, numbers_in
 from xaikit.cli._main import SOME_FAILED, as_json, model_options, open_model
-from xaikit.data.files import read_samples
-from xaikit.errors import ParameterError, UsageError
+from xaikit.errors import UsageError
 from xaikit.insight import maximize
 from xaikit.insight._maximize import METHODS
 from xaikit.report import safe
@@ -64,13 +63,13 @@ def maximize_command(
     result = maximize(
         opened,
         layer,
-        channel=None if channels is None else numbers(channels),
-        unit=None if unit is None else unit if unit in ("centre", "center") else tuple(numbers(unit)),
+        channel=None if channels is None else numbers_in(channels),
+        unit=None if unit is None else unit if unit in ("centre", "center") else tuple(numbers_in(unit)),
         target=list(targets) or None,
         steps=steps,
         seed=seed,
         negative="both" if negative else False,
-        like=_samples(like, opened.inputs) if like else None,
+        like=given_samples(like, opened.inputs) if like else None,
         method=method,
     )
     written = keep(result, output / f"{safe(layer or 'classes')}.maximum")
@@ -80,23 +79,6 @@ def maximize_command(
         click.echo(f"{result.status}: {reason}", err=True)
     if result.status == "fail":
         raise click.exceptions.Exit(SOME_FAILED)
-
-
-def numbers(text: str) -> list[int]:
-    """Read whole numbers by commas and ranges, "0-3,7". Raises ParameterError."""
-    found: list[int] = []
-    for piece in text.split(","):
-        first, dash, last = piece.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()):
-            raise ParameterError(f"numbers are written as 3,17 or 0-15, not {text!r}")
-        found += range(int(first), int(last if dash else first) + 1)
-    return found
-
-
-def _samples(names: tuple[str, ...], spec: Any) -> Any:
-    if len(names) == 1 and Path(names[0]).is_dir():
-        return names[0]
-    return [sample for name in names for sample in spec.samples(read_samples(name, spec))]
 
 
 def _rows(result: Any) -> list[dict[str, Any]]:

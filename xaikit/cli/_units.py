@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,8 @@ from typing import Any
 import click
 
 from xaikit.cli._explain import keep
-from xaikit.cli._insight import into, samples_of, tell
+from xaikit.cli._insight import given_samples, into, numbers_in, tell
 from xaikit.cli._main import SOME_FAILED, as_json, model_options, open_model
-from xaikit.errors import ParameterError
 from xaikit.insight import top_patches, unit_card
 from xaikit.report import safe
 
@@ -189,7 +188,7 @@ def atlas_command(
     from xaikit.report import write_atlas
 
     opened = open_model(model, framework, allow_code)
-    numbers = None if channels is None else numbers_in(channels)
+    numbers = None if channels is None else list(dict.fromkeys(numbers_in(channels)))
     with told_on_stderr() as progress:
         found = write_atlas(
             opened,
@@ -214,22 +213,6 @@ def atlas_command(
         unit = f"unit {f.channel} of {f.layer}" if f.channel is not None else f.layer
         click.echo(f"xaikit: {unit}: {f.error}", err=True)
     return SOME_FAILED if found.failed else 0
-
-
-def numbers_in(text: str) -> list[int]:
-    """Read the numbers of channels: 3, or 0-15,20. Raises ParameterError."""
-    found: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()) or (dash and int(last) < int(first)):
-            raise ParameterError(f"channels are written as 3, or 0-15,20; not {text!r}")
-        found += range(int(first), int(last if dash else first) + 1)
-    return list(dict.fromkeys(found))
-
-
-def given_samples(inputs: Sequence[str], spec: Any) -> Any:
-    """Give the only folder as such, which is read as it goes; anything else as a list of samples."""
-    return inputs[0] if len(inputs) == 1 and Path(inputs[0]).is_dir() else samples_of(inputs, spec)
 
 
 @contextmanager

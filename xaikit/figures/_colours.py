@@ -96,6 +96,11 @@ def picture(display: Array, scale: float = 1 / 255) -> Array:
     return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
 
 
+def around_grey(values: Array, limit: float) -> Array:
+    """Turn signed colours (height, width, 3) into uint8: zero is the middle grey, ±limit the ends."""
+    return picture(np.clip(0.5 + 0.5 * np.asarray(values, np.float64) / limit, 0, 1), 1.0)
+
+
 def paled(image: Array, darkest: float = 0.45) -> Array:
     """Turn a picture (height, width, 3) uint8 into light greys, so that only the map over it has colour."""
     grey = image @ np.array(LUMA) / 255

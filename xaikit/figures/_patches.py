@@ -7,7 +7,7 @@ import numpy as np
 
 from xaikit.arrays import Array
 from xaikit.figures._attribution import panels
-from xaikit.figures._colours import limit_of, over, picture
+from xaikit.figures._colours import around_grey, limit_of, over, picture
 from xaikit.figures._data import (
     Badge,
     BarPanel,
@@ -55,7 +55,7 @@ def _patches(result: TopPatches, *, shared: bool = False) -> Figure:
 
 def _notes(result: TopPatches) -> list[str]:
     boxed = [own for own in result.by_input.values() if own.boxes is not None]
-    notes = [] if boxed else ["A unit sees the whole input here, or what it sees is not known."]
+    notes = [] if boxed else ["Nothing is cut out: a unit sees the whole input here, or the places of the input have no names."]
     if any(isinstance(own.input_spec, Image) and _beyond(own) for own in boxed):
         notes.append("Grey around a picture is what lies beyond its border: there the unit sees padding.")
     if said := result.origin.notes.get("projection"):
@@ -163,11 +163,11 @@ def projection_of(result: TopPatches, i: int) -> Array:
     """Give a projection as a picture, to its own maximum: in its colours around grey, or by sign: uint8."""
     spec = result.input_spec
     values = np.asarray(result.projections[i], np.float64) * spec.scale / np.asarray(spec.std)
-    limit = float(np.abs(values).max()) or 1.0
     if values.shape[-1] == 3:
         values = values[..., ::-1] if spec.order == "bgr" else values
-        return np.rint(127.5 + 127.5 * values / limit).astype(np.uint8)
-    return np.rint(255 * over(values.sum(-1), Scale(float(np.abs(values.sum(-1)).max()) or 1.0))).astype(np.uint8)
+        return around_grey(values, limit_of([values], robust=False))
+    signed = values.sum(-1)
+    return np.rint(255 * over(signed, Scale(limit_of([signed], robust=False)))).astype(np.uint8)
 
 
 def is_cropped(result: TopPatches) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 
 from xaikit.arrays import Array
 from xaikit.figures._attribution import panels
-from xaikit.figures._colours import limit_of, picture
+from xaikit.figures._colours import around_grey, limit_of, picture
 from xaikit.figures._data import (
     BarPanel,
     CurvePanel,
@@ -14,6 +14,7 @@ from xaikit.figures._data import (
     MapPanel,
     Panel,
     Scale,
+    TextPanel,
     Tile,
     TilesPanel,
     Trace,
@@ -40,7 +41,7 @@ def _card(result: UnitCard, *, shared: bool = False) -> Figure:
     parts = (kernel_panel(result), effective_panel(result), optimum_panel(result), values_panel(result))
     below = tuple(p for p in parts if p is not None)
     if not rows:
-        rows, below = (below,), ()
+        rows, below = (below or (_nothing(result),),), ()
     unit = "Channel" if result.space else "Unit"
     return Figure(
         title=f"{unit} {result.channel} of {result.layer}",
@@ -49,6 +50,12 @@ def _card(result: UnitCard, *, shared: bool = False) -> Figure:
         below=(below,) if below else (),
         notes=notes_of(result),
     )
+
+
+def _nothing(result: UnitCard) -> TextPanel:
+    """Say that no part of a card can be drawn; its notes say why."""
+    said = f"There is nothing to draw of this {result.kind} layer: no weights of its own, and no samples to measure."
+    return TextPanel(title="What is known", pieces=((said, None),), scale=Scale(1.0), alt=said)
 
 
 def about(result: UnitCard) -> str:
@@ -88,7 +95,7 @@ def kernel_panel(result: UnitCard) -> Panel | None:
     facts = (f"of {own.layer}",) if own.layer != result.layer else ()
     if own.order is not None and values.ndim == 3:
         colours = values if own.order == "rgb" else values[..., ::-1]
-        tiles: tuple[Tile, ...] = (Tile(np.rint(127.5 + 127.5 * colours / limit).astype(np.uint8), "all colours", ""),)
+        tiles: tuple[Tile, ...] = (Tile(around_grey(colours, limit), "all colours", ""),)
         tiles += tuple(Tile(colours[..., c], name, "") for c, name in enumerate(("red", "green", "blue")))
         return _kernel_tiles(tiles, 2, scale, said, facts)
     if values.ndim == 1 or max(values.shape[:-1]) == 1:

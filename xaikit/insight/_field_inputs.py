@@ -34,6 +34,11 @@ def axes_given(model: Model, layers: Mapping[str, Layer]) -> dict[str, tuple[str
     return found
 
 
+def input_shapes(model: Model, layers: Mapping[str, Layer]) -> dict[str, tuple[int, ...]]:
+    """Give the shape of one sample of every input, by the name that the layers have for it."""
+    return {name: _shape(model, name, spec) for name, spec in _specs(model, layers).items()}
+
+
 def _specs(model: Model, layers: Mapping[str, Layer]) -> dict[str, Any]:
     if isinstance(model.inputs, Mapping):
         return dict(model.inputs)

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from xaikit.attribution import origin_of, require_wrapped
+from xaikit.insight._field_inputs import input_shapes
 from xaikit.insight._receptive_field import receptive_field
 from xaikit.model import Model, require_layers
 from xaikit.results import LayerGraph, LayerNode, ReceptiveFields
@@ -27,14 +27,7 @@ def layer_graph(model: Model) -> LayerGraph:
     outputs = _outputs(model, nodes)
     seconds = time.perf_counter() - start
     origin = origin_of(model, None, "layer-graph", parameters={}, seconds=seconds, calls=0)
-    return LayerGraph(nodes, _inputs(model, nodes), outputs, origin)
-
-
-def _inputs(model: Model, nodes: tuple[LayerNode, ...]) -> dict[str, tuple[int | None, ...]]:
-    names = {n.name for n in nodes}
-    read = dict.fromkeys(p for n in nodes for p in n.parents if p not in names)
-    specs: Any = model.inputs if isinstance(model.inputs, Mapping) else {next(iter(read), "input"): model.inputs}
-    return {name: tuple(spec.shape) for name, spec in specs.items()}
+    return LayerGraph(nodes, dict(input_shapes(model, model.layers)), outputs, origin)
 
 
 def _outputs(model: Model, nodes: tuple[LayerNode, ...]) -> dict[str, str]:
