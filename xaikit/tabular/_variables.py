@@ -44,7 +44,13 @@ class Variable:
             return np.asarray(((part[:, None] - codes[None]) ** 2).sum(-1).argmin(1), np.float64)
         if self.kind == "amplitude":
             return np.asarray(np.sqrt((np.abs(part) ** 2).sum(1) * 2) / self.length)
-        return np.asarray(part.mean(1, dtype=np.float64) * self.std + self.mean)
+        plain = np.asarray(part.mean(1, dtype=np.float64) * self.std + self.mean)
+        if self.kind == "level" or (self.mean, self.std) == (0.0, 1.0):
+            return plain
+        size = max(
+            abs(self.mean), abs(self.std)
+        )  # (v - mean)/std in float32 has lost what lies below a millionth of it
+        return np.round(plain, int(6 - np.floor(np.log10(size))))
 
     def put(self, out: Array, value: float) -> None:
         """Set the variable of all rows of `out` (row, place) to a value, in place.
