@@ -75,7 +75,7 @@ def _badged(rows: list[tuple[StepsPanel, ...]], badge: Badge) -> tuple[tuple[Ste
 def _gate(result: HiddenStates, gate: str, there: Array, names: Sequence[str]) -> StepsPanel:
     values = result.values[gate][0, there].T.astype(np.float64)
     plain = gate.rpartition("/")[2]
-    scale = Scale(1.0, "", "sequential") if plain in GATE_KINDS else Scale(limit_of([values], robust=False))
+    scale = Scale(1.0, "", "sequential") if plain in GATE_KINDS else Scale(limit_of([values]))
     range_ = "0 dark, 1 yellow" if plain in GATE_KINDS else f"blue −{number(scale.limit)}, red {number(scale.limit)}"
     return StepsPanel(
         values=values,
@@ -111,9 +111,14 @@ def _flow(result: GradientFlow, *, shared: bool = False) -> Figure:
     row = _by_token(result)
     return Figure(
         title=f"Gradient flow through {result.layer}",
-        subtitle=f"{network(result.origin)} · of the {result.origin.score} of {listed(sorted(set(result.target)), 3)}",
+        subtitle=f"{network(result.origin)} · of the {result.origin.score} of {_quoted(result.target)}",
         rows=((curves,), (row,)) if row is not None else ((curves,),),
     )
+
+
+def _quoted(labels: Sequence[str]) -> str:
+    """List labels, one that begins or ends with a space in quotes."""
+    return listed([repr(label) if label != label.strip() else label for label in sorted(set(labels))], 3)
 
 
 def _positive(curve: Array) -> Array:

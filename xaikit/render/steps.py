@@ -45,7 +45,9 @@ def _across(panel: StepsPanel, width: float) -> float:
 
 
 def _room(panel: StepsPanel) -> float:
-    return 0.6 * TEXT * max((len(c) for c in panel.columns), default=1) + 5
+    """Give the room that the longest name of a step needs; characters of a text stand closer than words."""
+    longest = max((len(c) for c in panel.columns), default=1)
+    return 0.6 * TEXT * longest + (5 if longest > 1 else 0)
 
 
 def _lines(panel: StepsPanel, width: float) -> int:

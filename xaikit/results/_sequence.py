@@ -273,7 +273,7 @@ class GradientFlow:
         growth = float(np.exp(self.slope(way)))
         return (
             f"{of}{verdict}: over {steps} steps the gradient at the first is {self.ratio(way):.2g} times that at the "
-            f"last, a factor of {growth:.3g} per step"
+            f"last, a factor of {growth:.3g} per step towards it"
         )
 
     def _way(self, way: str | None) -> str:
