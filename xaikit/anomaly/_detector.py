@@ -2,16 +2,16 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 
-from xaikit.anomaly._scores import CHUNK, Score, score_of
+from xaikit.anomaly._scores import CHUNK, SCORES, Score, score_of
 from xaikit.anomaly._thresholds import calibrate, level_of
 from xaikit.arrays import Array, chunks
-from xaikit.attribution._explain import origin_of, prepare, require_wrapped
-from xaikit.errors import InputError, NotSupported
+from xaikit.attribution._explain import fingerprint, origin_of, prepare, require_wrapped
+from xaikit.errors import InputError, ModelError, NotSupported
 from xaikit.inputs import Reconstruction
 from xaikit.model import Model
 from xaikit.progress import Progress, bar
@@ -20,6 +20,7 @@ from xaikit.results import (
     AnomalyScores,
     Calibration,
     Detection,
+    DetectorRecord,
     SeriesScores,
     Status,
     ThresholdReport,
@@ -135,6 +136,20 @@ class Detector:
 
         others = None if anomalous is None else self.values(np.asarray(prepare(self.model, anomalous)[0]))
         return threshold_report(self.calibration.scores, anomalous=others, **asked)
+
+    def record(self) -> DetectorRecord:
+        """Give what is needed to score later, for `xk.save`; the network is not part of it."""
+        state = {f.name: getattr(self.error, f.name) for f in fields(self.error)}
+        found = fingerprint(self.model)
+        return DetectorRecord(self.error.name, state, self.normal, self.calibration, self.model.name, found)
+
+    @classmethod
+    def of(cls, model: Model, record: DetectorRecord) -> "Detector":
+        """Make a detector of a network and a record of it. Raises ModelError where it was another network."""
+        _error_of(model)
+        if record.fingerprint is not None and record.fingerprint != fingerprint(model):
+            raise ModelError(f"the detector was fitted on {record.model} with other weights than {model.name} has now")
+        return cls(model, record.calibration, SCORES[record.score](**record.state), record.normal)
 
     def __repr__(self) -> str:
         return f"<Detector of {self.model.name}: {self.calibration!r}>"

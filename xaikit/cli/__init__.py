@@ -2,6 +2,7 @@
 
 from xaikit.cli import (
     _activations,
+    _anomaly,
     _app,
     _audit,
     _compare,
@@ -19,6 +20,7 @@ from xaikit.cli._main import cli, main
 
 cli.add_command(_activations.activations_command)
 cli.add_command(_activations.health_command)
+cli.add_command(_anomaly.anomaly_group)
 cli.add_command(_app.app)
 cli.add_command(_audit.audit)
 cli.add_command(_compare.compare)

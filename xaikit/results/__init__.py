@@ -6,7 +6,14 @@ from xaikit.results._activations import Activations
 from xaikit.results._anomaly import AnomalyScores, Calibration
 from xaikit.results._attribution import Attribution, Attributions, Prediction, by_column
 from xaikit.results._curves import Curve, Curves, lowest
-from xaikit.results._detection import AnomalyExplanation, Detection, Event, SeriesScores, ThresholdReport
+from xaikit.results._detection import (
+    AnomalyExplanation,
+    Detection,
+    DetectorRecord,
+    Event,
+    SeriesScores,
+    ThresholdReport,
+)
 from xaikit.results._fields import (
     EffectiveField,
     EffectiveFields,
@@ -57,6 +64,7 @@ __all__ = [
     "Curves",
     "Decoded",
     "Detection",
+    "DetectorRecord",
     "Effect",
     "EffectiveField",
     "EffectiveFields",
@@ -167,6 +175,7 @@ RESULTS: dict[str, type[Any]] = {
         FieldCheck,
         EffectiveField,
         Event,
+        DetectorRecord,
         Misalignment,
         Histogram,
         LayerState,

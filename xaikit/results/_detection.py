@@ -13,6 +13,25 @@ from xaikit.results._origin import Origin, Status
 
 
 @dataclass(frozen=True, eq=False)
+class DetectorRecord:
+    """A fitted detector without its network: what is kept to score with it later.
+
+    `score` names the score and `state` has its parameters and what it has learned, `normal` (sample, *input) are the
+    normal samples in the network's units, and `fingerprint` is that of the network, None for one that has none.
+    """
+
+    score: str
+    state: Mapping[str, Any]
+    normal: Array | None
+    calibration: Calibration
+    model: str
+    fingerprint: str | None
+
+    def __repr__(self) -> str:
+        return f"<DetectorRecord of {self.model} by {self.score}: {self.calibration!r}>"
+
+
+@dataclass(frozen=True, eq=False)
 class ThresholdReport:
     """The thresholds of several rules on the same normal scores, each with what chance would change.
 

@@ -1,0 +1,262 @@
+"""`xaikit anomaly`: fit a detector on normal samples, score others with it, explain one, and compare thresholds."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from xaikit.anomaly import RULES, SCORES, Detector
+from xaikit.anomaly import fit as fit_detector
+from xaikit.cli._explain import keep
+from xaikit.cli._insight import into, samples_of, tell
+from xaikit.cli._main import as_json, emit, model_options, open_model
+from xaikit.errors import InputError, ParameterError
+from xaikit.inputs import Series
+from xaikit.report import safe
+from xaikit.results import DetectorRecord
+from xaikit.storage import load, save
+
+
+@click.group("anomaly")
+def anomaly_group() -> None:
+    """Find what an autoencoder cannot give back.
+
+    \b
+    xaikit anomaly fit series_autoencoder normal.csv -o beats
+    xaikit anomaly score series_autoencoder beats/detector new.csv
+    xaikit anomaly explain series_autoencoder beats/detector odd.csv -o beats
+    xaikit anomaly report series_autoencoder beats/detector --anomalous bad.csv -o beats
+
+    NORMAL and INPUT are files or folders, as in `xaikit explain`; a .csv or .npy may hold many samples.
+    """
+
+
+def _detector(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.argument("detector", type=click.Path())(command)
+
+
+@anomaly_group.command("fit")
+@model_options
+@click.argument("normal", nargs=-1, required=True)
+@click.option(
+    "--rule", type=click.Choice(RULES), default="quantile", show_default=True, help="How the threshold is set."
+)
+@click.option("--level", type=float, help="The share of normal samples that stay below; 0.99 by default.")
+@click.option("-k", "deviations", type=float, help="Deviations, in place of a level, of mean-sd and median-mad.")
+@click.option("--score", type=click.Choice(list(SCORES)), help="By default the error that the model's outputs name.")
+@click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter of the score.")
+@into("anomaly")
+@as_json
+def fit_command(
+    model: str,
+    framework: str | None,
+    allow_code: bool,
+    normal: tuple[str, ...],
+    rule: str,
+    level: float | None,
+    deviations: float | None,
+    score: str | None,
+    parameters: tuple[str, ...],
+    output: Path,
+    json_: bool,
+) -> None:
+    """Fit a detector on NORMAL samples that the network was not trained with.
+
+    Writes detector.npz and .json (the threshold, and what the score has learned) and threshold.png; their paths go to
+    stdout.
+    """
+    opened = open_model(model, framework, allow_code)
+    found = fit_detector(
+        opened, samples_of(normal, opened.inputs), rule, level, k=deviations, score=score, **_read(parameters)
+    )
+    _warn(found.status)
+    place = save(found.record(), output / "detector")
+    tell([{"json": str(place.resolve()), "threshold": keep(found.calibration, output / "threshold")["png"]}], json_)
+
+
+@anomaly_group.command("score")
+@model_options
+@_detector
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option("--stream", is_flag=True, help="INPUT is one long series: windows along it are scored, with events.")
+@click.option("--stride", type=click.IntRange(1), default=1, show_default=True, help="Steps between windows.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Also write numbers and a picture."
+)
+@as_json
+def score_command(
+    model: str,
+    framework: str | None,
+    allow_code: bool,
+    detector: str,
+    inputs: tuple[str, ...],
+    stream: bool,
+    stride: int,
+    output: Path | None,
+    json_: bool,
+) -> None:
+    """Score INPUTs with the DETECTOR that `xaikit anomaly fit` wrote."""
+    found = _opened(model, framework, allow_code, detector)
+    if stream:
+        scored: Any = found.stream(_series(inputs, found), stride=stride)
+        rows = [{"start": e.start, "stop": e.stop, "peak": e.peak, "score": e.score} for e in scored.events]
+    else:
+        scored = found.score(samples_of(inputs, found.model.inputs))
+        columns = zip(scored.values, scored.flags, scored.p_values, strict=True)
+        rows = [
+            {"sample": i, "score": float(v), "anomalous": bool(f), "p value": float(p)}
+            for i, (v, f, p) in enumerate(columns)
+        ]
+    if output is not None:
+        keep(scored, output / ("events" if stream else "scores"))
+    _warn(scored.status)
+    emit(rows, json_, lambda: _table(rows, "no event" if stream else "no sample"))
+
+
+@anomaly_group.command("explain")
+@model_options
+@_detector
+@click.argument("input_", metavar="INPUT")
+@click.option(
+    "--index", type=click.IntRange(0), default=0, show_default=True, help="Which sample, if INPUT holds several."
+)
+@click.option("-m", "--method", help="How the error is attributed; integrated-gradients where there are gradients.")
+@into("anomaly")
+@as_json
+def explain_command(
+    model: str,
+    framework: str | None,
+    allow_code: bool,
+    detector: str,
+    input_: str,
+    index: int,
+    method: str | None,
+    output: Path,
+    json_: bool,
+) -> None:
+    """Say why one sample is anomalous, what would make it normal, and which normal sample is nearest.
+
+    Writes NAME.anomaly.npz, .json and .png; their paths go to stdout.
+    """
+    found = _opened(model, framework, allow_code, detector)
+    samples = samples_of((input_,), found.model.inputs)
+    if index >= len(samples):
+        raise InputError(f"{input_} holds {len(samples)} samples: --index is from 0 to {len(samples) - 1}")
+    told = found.explain(samples[index], method=method)
+    _warn(told.status)
+    tell([keep(told, output / f"{safe(Path(input_).stem)}.{index}.anomaly")], json_)
+
+
+@anomaly_group.command("report")
+@model_options
+@_detector
+@click.option("--anomalous", multiple=True, metavar="INPUT", help="Known anomalies: adds the rule best-f1.")
+@click.option(
+    "--normal", multiple=True, metavar="INPUT", help="Other normal samples: with --anomalous also AUROC, ...."
+)
+@click.option("--level", type=float, default=0.99, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Also write numbers and pictures."
+)
+@as_json
+def report_command(
+    model: str,
+    framework: str | None,
+    allow_code: bool,
+    detector: str,
+    anomalous: tuple[str, ...],
+    normal: tuple[str, ...],
+    level: float,
+    seed: int,
+    output: Path | None,
+    json_: bool,
+) -> None:
+    """Compare the thresholds of all rules, with intervals; with labelled samples also how well they are told apart."""
+    found = _opened(model, framework, allow_code, detector)
+    if normal and not anomalous:
+        raise ParameterError("--normal is for comparing with anomalies: give --anomalous too")
+    bad = samples_of(anomalous, found.model.inputs) if anomalous else None
+    thresholds = found.thresholds(bad, level=level, seed=seed)
+    rows = {"thresholds": thresholds.table()}
+    if output is not None:
+        keep(thresholds, output / "thresholds")
+    if normal:
+        detection = found.evaluate(samples_of(normal, found.model.inputs), bad, seed=seed)
+        rows["detection"] = detection.table()
+        if output is not None:
+            keep(detection, output / "detection")
+    emit(rows, json_, lambda: _tables(rows))
+
+
+def _opened(model: str, framework: str | None, allow_code: bool, place: str) -> Detector:
+    record = load(place)
+    if not isinstance(record, DetectorRecord):
+        raise InputError(f"{place} holds a {type(record).__name__}; give what `xaikit anomaly fit` wrote")
+    return Detector.of(open_model(model, framework, allow_code), record)
+
+
+def _series(inputs: tuple[str, ...], detector: Detector) -> Any:
+    """Read one long series of numbers, a .csv or .npy."""
+    from xaikit.data.series import read_series
+
+    if len(inputs) != 1 or not isinstance(detector.model.inputs, Series):
+        raise ParameterError("--stream takes one series, and a model of series")
+    if Path(inputs[0]).suffix == ".npy":
+        import numpy as np
+
+        try:
+            return np.load(inputs[0], allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{inputs[0]} is no array: {error}") from None
+    return read_series(Path(inputs[0])).values
+
+
+def _read(parameters: tuple[str, ...]) -> dict[str, Any]:
+    """Read NAME=VALUE: whole numbers, numbers, or words."""
+    found: dict[str, Any] = {}
+    for text in parameters:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ParameterError(f"a parameter is given as NAME=VALUE, not {text!r}")
+        found[name] = _value(value)
+    return found
+
+
+def _value(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _warn(status: Any) -> None:
+    for reason in status.reasons:
+        click.echo(f"xaikit: {status}: {reason}", err=True)
+
+
+def _table(rows: list[dict[str, Any]], otherwise: str) -> Any:
+    from xaikit.cli import _tables as drawn
+
+    if not rows:
+        return otherwise
+    return drawn._table(tuple(rows[0]), [[_cell(v) for v in r.values()] for r in rows])
+
+
+def _tables(rows: dict[str, list[dict[str, Any]]]) -> Any:
+    from rich.console import Group
+
+    return Group(*(_table([{k: v for k, v in r.items() if k != "reasons"} for r in t], "") for t in rows.values()))
+
+
+def _cell(value: Any) -> str:
+    return (
+        ("yes" if value else "no")
+        if isinstance(value, bool)
+        else f"{value:.4g}"
+        if isinstance(value, float)
+        else str(value)
+    )
