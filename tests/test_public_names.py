@@ -56,6 +56,7 @@ PUBLIC = [
     "receptive_field",
     "recovery",
     "save",
+    "scalp_map",
     "sequence",
     "summary",
     "top_patches",

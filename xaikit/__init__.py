@@ -40,6 +40,7 @@ from xaikit.wrapping import load_model, wrap
 
 if TYPE_CHECKING:
     from xaikit import anomaly, sequence
+    from xaikit.attribution import scalp_map
     from xaikit.insight import (
         activations,
         concepts,
@@ -109,6 +110,7 @@ __all__ = [
     "receptive_field",
     "recovery",
     "save",
+    "scalp_map",
     "sequence",
     "summary",
     "top_patches",
@@ -141,6 +143,7 @@ LATER = {
     "profile": "xaikit.tabular",
     "receptive_field": "xaikit.insight",
     "recovery": "xaikit.quality",
+    "scalp_map": "xaikit.attribution",
     "summary": "xaikit.quality",
     "top_patches": "xaikit.insight",
     "unit_card": "xaikit.insight",

@@ -4,6 +4,7 @@ from xaikit.attribution._dialects import DIALECTS
 from xaikit.attribution._explain import explain, origin_of, prepare, require_wrapped
 from xaikit.attribution._families import FAMILIES, families
 from xaikit.attribution._method import Map, Method, Parameter, Task, checked, described, methods, parameter, require
+from xaikit.attribution._scalp import scalp_map
 
 __all__ = [
     "DIALECTS",
@@ -22,4 +23,5 @@ __all__ = [
     "prepare",
     "require",
     "require_wrapped",
+    "scalp_map",
 ]

@@ -8,7 +8,7 @@ import numpy as np
 from xaikit.arrays import Array
 from xaikit.figures._data import Badge
 from xaikit.inputs import At, Classes, top
-from xaikit.results import Attribution
+from xaikit.results import Attribution, ScalpMap
 
 NAMES = {
     "lime": "LIME",
@@ -42,7 +42,7 @@ def spoken(name: str) -> str:
     return NAMES.get(name) or (name[:1].upper() + name[1:]).replace("-", " ")
 
 
-def unit(result: Attribution) -> str:
+def unit(result: Attribution | ScalpMap) -> str:
     """Say what one number of the result is."""
     if result.origin.method == "attention-rollout":
         return "share of attention"

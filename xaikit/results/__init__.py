@@ -33,6 +33,7 @@ from xaikit.results._numbers import Histogram, Moments
 from xaikit.results._origin import Origin, Status
 from xaikit.results._quality import Comparison, Faithfulness, Parity, Randomisation, Stability, Summary
 from xaikit.results._recovery import Recovery
+from xaikit.results._scalp import ScalpMap
 from xaikit.results._sequence import (
     AttentionMap,
     GradientFlow,
@@ -97,6 +98,7 @@ __all__ = [
     "ReceptiveFields",
     "Recovery",
     "Restorations",
+    "ScalpMap",
     "SeriesScores",
     "Stability",
     "Status",
@@ -151,6 +153,7 @@ SHOWN: tuple[type[Any], ...] = (
     Randomisation,
     ReceptiveFields,
     Recovery,
+    ScalpMap,
     Restorations,
     SeriesScores,
     Stability,
