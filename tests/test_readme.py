@@ -18,6 +18,7 @@ BEGINNINGS = {
     "texts": "A     ",
     "many samples": "<Summary of saliency in xo_cnn over 200 samples",
     "inside": "(3, 3) (1, 1) ((0, 0), (2, 2))",
+    "tables": "checking_account",
     "zoo": "0.8",
 }
 """What the example of a name prints first."""
@@ -31,6 +32,7 @@ def test_the_readme_has_an_example_for_each_framework_and_the_zoo() -> None:
         "texts": r"\.offsets",
         "many samples": r"xk\.summary.*xk\.concepts",
         "inside": r"xk\.receptive_field.*xk\.maximize",
+        "tables": r"xk\.importance.*xk\.counterfactuals",
         "zoo": r"xk\.zoo\.build",
     }
     how = re.MULTILINE | re.DOTALL
