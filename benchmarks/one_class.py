@@ -32,9 +32,9 @@ def autoencoder(x: Any, epochs: int, seed: int = 0) -> Any:
     for a, b in ((784, HIDDEN), (HIDDEN, CODE), (CODE, HIDDEN)):
         layers += [torch.nn.Linear(a, b), *([torch.nn.ReLU()] if b == HIDDEN else [])]
     net = torch.nn.Sequential(
-        *layers, torch.nn.Linear(HIDDEN, 784), torch.nn.Sigmoid(), torch.nn.Unflatten(1, (1, 28, 28))
+        *layers, torch.nn.Linear(HIDDEN, 784), torch.nn.Sigmoid(), torch.nn.Unflatten(1, (28, 28, 1))
     )
-    clean = torch.tensor(x, dtype=torch.float32)[:, None] / 255
+    clean = torch.tensor(x, dtype=torch.float32)[..., None] / 255
     optimizer = torch.optim.Adam(net.parameters(), 1e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * -(-len(clean) // BATCH))
     for _ in range(epochs):
