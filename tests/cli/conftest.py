@@ -1,9 +1,12 @@
 """The command line, run in this process."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 from xaikit.cli import main
 
@@ -21,3 +24,14 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
         return left.value.code, said.out, said.err
 
     return call
+
+
+@pytest.fixture
+def digits(tmp_path: Path) -> Path:
+    """A folder with three pictures of the network's size."""
+    folder = tmp_path / "digits"
+    folder.mkdir()
+    for i in range(3):
+        pixels = np.random.default_rng(i).integers(0, 256, (28, 28)).astype(np.uint8)
+        Pillow.fromarray(pixels).save(folder / f"{i}.png")
+    return folder

@@ -12,17 +12,6 @@ from PIL import Image as Pillow
 import xaikit as xk
 
 
-@pytest.fixture
-def digits(tmp_path: Path) -> Path:
-    """A folder with three pictures of the network's size."""
-    folder = tmp_path / "digits"
-    folder.mkdir()
-    for i in range(3):
-        pixels = np.random.default_rng(i).integers(0, 256, (28, 28)).astype(np.uint8)
-        Pillow.fromarray(pixels).save(folder / f"{i}.png")
-    return folder
-
-
 def test_the_order_is_recorded_and_maps_are_capped(run: Any, digits: Path, tmp_path: Path) -> None:
     asked = ("-l", "conv2_relu", "--order", "sparsity", "--maps", "8", "--colours", "map", "-o", tmp_path)
     code, out, _ = run("activations", "mnist_cnn", digits / "0.png", *asked)

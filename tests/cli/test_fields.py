@@ -6,22 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image as Pillow
 
 import xaikit as xk
-
-
-@pytest.fixture
-def digits(tmp_path: Path) -> Path:
-    """A folder with three pictures of the network's size."""
-    folder = tmp_path / "digits"
-    folder.mkdir()
-    for i in range(3):
-        pixels = np.random.default_rng(i).integers(0, 256, (28, 28)).astype(np.uint8)
-        Pillow.fromarray(pixels).save(folder / f"{i}.png")
-    return folder
 
 
 def test_a_table_of_all_layers(run: Any) -> None:

@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import xaikit as xk
 from xaikit.errors import InputError, ParameterError, UnknownName
 from xaikit.results import Steps
+from xaikit.results._functions import FUNCTIONS
 
 EXACT = 1e-12
 """Float64 sums of a few hundred products of numbers around one."""
@@ -449,3 +450,9 @@ def test_parameters_are_described() -> None:
         assert operation.__doc__, name
         assert all(p.help for p in operation.parameters().values()), name
     assert xk.operations["max-pool"].parameters()["size"].default == 2
+
+
+def test_gelu_is_not_its_approximation() -> None:
+    exact = [-0.15865525393145707, 1.9544997361036416]
+    assert_allclose(FUNCTIONS["gelu"].value(np.array([-1.0, 2.0])), exact, rtol=1e-14)
+    assert_allclose(xk.explore([-1.0, 2.0], "activation", function="gelu").output.ravel(), exact, rtol=1e-14)

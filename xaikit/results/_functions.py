@@ -24,8 +24,18 @@ class Function:
     rectifies: bool = False
 
 
-def _sigmoid(z: Array) -> Array:
-    return np.asarray(0.5 * (1 + np.tanh(np.asarray(z) / 2)))
+def logistic(z: Array) -> Array:
+    """Give 1 / (1 + exp(-z)), also where exp(-z) is too large for a number."""
+    from scipy.special import expit
+
+    return np.asarray(expit(z))
+
+
+def normal(z: Array) -> Array:
+    """Give the distribution function of the standard normal distribution."""
+    from scipy.special import ndtr
+
+    return np.asarray(ndtr(z))
 
 
 def _elu(z: Array) -> Array:
@@ -33,7 +43,7 @@ def _elu(z: Array) -> Array:
 
 
 LAMBDA, ALPHA = 1.0507009873554805, 1.6732632423543772
-"""The two constants of SELU (Klambauer et al. 2017)."""
+"""The two constants of SELU: the fixed point of Klambauer et al. (2017), arXiv:1706.02515, equation 14."""
 _HALF = 0.5 * (1 + np.sqrt(1 - NARROW))
 """Where σ(1 - σ) is NARROW / 4: the sigmoid's upper flat end; tanh is 2σ - 1."""
 
@@ -43,14 +53,14 @@ FUNCTIONS: Mapping[str, Function] = {
     "leaky_relu": Function(lambda z: np.where(z > 0, z, 0.01 * z)),
     "elu": Function(_elu, (NARROW - 1, np.inf)),
     "selu": Function(lambda z: LAMBDA * np.where(z > 0, z, ALPHA * _elu(z)), (LAMBDA * ALPHA * (NARROW - 1), np.inf)),
-    "sigmoid": Function(_sigmoid, (1 - float(_HALF), float(_HALF))),
+    "sigmoid": Function(logistic, (1 - float(_HALF), float(_HALF))),
     "tanh": Function(np.tanh, (1 - 2 * float(_HALF), 2 * float(_HALF) - 1)),
     "hard_sigmoid": Function(lambda z: np.clip(z / 6 + 0.5, 0, 1), (0.0, 1.0)),
     "hard_tanh": Function(lambda z: np.clip(z, -1, 1), (-1.0, 1.0)),
     "softsign": Function(lambda z: z / (1 + np.abs(z)), (float(np.sqrt(NARROW)) - 1, 1 - float(np.sqrt(NARROW)))),
     "softplus": Function(lambda z: np.logaddexp(0, z), (float(-np.log1p(-NARROW)), np.inf)),
-    "gelu": Function(lambda z: z * _sigmoid(1.5957691216057308 * (z + 0.044715 * np.asarray(z) ** 3))),
-    "silu": Function(lambda z: z * _sigmoid(z)),
+    "gelu": Function(lambda z: z * normal(z)),
+    "silu": Function(lambda z: z * logistic(z)),
 }
 """By the kind of the layer, or the name that a layer's configuration gives its own."""
 ALIASES: Mapping[str, str] = {"hardtanh": "hard_tanh", "hardsigmoid": "hard_sigmoid", "swish": "silu"}

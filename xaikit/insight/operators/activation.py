@@ -10,6 +10,8 @@ from xaikit.arrays import Array
 from xaikit.attribution import parameter
 from xaikit.errors import UnknownName
 from xaikit.insight.operators._operation import Operation, operations
+from xaikit.results._functions import ALPHA, LAMBDA, logistic, normal
+from xaikit.results._functions import FUNCTIONS as PLAIN
 
 Pointwise = Callable[[Array, float], Array]
 
@@ -24,17 +26,9 @@ class Function:
     alpha: float = 1.0
 
 
-def _logistic(x: Array) -> Array:
-    from scipy.special import expit
-
-    return np.asarray(expit(x))
-
-
-def _normal(x: Array) -> Array:
-    """Give the distribution function of the standard normal distribution."""
-    from scipy.special import ndtr
-
-    return np.asarray(ndtr(x))
+def _plain(name: str) -> Pointwise:
+    """Give the values of a function that has no parameter."""
+    return lambda x, a: np.asarray(PLAIN[name].value(x))
 
 
 def _bell(x: Array) -> Array:
@@ -47,25 +41,22 @@ def _softplus(x: Array) -> Array:
 
 def _mish_slope(x: Array) -> Array:
     t = np.tanh(_softplus(x))
-    return t + x * (1 - t**2) * _logistic(x)
+    return t + x * (1 - t**2) * logistic(x)
 
 
 def _between(x: Array, low: float, high: float) -> Array:
     return ((x > low) & (x < high)).astype(np.float64)
 
 
-SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
-"""The fixed point of Klambauer et al. (2017), arXiv:1706.02515, equation 14."""
-
 FUNCTIONS: Mapping[str, Function] = {
     "identity": Function("x", lambda x, a: x, lambda x, a: np.ones_like(x)),
     "step": Function("1 from 0 on, else 0", lambda x, a: np.where(x >= 0, 1.0, 0.0), lambda x, a: np.zeros_like(x)),
-    "sigmoid": Function("1 / (1 + exp(−x))", lambda x, a: _logistic(x), lambda x, a: _logistic(x) * _logistic(-x)),
-    "tanh": Function("tanh x", lambda x, a: np.tanh(x), lambda x, a: 1 - np.tanh(x) ** 2),
+    "sigmoid": Function("1 / (1 + exp(−x))", _plain("sigmoid"), lambda x, a: logistic(x) * logistic(-x)),
+    "tanh": Function("tanh x", _plain("tanh"), lambda x, a: 1 - np.tanh(x) ** 2),
     "arctan": Function("arctan x", lambda x, a: np.arctan(x), lambda x, a: 1 / (1 + x**2)),
-    "softsign": Function("x / (1 + |x|)", lambda x, a: x / (1 + np.abs(x)), lambda x, a: (1 + np.abs(x)) ** -2),
-    "relu": Function("max(0, x)", lambda x, a: np.maximum(x, 0), lambda x, a: np.where(x > 0, 1.0, 0.0)),
-    "relu6": Function("min(max(0, x), 6)", lambda x, a: x.clip(0, 6), lambda x, a: _between(x, 0, 6)),
+    "softsign": Function("x / (1 + |x|)", _plain("softsign"), lambda x, a: (1 + np.abs(x)) ** -2),
+    "relu": Function("max(0, x)", _plain("relu"), lambda x, a: np.where(x > 0, 1.0, 0.0)),
+    "relu6": Function("min(max(0, x), 6)", _plain("relu6"), lambda x, a: _between(x, 0, 6)),
     "leaky-relu": Function(
         "x above 0, α·x below", lambda x, a: np.where(x > 0, x, a * x), lambda x, a: np.where(x > 0, 1.0, a), 0.01
     ),
@@ -82,21 +73,19 @@ FUNCTIONS: Mapping[str, Function] = {
     ),
     "selu": Function(
         "λ·x above 0, λ·α·(exp x − 1) below, λ = 1.0507, α = 1.6733",
-        lambda x, a: SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(np.minimum(x, 0))),
-        lambda x, a: SELU_SCALE * np.where(x > 0, 1.0, SELU_ALPHA * np.exp(np.minimum(x, 0))),
+        _plain("selu"),
+        lambda x, a: LAMBDA * np.where(x > 0, 1.0, ALPHA * np.exp(np.minimum(x, 0))),
     ),
-    "softplus": Function("log(1 + exp x)", lambda x, a: _softplus(x), lambda x, a: _logistic(x)),
-    "gelu": Function("x·Φ(x)", lambda x, a: x * _normal(x), lambda x, a: _normal(x) + x * _bell(x)),
+    "softplus": Function("log(1 + exp x)", _plain("softplus"), lambda x, a: logistic(x)),
+    "gelu": Function("x·Φ(x)", _plain("gelu"), lambda x, a: normal(x) + x * _bell(x)),
     "silu": Function(
         "x / (1 + exp(−x))",
-        lambda x, a: x * _logistic(x),
-        lambda x, a: _logistic(x) * (1 + x * _logistic(-x)),
+        _plain("silu"),
+        lambda x, a: logistic(x) * (1 + x * logistic(-x)),
     ),
     "mish": Function("x·tanh(log(1 + exp x))", lambda x, a: x * np.tanh(_softplus(x)), lambda x, a: _mish_slope(x)),
-    "hard-sigmoid": Function(
-        "x/6 + 1/2, between 0 and 1", lambda x, a: (x / 6 + 0.5).clip(0, 1), lambda x, a: _between(x, -3, 3) / 6
-    ),
-    "hard-tanh": Function("x, between −1 and 1", lambda x, a: x.clip(-1, 1), lambda x, a: _between(x, -1, 1)),
+    "hard-sigmoid": Function("x/6 + 1/2, between 0 and 1", _plain("hard_sigmoid"), lambda x, a: _between(x, -3, 3) / 6),
+    "hard-tanh": Function("x, between −1 and 1", _plain("hard_tanh"), lambda x, a: _between(x, -1, 1)),
     "hard-swish": Function(
         "x·(x/6 + 1/2), the factor between 0 and 1",
         lambda x, a: x * (x / 6 + 0.5).clip(0, 1),

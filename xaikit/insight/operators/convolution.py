@@ -60,20 +60,24 @@ class CrossCorrelation(_Windowed):
         kernel, own, groups = self._filters(x)
         kernel = self._turned(kernel)
         windows = self._windows(x, kernel.shape[1:-1])
-        bias = bias_for(self.bias, own, len(kernel))
-        output = summed(x, windows, kernel, groups)
-        return {
-            "output": output if bias is None else output + bias,
-            "rule": "sum",
-            "kernel": kernel,
-            "bias": bias,
-            "groups": groups,
-            "taps": windows.taps,
-            "spans": windows.spans,
-        }
+        return _sums(x, windows, kernel, bias_for(self.bias, own, len(kernel)), groups)
 
     def _turned(self, kernel: Array) -> Array:
         return kernel
+
+
+def _sums(x: Array, windows: Windows, kernel: Array, bias: Array | None, groups: int) -> dict[str, Any]:
+    """Give the sums of the products in every window, and what their steps need."""
+    output = summed(x, windows, kernel, groups)
+    return {
+        "output": output if bias is None else output + bias,
+        "rule": "sum",
+        "kernel": kernel,
+        "bias": bias,
+        "groups": groups,
+        "taps": windows.taps,
+        "spans": windows.spans,
+    }
 
 
 @operations("convolution")
@@ -160,17 +164,7 @@ class TransposedConvolution(Operation):
         """Sum what reaches every output place."""
         kernel, own, groups = filters_for(x, self.kernel, self.groups)
         windows = Windows.of(self._taps(x.shape[:-1], kernel.shape[1:-1]))
-        bias = bias_for(self.bias, own, len(kernel))
-        output = summed(x, windows, kernel, groups)
-        return {
-            "output": output if bias is None else output + bias,
-            "rule": "sum",
-            "kernel": kernel,
-            "bias": bias,
-            "groups": groups,
-            "taps": windows.taps,
-            "spans": windows.spans,
-        }
+        return _sums(x, windows, kernel, bias_for(self.bias, own, len(kernel)), groups)
 
     def _taps(self, space: tuple[int, ...], size: tuple[int, ...]) -> tuple[Array, ...]:
         rank = len(space)
