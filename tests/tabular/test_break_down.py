@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 
 import xaikit as xk
 from tests.tabular.models import data_file, normal, of, product, softmax3
-from xaikit.errors import InputError, ParameterError, TargetError, UnknownName
+from xaikit.errors import InputError, NotSupported, ParameterError, TargetError, UnknownName
 
 SINGLE = 5e-4
 """Outputs are float32, whose step at 4820 is 0.0005."""
@@ -109,6 +109,12 @@ def test_interactions_are_interventional() -> None:
     assert found.path()[0][0] == "0:1"
 
 
+def test_an_additive_model_has_no_pairs() -> None:
+    model = of(lambda x: 3 * x[:, 0] + 2 * x[:, 1] + x[:, 2], 3)  # whole numbers: exact
+    found = xk.break_down(model, np.zeros((4, 3)), [[1.0, 1.0, 1.0]], interactions=True)
+    assert found.path() == [("0", "1", 3.0), ("1", "1", 2.0), ("2", "1", 1.0)]
+
+
 def test_larger_effects_come_first_whatever_their_sign() -> None:
     model = of(lambda x: -5 * x[:, 0] + x[:, 1], 2)
     found = xk.break_down(model, np.zeros((1, 2)), [[1.0, 1.0]])
@@ -167,6 +173,37 @@ def test_several_values_need_a_target() -> None:
         xk.break_down(two, np.zeros((2, 2)), [[1.0, 2.0]])
     found = xk.break_down(two, np.zeros((2, 2)), [[1.0, 2.0]], target="right")
     assert found.contributions.tolist() == [[0.0, 2.0]]
+
+
+def test_networks_with_several_heads() -> None:
+    def heads(x: Any) -> Any:
+        e = np.exp(np.stack([x[:, 0], x[:, 1]], 1))
+        return {"kind": e / e.sum(1, keepdims=True), "size": x[:, 0] + 2 * x[:, 1]}
+
+    spec = {"kind": xk.Classes(["a", "b"], form="softmax"), "size": xk.Values(["cm"])}
+    model = xk.wrap(heads, inputs=xk.Array((2,)), outputs=spec)
+    X = normal(10, 2)
+    found = xk.break_down(model, X, X[0], target=xk.At("size"))
+    assert_allclose(found.contributions[0], [1, 2] * (X[0] - X.mean(0)), atol=1e-6)
+    kind = xk.break_down(model, X, X[:2], target=xk.At("kind", index="b"))
+    assert_allclose(kind.prediction, model.run(X[:2]).output["kind"][:, 1], atol=1e-6)
+    slope = np.diff(xk.profile(model, X, "1", grid=[0.0, 1.0], target=xk.At("size")).values[0])
+    assert_allclose(slope, 2, atol=1e-6)
+    with pytest.raises(TargetError, match="several outputs"):
+        xk.break_down(model, X, X[0])
+    with pytest.raises(NotSupported, match="wrap one alone"):
+        xk.importance(model, X, np.zeros(10))
+
+
+def test_steps_of_a_forecast() -> None:
+    model = xk.wrap(
+        lambda x: np.cumsum(x[:, :2], 1)[..., None], inputs=xk.Array((2,)), outputs=xk.Values(["y"])
+    )  # (row, step, value)
+    X = normal(10, 2)
+    last = xk.break_down(model, X, X[0], target=xk.At(step=1))
+    assert_allclose(last.contributions[0], X[0] - X.mean(0), atol=1e-6)
+    with pytest.raises(TargetError, match="step"):
+        xk.break_down(model, X, X[0])
 
 
 # ---------------------------------------------------------------- published numbers

@@ -12,7 +12,7 @@ from xaikit.model import Model
 from xaikit.results import Fairness
 from xaikit.tabular._losses import auc, truth
 from xaikit.tabular._profile import grouped
-from xaikit.tabular._reading import about, answers, judged, questions, read
+from xaikit.tabular._reading import about, answers, judged, questions, read, require_one_output
 from xaikit.tabular._variables import frame_of
 
 NORMAL = 1.959963984540054
@@ -60,6 +60,7 @@ def fairness(
     start = time.perf_counter()
     labels = _labels(X, by)
     x = read(model, X if labels is None else _without(model, X, by), "fairness")
+    require_one_output(model, "fairness")
     ask = questions(model, x, None, score)
     true = truth(model, y, len(x))
     frame = frame_of(model.inputs, x)

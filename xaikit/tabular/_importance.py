@@ -23,6 +23,7 @@ from xaikit.tabular._reading import (
     questions,
     read,
     require_count,
+    require_one_output,
     require_seed,
 )
 from xaikit.tabular._variables import Frame, frame_of
@@ -66,6 +67,7 @@ def importance(
     require_count("repeats", repeats)
     start = time.perf_counter()
     x = read(model, X, "importance")
+    require_one_output(model, "importance")
     ask = questions(model, x)
     name, measure = chosen(model, loss)
     true = truth(model, y, len(x))

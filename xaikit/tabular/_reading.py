@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xaikit.arrays import Array, chunks
+from xaikit.arrays import Array, chunks, leaves
 from xaikit.attribution import origin_of, prepare, require_wrapped
 from xaikit.attribution._explain import SCORES, input_hash
 from xaikit.errors import InputError, NotSupported, ParameterError
@@ -109,8 +109,8 @@ class Asked:
     def __call__(self, x: Array) -> Array:
         """Run the model on rows (row, *shape)."""
         self.calls += len(x)
-        output = np.asarray(self.model.run(x, score=self.score).output)  # type: ignore[arg-type]
-        flat = output.reshape(len(output), -1)
+        output = self.model.run(x, score=self.score).output  # type: ignore[arg-type]
+        flat = np.concatenate([a.reshape(len(a), -1) for _, a in leaves(output)], 1)
         if self.weights is None:
             return flat
         return np.asarray(flat @ self.weights + self.offset)
@@ -131,17 +131,15 @@ def questions(model: Model, x: Array, target: Any = None, score: str | None = No
         raise ParameterError(f"score must be one of {', '.join(SCORES)}, not {score!r}")
     first = model.run(x[:1]).output
     spec = model.outputs
-    classes = isinstance(spec, Classes | Masks)
+    classes = any(isinstance(s, Classes | Masks) for s in (spec.values() if isinstance(spec, Mapping) else [spec]))
     kind: Any = (score or "probability") if classes else "output"
     output = first if kind == "output" else model.run(x[:1], score=kind).output
     several = isinstance(output, Mapping) or np.ndim(output) != 2 or not hasattr(spec, "names")
-    if several and isinstance(output, Mapping):
-        raise NotSupported(f"{model.name} has several outputs: wrap the one that is asked about alone")
     targets = [target] if target is not None or several else list(range(len(spec.names)))
     scores = [resolve(t, spec, output, kind).each[0] for t in targets]
     if not all(isinstance(s, LinearScore) for s in scores):
         raise NotSupported(f"{model.name} gives its input again: its error is explained by xk.anomaly")
-    weights = np.stack([np.asarray(s.weights, np.float64).reshape(-1) for s in scores], 1)  # type: ignore[attr-defined]
+    weights = np.stack([np.concatenate([w.reshape(-1) for _, w in leaves(s.weights)]) for s in scores], 1)  # type: ignore[attr-defined]
     offset = np.array([s.offset for s in scores])  # type: ignore[attr-defined]
     plain = weights.shape[0] == weights.shape[1] and (weights == np.eye(len(weights))).all() and not offset.any()
     return Asked(model, tuple(s.label for s in scores), kind, None if plain else weights, offset)
@@ -200,6 +198,15 @@ def about(
         notes=notes,
     )
     return replace(origin, input_hash=(input_hash(x),))
+
+
+def require_one_output(model: Model, asked: str) -> None:
+    """Raise NotSupported where it is not clear which of several outputs a truth is of."""
+    if isinstance(model.outputs, Mapping):
+        names = ", ".join(model.outputs)
+        raise NotSupported(
+            f"{asked} compares one output with what is true, and {model.name} has {names}: wrap one alone"
+        )
 
 
 def judged(*reasons: tuple[bool, str], values: Array | None = None) -> Status:
