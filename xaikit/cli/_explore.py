@@ -64,11 +64,17 @@ def explore_command(
 
 
 @click.command("operations")
-@click.argument("name", required=False)
+@click.argument("name", metavar="[OPERATION]", required=False)
 @click.option("--kernels", "named", is_flag=True, help="List the well-known kernels, with their weights.")
 @as_json
 def operations_command(name: str | None, named: bool, json_: bool) -> None:
-    """List what `xaikit explore` can do, or describe one OPERATION with its parameters."""
+    """List what `xaikit explore` can do, or describe one OPERATION with its parameters.
+
+    \b
+    xaikit operations
+    xaikit operations cross-correlation
+    xaikit operations --kernels
+    """
     from xaikit.cli import _tables
 
     if named:
