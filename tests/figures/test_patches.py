@@ -186,3 +186,21 @@ def test_a_layer_has_a_row_for_each_channel_the_strongest_first() -> None:
 def test_every_renderer_draws_them(renderer: str) -> None:
     for result in (patches(), patches("head"), layer()):
         assert draw(panels(result), renderer) is not None
+
+
+def test_an_input_that_nothing_comes_from_is_left_out() -> None:
+    torch = pytest.importorskip("torch")
+
+    class Two(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = torch.nn.Conv1d(1, 2, 3), torch.nn.Conv1d(2, 2, 3)
+
+        def forward(self, left: Any, right: Any) -> Any:
+            return self.a(left).mean(2) + self.b(right).mean(2)
+
+    model = xk.wrap(Two(), inputs={"left": xk.Series(9, 1), "right": xk.Series(9, 2)})
+    x = {n: np.random.default_rng(0).normal(size=(3, 9, c)).astype(np.float32) for n, c in (("left", 1), ("right", 2))}
+    figure = panels(xk.top_patches(model, x, "b", 0, k=2))
+    assert len(list(figure.panels)) == 1
+    assert "Nothing comes from left." in figure.notes

@@ -42,7 +42,7 @@ READING = {
 @panels.register
 def _patches(result: TopPatches, *, shared: bool = False) -> Figure:
     """What the unit saw in the strongest places, all at one scale, beside the whole samples."""
-    rows = tuple(panels_of(own, f"{name}: " if name else "") for name, own in result.by_input.items())
+    rows = tuple(panels_of(own, f"{name}: " if name else "") for name, own in moving(result).items())
     placed = result.places.shape[1] > 0
     seen = f"{many(len(result), 'place') if placed else len(result)} of {many(result.seen, 'sample')}"
     return Figure(
@@ -53,11 +53,20 @@ def _patches(result: TopPatches, *, shared: bool = False) -> Figure:
     )
 
 
+def moving(result: TopPatches) -> dict[str, TopPatches]:
+    """Give the patches of the inputs that move the unit: where there are several, not those that nothing comes from."""
+    every = dict(result.by_input)
+    found = {n: own for n, own in every.items() if own.projections is None or np.any(own.projections)}
+    return found or every
+
+
 def _notes(result: TopPatches) -> list[str]:
     boxed = [own for own in result.by_input.values() if own.boxes is not None]
-    notes = [] if boxed else ["Nothing is cut out: a unit sees the whole input here, or the places of the input have no names."]
+    notes = [] if boxed else ["Nothing is cut out: a unit sees the whole input, or its places have no names."]
     if any(isinstance(own.input_spec, Image) and _beyond(own) for own in boxed):
         notes.append("Grey around a picture is what lies beyond its border: there the unit sees padding.")
+    if left := [n for n in result.by_input if n not in moving(result)]:
+        notes.append(f"Nothing comes from {' and '.join(left)}.")
     if said := result.origin.notes.get("projection"):
         notes.append(said)
     if len(result) > HITS:

@@ -21,7 +21,7 @@ from xaikit.figures._data import (
 )
 from xaikit.figures._fields import effective_panel as effective_field_panel
 from xaikit.figures._insight import many, network
-from xaikit.figures._patches import panels_of
+from xaikit.figures._patches import moving, panels_of
 from xaikit.figures._words import number, percent
 from xaikit.inputs import Image, Series
 from xaikit.results import Maximization, UnitCard, field_words
@@ -37,7 +37,7 @@ def _card(result: UnitCard, *, shared: bool = False) -> Figure:
     """Patches above; below filter, optimum, and how often the unit gives what."""
     rows: tuple[tuple[Panel, ...], ...] = ()
     if result.patches is not None:
-        rows = tuple(panels_of(own, f"{n}: " if n else "") for n, own in result.patches.by_input.items())
+        rows = tuple(panels_of(own, f"{n}: " if n else "") for n, own in moving(result.patches).items())
     parts = (kernel_panel(result), effective_panel(result), optimum_panel(result), values_panel(result))
     below = tuple(p for p in parts if p is not None)
     if not rows:
