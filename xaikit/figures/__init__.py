@@ -10,9 +10,9 @@ from xaikit.figures import _latent as _latent  # registers the panels of Decoded
 from xaikit.figures import _layer_graph as _layer_graph  # registers the panels of LayerGraph
 from xaikit.figures import _maximization as _maximization  # registers the panels of Maximization
 from xaikit.figures import _operations as _operations  # registers the panels of Steps
-from xaikit.figures import _scalp as _scalp  # registers the panels of ScalpMap
 from xaikit.figures import _patches as _patches  # registers the panels of TopPatches and LayerPatches
 from xaikit.figures import _quality as _quality  # registers the panels of Faithfulness, Comparison and their like
+from xaikit.figures import _scalp as _scalp  # registers the panels of ScalpMap
 from xaikit.figures import _sequence as _sequence  # registers the panels of HiddenStates, AttentionMap and their like
 from xaikit.figures import _summary as _summary  # registers the panels of Summary and Concepts
 from xaikit.figures import _tables as _tables  # registers the panels of Importance, BreakDown and their like
