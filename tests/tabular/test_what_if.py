@@ -153,6 +153,8 @@ def test_the_smallest_change_of_a_line() -> None:
     assert (first[0], second[0]) == ("1", "0")  # the same gain for a third of the way
     assert_allclose(found.rows[0][1], 3.0, atol=0.01)
     assert (found.scores >= 10).all()
+    more = xk.counterfactuals(model, X, [1.0, 1.0], (10.0, None), count=3, most=2)
+    assert len(more) == 2  # both together are more than either, which suffices
 
 
 def test_none_is_found() -> None:
