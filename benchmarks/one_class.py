@@ -17,7 +17,7 @@ import torch
 
 import xaikit as xk
 
-CODE, HIDDEN, BATCH, NOISE = 32, 256, 128, 0.4
+CODE, HIDDEN, BATCH, NOISE = 8, 256, 128, 0.4
 
 
 def digits() -> tuple[Any, Any, Any, Any]:
@@ -26,7 +26,7 @@ def digits() -> tuple[Any, Any, Any, Any]:
 
 
 def autoencoder(x: Any, epochs: int, seed: int = 0) -> Any:
-    """Train 784-256-32-256-784 to take Gaussian noise away."""
+    """Train 784-256-8-256-784 to take Gaussian noise away."""
     torch.manual_seed(seed)
     layers = [torch.nn.Flatten()]
     for a, b in ((784, HIDDEN), (HIDDEN, CODE), (CODE, HIDDEN)):
@@ -59,7 +59,7 @@ def linear(x: Any) -> Any:
     return xk.wrap(project, inputs=xk.Image(28, 28, 1), outputs=xk.Reconstruction(), name="linear")
 
 
-def main(samples: int = 6000, epochs: int = 20) -> None:
+def main(samples: int = 6000, epochs: int = 25) -> None:
     x, y, test, labels = digits()
     found = []
     print("digit  autoencoder  linear  distance to mean")
