@@ -7,7 +7,7 @@ that is no module, named by the path of the module it stands in with "/" ("block
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -96,7 +96,8 @@ class Calls:
         self.functions = functions
         self.opening = opening
         self.unrolling = unrolling
-        self.paths = module_paths(net)
+        self.modules = list(modules_of(net))
+        self.paths = _paths(net, self.modules)
         self.numbers: Counter[str] = Counter()
         self.inside: list[str] = []
         self.leaf: nn.Module | None = None
@@ -106,7 +107,7 @@ class Calls:
 
     def __enter__(self) -> "Calls":
         with ExitStack() as stack:
-            hooked = [m for _, m in modules_of(self.net) if self.only is None or self.paths[id(m)] in self.only]
+            hooked = [m for _, m in self.modules if self.only is None or self.paths[id(m)] in self.only]
             for module in hooked:
                 if not isinstance(module, torch.jit.ScriptModule):
                     self._hook(stack, module)
@@ -261,7 +262,11 @@ def _is_property(function: Any) -> bool:
 
 def module_paths(net: nn.Module) -> dict[int, str]:
     """Give the path of every module by its identity; a network that is one layer itself has its class as path."""
-    paths = {id(m): path for path, m in modules_of(net)}
+    return _paths(net, modules_of(net))
+
+
+def _paths(net: nn.Module, modules: Iterable[tuple[str, nn.Module]]) -> dict[int, str]:
+    paths = {id(m): path for path, m in modules}
     if is_leaf(net):
         paths[id(net)] = str(getattr(net, "original_name", type(net).__name__)).lower()
     return paths

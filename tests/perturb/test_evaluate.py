@@ -94,6 +94,17 @@ def test_batches_are_of_the_models_size_and_their_edges_leave_no_trace():
     assert_allclose(one.values, [shown[m[parts]].sum() for m in masks], rtol=1e-4)
 
 
+def test_a_batch_with_little_room_left_is_run_before_the_next_coalition_of_several_baselines():
+    f, rng = Counting(), np.random.default_rng(0)
+    background = rng.normal(size=(100, 8)).astype(np.float32)
+    task, hiding = prepared(f, np.arange(8.0)[None], Array(8), background)
+    masks = rng.permutation(np.arange(256)[:, None] >> np.arange(8) & 1).astype(bool)
+    (found,) = ask(task, hiding, [masks])
+    assert task.model.batch_size == 4096
+    assert set(f.batches[:-1]) <= {4000, 4001}  # the coalition that shows all has but one row
+    assert_allclose(found.values, np.where(masks[:, None], np.arange(8), background).sum(2).mean(1), rtol=1e-4)
+
+
 def test_batches_of_a_function_that_knows_no_shape_are_bounded_by_their_size():
     f = Counting()
     task, hiding = prepared(f, np.ones((1, 3, 600, 600)), Raw())

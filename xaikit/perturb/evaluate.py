@@ -24,6 +24,8 @@ BUFFER_BYTES = 2**25
 """What the masked rows of one batch may hold, for models that know nothing of their size."""
 MASK_BYTES = 2**24
 """How many coalitions are looked at together: what fits in this much."""
+SPARE = 16
+"""Less than this part of a batch may stay empty, for whole coalitions are less work than their pieces."""
 
 
 class Coalitions(Protocol):
@@ -278,8 +280,9 @@ class _Stream:
             fill(shown[some], which, {n: b[self.filled : self.filled + count] for n, b in self.buffer.items()})
             self.owners.append((request, coalitions[some], each))
             self.filled, at = self.filled + count, at + count
-            if self.filled == self.pace.rows:
-                self.flush()
+            room = self.pace.rows - self.filled
+            if room < min(request.evaluator.masker.baselines, max(1, self.pace.rows // SPARE)):
+                self.flush()  # also where a little room is left: a coalition that begins here would end in the next
 
     def flush(self) -> None:
         """Run what is in the buffer, hand the values out, and report progress."""

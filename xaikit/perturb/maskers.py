@@ -251,12 +251,13 @@ class _Swap:
     def _with_all(self, shown: Array, which: slice, flat: Array) -> None:
         """Fill every coalition with each of some baselines."""
         change, hidden = self.change[which], self.hidden[which]
-        out = flat.reshape(len(shown), len(hidden), -1)
+        out = flat.reshape(len(shown), -1)  # all baselines of a coalition in one row: few long rows are quicker
         for s in chunks(len(shown), max(1, self.rows // len(hidden))):
             masks = np.empty((s.stop - s.start, flat.shape[1]), self.bits)
             self._masks(shown[s], masks)
-            np.bitwise_and(masks[:, None], change, out=out[s])
-            out[s] ^= hidden
+            out[s].reshape(len(masks), len(hidden), -1)[:] = masks[:, None]
+            out[s] &= change.ravel()
+            out[s] ^= hidden.ravel()
 
     def _masks(self, shown: Array, out: Array) -> None:
         """Spread coalitions (row, part) over the numbers of an input: all ones where a part is shown."""

@@ -8,6 +8,8 @@ LONG = 20
 """From so many batches on half the batch is tried too; fewer would not repay it."""
 TRIALS = 3
 """Batches of each size whose time is taken; the fastest counts."""
+FULL = 0.9
+"""The share of a trial's rows from which on its time counts."""
 GAIN = 0.9
 """Half the batch is kept where a row takes at most this share of its time: less may be chance."""
 
@@ -35,11 +37,11 @@ class Pace:
         return self._trials[0] if self._trials else self._kept.get(self._key, self.size)
 
     def took(self, rows: int, seconds: float) -> None:
-        """Take note of the time of a batch."""
-        if not self._trials or rows != self._trials[0]:
+        """Take note of the time of a batch; one that is hardly filled says nothing."""
+        if not self._trials or rows < FULL * self._trials[0]:
             return
-        self._trials.pop(0)
-        self._seconds[rows] = min(seconds / rows, self._seconds.get(rows, seconds))
+        tried = self._trials.pop(0)
+        self._seconds[tried] = min(seconds / rows, self._seconds.get(tried, seconds))
         if not self._trials:
             half = self.size // 2
             faster = self._seconds[half] <= GAIN * self._seconds[self.size]

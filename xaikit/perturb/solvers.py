@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from xaikit.arrays import Array
+from xaikit.arrays import Array, chunks
 from xaikit.perturb.coalitions import Walks
 
 
@@ -203,6 +203,8 @@ REFINED_PAIRS = 200
 """So many are solved twice, where it is quick and the first values are rough: the second time by the first values."""
 ORDERS = 1.0
 """How far the prior of `shapley_kriging` reaches: the sum of the parts' shares in it."""
+BLOCK = 128
+"""So many rows of the covariance are made at once."""
 NUGGET = 0.01
 """The share of the prior variance that a coalition keeps for itself, so that nearly equal ones are no contradiction."""
 
@@ -248,10 +250,13 @@ def _predicted(signs: Array, odd: Array, strength: Array) -> tuple[Array, Array]
 
     strength = np.minimum(strength, 0.9)
     pairs, n = signs.shape
-    covariance = (signs * np.arctanh(strength)) @ signs.T
-    np.sinh(covariance, out=covariance)
-    covariance *= np.sqrt(1 - strength**2).prod()
-    covariance -= (signs * strength) @ signs.T
+    covariance = np.empty((pairs, pairs))
+    for s in chunks(pairs, BLOCK):
+        block = covariance[s, s.start :]  # the other triangle is not read
+        np.matmul(signs[s] * np.arctanh(strength), signs[s.start :].T, out=block)
+        np.sinh(block, out=block)
+        block *= np.sqrt(1 - strength**2).prod()
+        block -= (signs[s] * strength) @ signs[s.start :].T
     nugget = np.full(pairs, NUGGET * covariance[0, 0])
     nugget[0] = 0  # all against none is met exactly
     covariance[np.diag_indices(pairs)] += nugget + 1e-12
