@@ -9,6 +9,8 @@ from typing import Any
 import keras
 from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
 from keras.src.utils.naming import to_snake_case
+from tensorflow.python.eager import execute
+from tensorflow.python.eager.context import context
 
 Handler = Callable[[Any, int, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 
@@ -231,3 +233,12 @@ def written_as_onnx(traced: Any, inputs: list[str], outputs: list[str]) -> bytes
             made = process_tf_graph(graph, opset=18, input_names=inputs, output_names=outputs, continue_on_error=False)
             made = optimizer.optimize_graph(made, catch_errors=False, optimizers=chosen)
             return bytes(made.make_model("xaikit").SerializeToString())
+
+
+def read_together(stored: Sequence[Any]) -> list[Any]:
+    """Give the values of TensorFlow's variables by one operation; one by one where they lie on several devices."""
+    if len({v.device for v in stored}) != 1:
+        return [v.read_value() for v in stored]
+    types = tuple(v.dtype.as_datatype_enum for v in stored)
+    attributes = ("N", len(stored), "dtypes", types)
+    return list(execute.execute(b"_ReadVariablesOp", len(stored), [v.handle for v in stored], attributes, context()))

@@ -11,14 +11,16 @@ import tensorflow as tf
 
 from xaikit.arrays import Array
 from xaikit.model import Kernel, canonical_hash, separable
-from xaikit_keras._private import automatic_name, functional, is_container, python_randomness_kept, sublayers
+from xaikit_keras._private import (
+    automatic_name,
+    functional,
+    is_container,
+    python_randomness_kept,
+    read_together,
+    sublayers,
+)
 from xaikit_keras._reading import own_weights
 from xaikit_keras._tensors import unique
-
-EAGER_READS = 3
-"""How often weights are read one by one before a function that reads all is traced."""
-FEW_WEIGHTS = 30
-"""So many weights are always read one by one: that is faster than to call a traced function."""
 
 
 def named_weights(operation: Any) -> dict[str, Any]:
@@ -133,33 +135,20 @@ class Marks:
 
     TensorFlow writes into the memory of a variable only while nobody else holds it, and else takes new memory. What was
     read is held here, so that a weight which still lies in the same place has not changed and is not summed again.
-    Many weights that are asked for again and again are read by one traced function.
     """
 
     def __init__(self) -> None:
-        self._asked = 0
         self._of: list[Any] = []
-        self._traced: Any = None
         self._held: list[Mark] = []
 
     def __call__(self, weights: Sequence[Any]) -> tuple[bytes, ...]:
-        values = self._read([v.value for v in weights])
+        stored = [v.value for v in weights]
+        if len(stored) != len(self._of) or any(a is not b for a, b in zip(stored, self._of, strict=True)):
+            self._of, self._held = stored, []
+        values = read_together(stored)
         before: list[Any] = self._held or [None] * len(values)
         self._held = [m if m and m.stands(v) else _marked(v) for m, v in zip(before, values, strict=True)]
         return tuple(mark.checksum for mark in self._held)
-
-    def _read(self, stored: list[Any]) -> list[Any]:
-        if len(stored) != len(self._of) or any(a is not b for a, b in zip(stored, self._of, strict=True)):
-            self._of, self._asked, self._traced, self._held = stored, 0, None, []
-        self._asked += 1
-        if self._traced is None and self._asked > EAGER_READS and len(stored) > FEW_WEIGHTS:
-            self._traced = tf.function(lambda: _values(stored), autograph=False).get_concrete_function()
-        found: list[Any] = _values(stored) if self._traced is None else self._traced()
-        return found
-
-
-def _values(stored: list[Any]) -> list[Any]:
-    return [tf.raw_ops.ReadVariableOp(resource=v.handle, dtype=v.dtype) for v in stored]
 
 
 def _marked(value: Any) -> Mark:
