@@ -65,7 +65,7 @@ def panels(result: Any, *, shared: bool = False) -> Figure:
     finer would be blank. The range (99th percentile of |values|, the maximum for parts) is printed with every
     map. `shared=True` gives one range to all maps in the same unit. Raises UsageError for anything else.
     """
-    known = ", ".join(c.__name__ for c in SHOWN)
+    known = ", ".join(SHOWN)
     raise UsageError(f"there is no figure for {type(result).__name__}; known: {known}")
 
 

@@ -1,8 +1,16 @@
-"""The layer graph of a network, and the geometry of each layer: plain data and arithmetic, NumPy only."""
+"""The layer graph of a network, and the geometry of each layer: plain data and arithmetic, NumPy only.
 
-from xaikit.graph._fields import Affine, Misaligned, Node, fields, places
+The walk that gives receptive fields comes with its first use.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from xaikit.graph._geometry import FOLDED, Geometry
-from xaikit.graph._layers import Call, Layer, between, flattened
+from xaikit.graph._layers import Call, Layer, between, flattened, places
+
+if TYPE_CHECKING:
+    from xaikit.graph._fields import Affine, Misaligned, Node, fields
 
 __all__ = [
     "FOLDED",
@@ -17,3 +25,10 @@ __all__ = [
     "flattened",
     "places",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("Affine", "Misaligned", "Node", "fields"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module("xaikit.graph._fields"), name)
+    return found

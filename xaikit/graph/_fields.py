@@ -16,7 +16,7 @@ import numpy as np
 
 from xaikit.arrays import SPACE, Array
 from xaikit.graph._geometry import FOLDED, MISSING, Geometry
-from xaikit.graph._layers import Layer
+from xaikit.graph._layers import Layer, places
 
 Axis = tuple[str, str]
 """An input, and the name of one of its axes."""
@@ -117,11 +117,6 @@ class Node:
                 lo = a.stride * place[self.axes.index(a.along)] + a.start
                 box.append((floor(lo), ceil(lo + a.size) - 1))
         return tuple(box)
-
-
-def places(axes: Sequence[str]) -> tuple[str, ...]:
-    """List the axes of places: all but sample and channel."""
-    return tuple(a for a in axes if a not in ("sample", "channel"))
 
 
 def fields(

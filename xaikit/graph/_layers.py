@@ -1,6 +1,6 @@
 """The layers of a network as a graph: one node for each call, in call order; plain data, read off by an adapter."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -82,3 +82,8 @@ class Layer:
     def channel(self) -> int | None:
         """The position of the channel axis, if there is one."""
         return self.axes.index("channel") if "channel" in self.axes else None
+
+
+def places(axes: Sequence[str]) -> tuple[str, ...]:
+    """List the axes of places: all but sample and channel."""
+    return tuple(a for a in axes if a not in ("sample", "channel"))

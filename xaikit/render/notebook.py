@@ -4,7 +4,7 @@ from base64 import b64encode
 from collections.abc import Iterable
 from typing import Any
 
-from xaikit.results import SHOWN
+from xaikit.results import DISPLAY
 from xaikit.zoo.cards import Card
 
 Bundle = tuple[dict[str, str], dict[str, dict[str, int]]]
@@ -12,9 +12,7 @@ Bundle = tuple[dict[str, str], dict[str, dict[str, int]]]
 
 def register() -> None:
     """Teach results to show themselves as a picture and cards as a page; drawing is imported at that moment."""
-    for result in SHOWN:
-        shown: Any = result
-        shown._repr_mimebundle_ = _mimebundle
+    DISPLAY.append(_mimebundle)
     card: Any = Card
     card._repr_html_ = _html
 

@@ -11,7 +11,7 @@ from xaikit.arrays import Array, Tensors, chunks, upsample
 from xaikit.errors import NotSupported, ParameterError, UnknownName
 from xaikit.results._functions import FUNCTIONS
 from xaikit.results._numbers import Moments
-from xaikit.results._origin import Origin
+from xaikit.results._origin import Origin, Shown
 
 TWINS = 0.95
 """The size of the correlation over which two channels are called duplicates."""
@@ -29,7 +29,7 @@ ORDERS = (*ACTIVITY, "class-difference", "difference")
 
 
 @dataclass(frozen=True, eq=False)
-class Activations:
+class Activations(Shown):
     """What layers give for samples: by layer `values` (sample, *space, channel), raw, whatever the network's layout.
 
     `axes` names the axes of each; the last is the channel, or the unit of a layer without places. `x` is the encoded

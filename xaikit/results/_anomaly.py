@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from xaikit.arrays import Array
-from xaikit.results._origin import Origin, Status
+from xaikit.results._origin import Origin, Shown, Status
 
 
 @dataclass(frozen=True, eq=False)
-class Calibration:
+class Calibration(Shown):
     """Where the threshold of an anomaly score comes from.
 
     `scores` (sample,) are those of the normal samples. `rule` set `threshold` from them: with `level`, the share of
@@ -44,7 +44,7 @@ class Calibration:
 
 
 @dataclass(frozen=True, eq=False)
-class AnomalyScores:
+class AnomalyScores(Shown):
     """How far each sample is from what the network gives back, and whether that is more than normal samples show.
 
     `values` (sample,) are the reconstruction errors, `contributions` (sample, *input) with `axes` names their exact

@@ -10,11 +10,11 @@ from xaikit.arrays import Array, Tensors
 from xaikit.errors import NotSupported, UnknownName
 from xaikit.inputs import Classes, top
 from xaikit.results._judging import judge
-from xaikit.results._origin import Origin, Status
+from xaikit.results._origin import Origin, Shown, Status
 
 
 @dataclass(frozen=True, eq=False)
-class Attribution:
+class Attribution(Shown):
     """What every part of an input contributed to one score, for each sample.
 
     `values` (sample, *space) with `axes` names is what is drawn; raw and signed. Methods over parts (superpixels,
@@ -103,7 +103,7 @@ class Attribution:
         return f"<Attribution {self.origin.method} of {what} {shape}: {self.status}>"
 
 
-class Attributions(Mapping[str, Attribution]):
+class Attributions(Shown, Mapping[str, Attribution]):
     """One Attribution per input of a network with several inputs."""
 
     def __init__(self, each: Mapping[str, Attribution]) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from xaikit.arrays import Array
 from xaikit.errors import UnknownName
+from xaikit.results._origin import Shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +30,7 @@ class Curve:
 
 
 @dataclass(frozen=True, eq=False)
-class Curves:
+class Curves(Shown):
     """How a training went: its curves, where they were read, and `best`, the epoch or step of the best weights.
 
     `best` is None where there is no validation loss to judge by.

@@ -9,7 +9,7 @@ import numpy as np
 from xaikit.arrays import Array
 from xaikit.results._anomaly import AnomalyScores, Calibration
 from xaikit.results._attribution import Attribution
-from xaikit.results._origin import Origin, Status
+from xaikit.results._origin import Origin, Shown, Status
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class DetectorRecord:
 
 
 @dataclass(frozen=True, eq=False)
-class ThresholdReport:
+class ThresholdReport(Shown):
     """The thresholds of several rules on the same normal scores, each with what chance would change.
 
     `calibrations` has one entry for each rule. `intervals` (rule, 2) are 90 % intervals of the thresholds over `draws`
@@ -71,7 +71,7 @@ class ThresholdReport:
 
 
 @dataclass(frozen=True, eq=False)
-class AnomalyExplanation:
+class AnomalyExplanation(Shown):
     """Why one sample is anomalous, and the least that would make it normal.
 
     `scores` is of this sample alone: its contributions are exact. `percentiles` (*input) is the share of normal samples
@@ -129,7 +129,7 @@ class AnomalyExplanation:
 
 
 @dataclass(frozen=True, eq=False)
-class Detection:
+class Detection(Shown):
     """How well detectors tell anomalies from normal samples, beside trivial ones.
 
     `names` (detector) are the fitted one first, then baselines; `scores` (detector, sample), `labels` (sample,) bool,
@@ -187,7 +187,7 @@ class Event:
 
 
 @dataclass(frozen=True, eq=False)
-class SeriesScores:
+class SeriesScores(Shown):
     """Scores along a series that is longer than the network's window.
 
     `signal` (time, channel) is in the series' own units; `starts` (window,) is where each window begins, `windows`

@@ -8,7 +8,7 @@ import numpy as np
 
 from xaikit.arrays import Array
 from xaikit.errors import NotSupported, ParameterError, UnknownName, UsageError
-from xaikit.results._origin import Origin, Status
+from xaikit.results._origin import Origin, Shown, Status
 
 Number = int | float
 Place = tuple[int, ...]
@@ -315,7 +315,7 @@ class FieldCheck:
 
 
 @dataclass(frozen=True, eq=False)
-class ReceptiveFields:
+class ReceptiveFields(Shown):
     """What the units of every layer see of every input, layers in call order: `rf["conv3"].size`.
 
     `fields` holds them by layer, then by input; `inputs` the lengths of the inputs' axes, None where they are not
@@ -470,7 +470,7 @@ class EffectiveField:
 
 
 @dataclass(frozen=True, eq=False)
-class EffectiveFields:
+class EffectiveFields(Shown):
     """Effective receptive fields of one unit each of some layers, over the same samples: `ef["conv3"].energy`.
 
     `status` warns of few samples and of fields that the border truncates, and fails where a gradient comes from outside

@@ -9,7 +9,7 @@ import numpy as np
 from xaikit.arrays import Array
 from xaikit.errors import UnknownName
 from xaikit.results._numbers import Histogram
-from xaikit.results._origin import Origin, Status
+from xaikit.results._origin import Origin, Shown, Status
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,7 @@ class LayerState:
 
 
 @dataclass(frozen=True, eq=False)
-class LayerHealth:
+class LayerHealth(Shown):
     """What every layer did over a data set, in call order, and whether the gradient comes through.
 
     `layers` by name; `loss` says in words whose gradient was taken, "" if none was. `flow` is "steady", "vanishing",

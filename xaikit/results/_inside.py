@@ -8,11 +8,11 @@ import numpy as np
 
 from xaikit.arrays import Array, Tensors
 from xaikit.errors import NotSupported, UnknownName
-from xaikit.results._origin import Origin, Status
+from xaikit.results._origin import Origin, Shown, Status
 
 
 @dataclass(frozen=True, eq=False)
-class Filters:
+class Filters(Shown):
     """The kernels of one layer: `values` (filter, *space, in), raw, with `axes` names, and `bias` (filter,) or None.
 
     `numbers` (filter,) are the filters' own numbers in the layer, since a part may be taken: `filters[64:128]`,
@@ -122,7 +122,7 @@ def _lengths(values: Array) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class TopPatches:
+class TopPatches(Shown):
     """The places in a data set that excite one channel of a layer most, strongest first.
 
     `values` (patch,); `samples` (patch,) the numbers of their samples among the `seen`, `sources` their files ("" for
@@ -215,7 +215,7 @@ def _places(index: Any, count: int, what: str) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class Concepts:
+class Concepts(Shown):
     """How a class depends on the directions that concepts have in one layer (TCAV).
 
     For every concept `scores` (concept,) is the share of the samples whose score rises when the layer moves towards it,

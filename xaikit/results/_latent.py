@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from xaikit.arrays import Array
-from xaikit.results._origin import Origin, Status
+from xaikit.results._origin import Origin, Shown, Status
 
 
 @dataclass(frozen=True, eq=False)
-class Decoded:
+class Decoded(Shown):
     """What codes in rows and columns are decoded to: a "grid" of two numbers, an "interpolation", or a "traversal".
 
     `codes` (row, column, number), `decoded` (row, column, *input) in the network's units, `scores` (row, column) of a
@@ -37,7 +37,7 @@ class Decoded:
 
 
 @dataclass(frozen=True, eq=False)
-class Embedding:
+class Embedding(Shown):
     """Where samples lie along the first principal components of their codes: `coordinates` (sample, 2 or 3).
 
     `explained` (component,) is each one's share of the variance, `center` (number,) and `components` (component,
@@ -60,7 +60,7 @@ class Embedding:
 
 
 @dataclass(frozen=True, eq=False)
-class CodeHealth:
+class CodeHealth(Shown):
     """Which numbers of a variational code are used.
 
     `divergences` (number,) is the mean KL from the prior over the samples, in nats; `spreads` (number,) the variance of
@@ -90,7 +90,7 @@ class CodeHealth:
 
 
 @dataclass(frozen=True, eq=False)
-class WordNeighbours:
+class WordNeighbours(Shown):
     """The words whose vectors point most nearly the same way: `neighbours`, nearest first, with their cosines.
 
     `asked` says near what: a word, or "a - b + c".
@@ -108,7 +108,7 @@ class WordNeighbours:
 
 
 @dataclass(frozen=True, eq=False)
-class Restorations:
+class Restorations(Shown):
     """What comes back of samples that were spoiled: by noise of some standard deviation, or by hidden patches.
 
     `levels` (level,) are the standard deviations (in the network's units) or the hidden shares, by `kind` "noise" or

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xaikit.errors import UnknownName
-from xaikit.results._origin import Origin
+from xaikit.results._origin import Origin, Shown
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def times(sizes: tuple[float, ...]) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class LayerGraph:
+class LayerGraph(Shown):
     """The layers of a network in call order; `inputs` gives the shape of each input, `outputs` which layer gives it."""
 
     layers: tuple[LayerNode, ...]

@@ -8,11 +8,11 @@ import numpy as np
 
 from xaikit.arrays import Array
 from xaikit.errors import UnknownName
-from xaikit.results._origin import Origin, Status
+from xaikit.results._origin import Origin, Shown, Status
 
 
 @dataclass(frozen=True, eq=False)
-class Maximization:
+class Maximization(Shown):
     """Inputs that make something in a network large (or small), one row for each.
 
     `image` (row, *input) in display units, `axes` naming those of the input; `names` (row,) what is made large, with

@@ -1,6 +1,6 @@
 """How a result came about, and the verdict on it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,3 +40,16 @@ class Status(str):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Status, (str(self), self.reasons)
+
+
+Display = Callable[[Any, Iterable[str] | None, Iterable[str] | None], Any]
+DISPLAY: list[Display] = []
+"""How a result shows itself in a notebook: what was said last. Results know no figures, so that drawing says it."""
+
+
+class Shown:
+    """A result that a person looks at: it has panels, and shows itself in a notebook."""
+
+    def _repr_mimebundle_(self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None) -> Any:
+        """Give the result as a notebook shows it: (data by media type, metadata); as text where nothing draws."""
+        return DISPLAY[-1](self, include, exclude) if DISPLAY else ({"text/plain": repr(self)}, {})

@@ -9,11 +9,11 @@ import numpy as np
 from xaikit.arrays import Array
 from xaikit.errors import NotSupported, UnknownName
 from xaikit.results._judging import judge, needed
-from xaikit.results._origin import Origin, Status
+from xaikit.results._origin import Origin, Shown, Status
 
 
 @dataclass(frozen=True, eq=False)
-class Faithfulness:
+class Faithfulness(Shown):
     """What a score does when parts are taken away, or put in, in the order that an explanation gives them.
 
     `shares` (sample, point) of the parts are hidden (deletion) or shown (insertion), most important first; NaN where a
@@ -140,7 +140,7 @@ def area(shares: Array, curves: Array) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class Stability:
+class Stability(Shown):
     """How far an explanation depends on its seed.
 
     `agreement` (sample, seed, seed) is the Spearman rank correlation of the maps of every pair of seeds, in -1..1;
@@ -171,7 +171,7 @@ class Stability:
 
 
 @dataclass(frozen=True, eq=False)
-class Randomisation:
+class Randomisation(Shown):
     """How an explanation changes while a network's layers lose what they learnt, from the output down.
 
     At each depth (depth,) all layers down to the one named in `layers` have new weights. `rank` (depth, sample) is the
@@ -203,7 +203,7 @@ class Randomisation:
 
 
 @dataclass(frozen=True, eq=False)
-class Parity:
+class Parity(Shown):
     """How far two models, one network in two frameworks say, give the same explanations.
 
     All numbers are max|a - b| / max|a| of a sample. `outputs` (sample,) compares the outputs, `values` (method, sample)
@@ -230,7 +230,7 @@ class Parity:
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(Shown):
     """Several methods on the same samples: the results by method, and how far they agree.
 
     `agreement` (method, method) is the Spearman rank correlation of the signed maps in -1..1, the mean over samples;
@@ -266,7 +266,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, eq=False)
-class Summary:
+class Summary(Shown):
     """What a method attributes to every part on average over many samples, for each class that was explained.
 
     `magnitude` and `signed` (class, *part) are the means of |value| and of the value over the samples of a class, in

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from xaikit.arrays import Array
-from xaikit.results._origin import Origin, Status
+from xaikit.results._origin import Origin, Shown, Status
 
 
 @dataclass(frozen=True, eq=False)
-class Recovery:
+class Recovery(Shown):
     """What of a known truth an explanation finds, by the sizes of its values, brought to 0..1 in each sample.
 
     (sample,) each: `aup` and `aur` the areas under precision and recall over the threshold from 0 to 1, `auroc` and

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from xaikit.arrays import Array
-from xaikit.results._origin import Origin, Status
+from xaikit.results._origin import Origin, Shown, Status
 
 
 @dataclass(frozen=True, eq=False)
-class ScalpMap:
+class ScalpMap(Shown):
     """What each electrode contributed, and where it sits.
 
     `values` (sample, electrode); `places` (electrode, 2), to the right and to the front, in radii of the head seen from

@@ -8,7 +8,7 @@ import numpy as np
 
 from xaikit.arrays import Array
 from xaikit.errors import ParameterError, UnknownName
-from xaikit.results._origin import Origin, Status
+from xaikit.results._origin import Origin, Shown, Status
 
 VANISHING, EXPLODING = 1e-3, 1e3
 """The ratio of a gradient's size at the first step to that at the last, below and above which it is called so."""
@@ -16,7 +16,7 @@ WAYS = ("forward", "backward")
 
 
 @dataclass(frozen=True, eq=False)
-class HiddenStates:
+class HiddenStates(Shown):
     """The gates and states of one recurrent layer at every step, with the names of the literature in both frameworks.
 
     `values` by name (sample, time, unit), NaN at padded steps. Of an LSTM "i" input, "f" forget, "g" candidate and "o"
@@ -125,7 +125,7 @@ class HiddenStates:
 
 
 @dataclass(frozen=True, eq=False)
-class UnitText:
+class UnitText(Shown):
     """One unit of a recurrent layer along one sequence: `values` (time,) with the `tokens` that were read.
 
     `label` says what the numbers are. `predicted` has for each step the most probable answers with their
@@ -146,7 +146,7 @@ class UnitText:
 
 
 @dataclass(frozen=True, eq=False)
-class UnitScores:
+class UnitScores(Shown):
     """How well each unit of a recurrent layer follows an annotation of the steps.
 
     `scores` (unit,) are areas under the ROC curve for a yes/no annotation ("auroc", 0.5 = not at all, below it the
@@ -187,7 +187,7 @@ class UnitScores:
 
 
 @dataclass(frozen=True, eq=False)
-class GradientFlow:
+class GradientFlow(Shown):
     """How large the gradient of a score is at every step of a recurrent layer, and whether it vanishes on its way.
 
     `states` by direction ("" the only one, "forward", "backward", "l0", ...) hold ‖∂L/∂h_t‖ (sample, time), `inputs`
@@ -288,7 +288,7 @@ class GradientFlow:
 
 
 @dataclass(frozen=True, eq=False)
-class Prefixes:
+class Prefixes(Shown):
     """What a network predicts when it has read only the beginning of a sequence.
 
     `scores` (sample, prefix) are those of `target`, `lengths` (sample, prefix) how many steps have been read; both end
@@ -322,7 +322,7 @@ class Prefixes:
 
 
 @dataclass(frozen=True, eq=False)
-class AttentionMap:
+class AttentionMap(Shown):
     """Where attention looked, which is not why it answered: `weights` (sample, *head, target, source).
 
     Every row is a distribution over the source steps; those that are masked (padding, steps to come) are NaN and the

@@ -8,6 +8,7 @@ import numpy as np
 
 from xaikit.arrays import Array
 from xaikit.errors import ParameterError
+from xaikit.results._origin import Shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +34,7 @@ class Step:
 
 
 @dataclass(frozen=True, eq=False)
-class Steps:
+class Steps(Shown):
     """An operation on an array, with all that is needed to follow it to every number of its `output`.
 
     `x` (*axes), the channel last, becomes `output` by `operation` with all its `parameters`. `steps[i]` and

@@ -8,11 +8,11 @@ import numpy as np
 
 from xaikit.arrays import Array
 from xaikit.errors import UnknownName, UsageError
-from xaikit.results._origin import Origin, Status
+from xaikit.results._origin import Origin, Shown, Status
 
 
 @dataclass(frozen=True, eq=False)
-class Importance:
+class Importance(Shown):
     """How much worse a model does when the values of a variable are shuffled among the rows.
 
     `losses` (variable, repeat) hold the loss of every repeat, `baseline` that of the rows as they are, and `reference`
@@ -94,7 +94,7 @@ class Importance:
 
 
 @dataclass(frozen=True, eq=False)
-class BreakDown:
+class BreakDown(Shown):
     """A prediction as the mean prediction plus what each variable's value adds when it is set, one after the other.
 
     `contributions` (sample, variable) sum with `intercept` (sample,) to `prediction` (sample,), for the output that
@@ -195,7 +195,7 @@ class Effect:
 
 
 @dataclass(frozen=True, eq=False)
-class Profile:
+class Profile(Shown):
     """How a model's answer goes with single columns or pairs: an Effect for each.
 
     `kind` is "partial-dependence", "ceteris-paribus" or "ale"; `outputs` names the outputs of every curve, `score` is
@@ -253,7 +253,7 @@ class Profile:
 
 
 @dataclass(frozen=True, eq=False)
-class WhatIf:
+class WhatIf(Shown):
     """What a model says of a row when some of its values are others.
 
     `before` and `after` (output,) are the predictions for the row and for it with all `changes` (variable, from, to),
@@ -311,7 +311,7 @@ class WhatIf:
 
 
 @dataclass(frozen=True, eq=False)
-class Counterfactuals:
+class Counterfactuals(Shown):
     """Rows near to one row for which the model says what was wanted, the nearest first.
 
     `rows` hold their values by `columns`, `row` those of the row itself; `changes` lists (variable, from, to) of each.
@@ -350,7 +350,7 @@ class Counterfactuals:
 
 
 @dataclass(frozen=True, eq=False)
-class Fairness:
+class Fairness(Shown):
     """How a model does for groups of rows: a measure for each, with a 95 % interval.
 
     `values`, `low` and `high` (group, measure) are NaN where a group has no rows to tell; `measures` names them,

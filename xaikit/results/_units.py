@@ -11,7 +11,7 @@ from xaikit.errors import ParameterError
 from xaikit.results._fields import EffectiveField, Field
 from xaikit.results._inside import Filters, TopPatches
 from xaikit.results._maximization import Maximization
-from xaikit.results._origin import Origin, Status
+from xaikit.results._origin import Origin, Shown, Status
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,7 @@ class Survey:
 
 
 @dataclass(frozen=True, eq=False)
-class LayerPatches:
+class LayerPatches(Shown):
     """The places in a data set that excite each of several channels of a layer most: a mapping to TopPatches.
 
     `survey` says which they are, and the statistics of each channel over the data set. `numbers` (sample,) are the
@@ -146,7 +146,7 @@ class LayerPatches:
 
 
 @dataclass(frozen=True, eq=False)
-class UnitCard:
+class UnitCard(Shown):
     """What is known of one channel (or unit) of a layer: what it weighs, sees, gives, and what excites it most.
 
     `filter` holds the one kernel that makes the channel, of the layer or of the one in front whose channels it passes
