@@ -242,3 +242,12 @@ def read_together(stored: Sequence[Any]) -> list[Any]:
     types = tuple(v.dtype.as_datatype_enum for v in stored)
     attributes = ("N", len(stored), "dtypes", types)
     return list(execute.execute(b"_ReadVariablesOp", len(stored), [v.handle for v in stored], attributes, context()))
+
+
+def called_flat(traced: Any, arguments: Sequence[Any]) -> Any:
+    """Call a traced function on tensors, lists of tensors and None, without the comparison with its signature.
+
+    That comparison takes a fifth of the time of a small network's pass.
+    """
+    flat = [t for a in arguments if a is not None for t in (a if isinstance(a, list) else [a])]
+    return traced._call_flat(flat, traced.captured_inputs)

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from xaikit.arrays import Array, Tensors, each, leaves, rows
 from xaikit_keras._passes import Task
+from xaikit_keras._private import called_flat
 
 EAGER_ROWS = 8
 """A pass is traced once more rows than this ask for it: tracing costs about as much as ten eager passes of one row."""
@@ -96,7 +97,10 @@ class Traced:
         if key not in self:
             self.trace(key, function, *arguments)
         self._functions.move_to_end(key)
-        return self._functions[key](*as_tensors(list(arguments)))
+        tensors = as_tensors(list(arguments))
+        if any(isinstance(a, Mapping) for a in tensors):
+            return self._functions[key](*tensors)
+        return called_flat(self._functions[key], tensors)
 
     def trace(self, key: Key, function: Callable[..., Any], *arguments: Any) -> None:
         """Trace a function of arrays, mappings and lists of arrays, and None."""
