@@ -42,26 +42,29 @@ def judge(quality: Mapping[str, Array], values: Array) -> Status:
         warns.append(_silent(quality))
     if any(not np.isfinite(quality[key]).all() for key in SCORES if key in quality):
         fails.append("the score is not finite, or not while parts are hidden: what was measured of it says nothing")
-    gap = float(np.max(_gaps(quality), initial=0.0))
+    gap = float(np.max(_gaps(quality), initial=0.0)) if "completeness_gap_relative" in quality else 0.0
     if not gap <= GAP_WARN:
         (fails if not gap <= GAP_FAIL else warns).append(f"completeness gap {gap:.1%} of f(x) - f(baseline)")
     r2 = _worst(quality, "surrogate_r2", np.min)
     if r2 is not None and not r2 >= R2_WARN:
         (fails if not r2 >= R2_FAIL else warns).append(f"the surrogate explains R² = {r2:.2f} of the model's changes")
-    advantage, parts = _beside_parts(quality, "advantage", otherwise=0)
-    short = advantage < needed(parts)
-    if short.any():
-        fails.append(
-            "no better than random maps: hiding and showing parts in its order changes the score "
-            f"{advantage[short].min():.1f} standard deviations more than random orders do"
-        )
+    if "advantage" in quality:
+        advantage, parts = _beside_parts(quality, "advantage", otherwise=0)
+        short = advantage < needed(parts)
+        if short.any():
+            fails.append(
+                "no better than random maps: hiding and showing parts in its order changes the score "
+                f"{advantage[short].min():.1f} standard deviations more than random orders do"
+            )
     agreement = _worst(quality, "rank_agreement", _least)
     if agreement is not None and agreement < AGREEMENT_WARN:
         warns.append(f"other seeds give another order: rank agreement {agreement:.2f}")
-    left, parts = _beside_parts(quality, "randomised_similarity", otherwise=MANY)
-    kept = left > _by_chance(parts)
-    if kept.any():
-        warns.append(f"the map hardly depends on the weights: rank correlation {left[kept].max():.2f} with random ones")
+    if "randomised_similarity" in quality:
+        left, parts = _beside_parts(quality, "randomised_similarity", otherwise=MANY)
+        kept = left > _by_chance(parts)
+        if kept.any():
+            alike = f"rank correlation {left[kept].max():.2f} with random ones"
+            warns.append(f"the map hardly depends on the weights: {alike}")
     absorbed = _worst(quality, "relevance_absorbed", np.max)
     if absorbed is not None and not absorbed <= ABSORBED_WARN:
         warns.append(f"biases and ε take {absorbed:.0%} of the score: the values sum to what they leave")
@@ -75,8 +78,8 @@ def judge(quality: Mapping[str, Array], values: Array) -> Status:
 
 
 def _beside_parts(quality: Mapping[str, Array], key: str, otherwise: int) -> tuple[Array, Array]:
-    """Give numbers of samples, none where they were not measured, and how many parts each sample has."""
-    numbers = np.asarray(quality.get(key, np.zeros(0)))
+    """Give numbers of samples, and how many parts each sample has."""
+    numbers = np.asarray(quality[key])
     parts = np.asarray(quality.get("ranked_parts", np.full(len(numbers), otherwise)))
     return numbers, parts[: len(numbers)]
 
@@ -92,7 +95,7 @@ def _by_chance(parts: Array) -> Array:
 
 def _gaps(quality: Mapping[str, Array]) -> Array:
     """Give the relative completeness gaps (sample,), 0 where the gap is within the rounding of the scores."""
-    relative = np.asarray(quality.get("completeness_gap_relative", np.zeros(0)), np.float64)
+    relative = np.asarray(quality["completeness_gap_relative"], np.float64)
     gap, score = quality.get("completeness_gap"), quality.get("score")
     if gap is None or score is None or np.shape(score) != np.shape(relative):
         return relative
