@@ -14,8 +14,9 @@ Run = Callable[..., tuple[Any, str, str]]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    """Give a function from arguments to exit code, stdout and stderr."""
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Give a function from arguments to exit code, stdout and stderr, as into a file: without a terminal's width."""
+    monkeypatch.delenv("COLUMNS", raising=False)
 
     def call(*arguments: Any) -> tuple[Any, str, str]:
         with pytest.raises(SystemExit) as left:

@@ -113,7 +113,7 @@ def test_shapes_and_layers_are_checked_before_the_network_runs():
         model.run(np.ones((2, 4)))
     with pytest.raises(InputError, match="batch is empty"):
         model.run(np.ones((0, 3)))
-    with pytest.raises(UnknownName, match="layer of"):
+    with pytest.raises(NotSupported, match="shows no layers"):
         model.run(np.ones((1, 3)), at=["hidden"])
 
 
