@@ -16,6 +16,8 @@ from xaikit.anomaly._stream import events_of
 from xaikit.errors import InputError, NotSupported, ParameterError, UnknownName
 from xaikit.render import draw, png
 
+pytestmark = pytest.mark.slow
+
 
 def same(a: Any, b: Any) -> bool:
     """Whether two results have equal parts, arrays bit by bit."""

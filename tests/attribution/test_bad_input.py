@@ -86,6 +86,7 @@ def zero(e):
     return not np.any(np.nan_to_num(e.values, nan=1.0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", list(methods))
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_network_gives_a_status_or_an_error(name, method):

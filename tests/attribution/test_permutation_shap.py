@@ -35,6 +35,7 @@ def test_few_parts_are_enumerated_and_exact():
     assert found.status == "ok"
 
 
+@pytest.mark.slow
 def test_equal_to_the_shap_package_on_small_games():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its colour maps are drawn up by deprecated means

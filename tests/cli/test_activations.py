@@ -11,6 +11,8 @@ from PIL import Image as Pillow
 
 import xaikit as xk
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_order_is_recorded_and_maps_are_capped(run: Any, digits: Path, tmp_path: Path) -> None:
     asked = ("-l", "conv2_relu", "--order", "sparsity", "--maps", "8", "--colours", "map", "-o", tmp_path)

@@ -10,6 +10,8 @@ from PIL import Image as Pillow
 
 import xaikit as xk
 
+pytestmark = pytest.mark.slow
+
 
 def test_filters(run: Any, tmp_path: Path) -> None:
     code, out, _ = run("filters", "mnist_cnn", "conv1", "-o", tmp_path)

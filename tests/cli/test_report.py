@@ -35,6 +35,7 @@ def photos(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_a_folder_becomes_a_page_and_a_broken_file_among_it_is_told(run, photos, tmp_path):
     """The exit code tells that something is missing; what was made is there, and made again it is read."""
     (photos / "broken.png").write_bytes(b"no picture")

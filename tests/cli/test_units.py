@@ -14,6 +14,8 @@ from xaikit.cli._units import numbers_in
 from xaikit.errors import NotSupported, ParameterError
 from xaikit.report import _atlas
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def digits(tmp_path: Path) -> Path:

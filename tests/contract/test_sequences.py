@@ -15,6 +15,8 @@ from xaikit.attribution import methods
 from xaikit.errors import NotSupported, ParameterError, TargetError
 from xaikit.perturb.memory import MEMORY
 
+pytestmark = pytest.mark.slow
+
 PATHS = ("sequential-integrated-gradients", "temporal-integrated-gradients")
 STEPWISE = (*PATHS, "temporal-saliency-rescaling")
 """Methods that need an order of steps: pictures and tables have none, so that the other suite cannot ask them."""

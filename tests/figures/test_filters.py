@@ -112,6 +112,7 @@ def test_filters_in_the_order_of_what_they_give() -> None:
     assert "Silent, never above zero for the samples: 3." in figure.notes
 
 
+@pytest.mark.slow
 def test_odd_filters_are_told_and_drawn() -> None:
     values = draws(6, 3, 3, 1)
     values[1] = -2 * values[4]
@@ -131,6 +132,7 @@ def test_odd_filters_are_told_and_drawn() -> None:
     assert png(panels(coloured), width=300)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "values",
     [

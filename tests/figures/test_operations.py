@@ -10,6 +10,8 @@ import xaikit as xk
 from xaikit.figures import CurvePanel, GridsPanel, ImagePanel, MapPanel, panels
 from xaikit.render import draw, png
 
+pytestmark = pytest.mark.slow
+
 PHOTO = np.random.default_rng(0).integers(0, 256, (30, 40, 3)).astype(np.uint8)
 
 

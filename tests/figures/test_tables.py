@@ -45,6 +45,7 @@ KINDS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_everything_is_drawn_shown_and_stored(results: dict[str, Any], kind: str, tmp_path: Path) -> None:
     result = results[kind]

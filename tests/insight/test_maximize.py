@@ -13,6 +13,8 @@ from tests.contract.nets import ADAPTERS, image_pair
 from xaikit import data
 from xaikit.errors import InputError, NotSupported, ParameterError, TargetError, UnknownName, UsageError
 
+pytestmark = pytest.mark.slow
+
 STEPS = 40
 OPEN = [0, 1, 6]
 """Channels open at the start: the gradient through a closed ReLU is another where it is inside a layer."""

@@ -15,6 +15,8 @@ from tests.analytic import golden
 from xaikit.errors import Cancelled, ParameterError, QueueFull, UnknownName, UsageError
 from xaikit.jobs import Job, Local, Pool, Runner, Unit
 
+pytestmark = pytest.mark.slow
+
 X = np.array([1.0, 2.0, 3.0])
 
 

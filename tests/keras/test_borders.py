@@ -13,6 +13,8 @@ from tests.keras.nets import L, cnn, filled, hot, images, rows, sentences, text,
 from xaikit.errors import InputError, ModelError, UnknownName
 from xaikit.inputs import Array, Classes, Image, Reconstruction, Text, Values
 
+pytestmark = pytest.mark.slow
+
 
 def test_two_inputs_and_two_outputs():
     net = two_headed()

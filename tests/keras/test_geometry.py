@@ -22,6 +22,8 @@ from xaikit.inputs import Array
 from xaikit.insight._field_inputs import input_lengths
 from xaikit_keras._graph import default_axes
 
+pytestmark = pytest.mark.slow
+
 ops = keras.ops
 
 DOUBLE: dict[str, Any] = {"dtype": "float64"}

@@ -15,6 +15,8 @@ import xaikit as xk
 from tests.contract.nets import state_of
 from xaikit.errors import NotSupported
 
+pytestmark = pytest.mark.slow
+
 PICTURES = np.random.default_rng(0).normal(size=(3, 12, 12, 3)).astype(np.float32)
 ROWS = np.random.default_rng(1).normal(size=(5, 4)).astype(np.float32)
 

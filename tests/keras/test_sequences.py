@@ -11,6 +11,8 @@ from tests.keras.nets import L, filled, sentences, text
 from xaikit.arrays import agreement
 from xaikit.errors import NotSupported
 
+pytestmark = pytest.mark.slow
+
 RECURRENT = {
     "lstm": lambda **k: L.LSTM(4, **k),
     "lstm without bias": lambda **k: L.LSTM(4, use_bias=False, recurrent_activation="hard_sigmoid", **k),

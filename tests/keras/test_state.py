@@ -13,6 +13,8 @@ from xaikit.inputs import Array
 from xaikit_keras._private import operations
 from xaikit_keras._traced import EAGER_ROWS
 
+pytestmark = pytest.mark.slow
+
 
 class Noisy(keras.Model):
     """Draws random numbers in inference, as the encoder of a variational autoencoder does."""

@@ -20,6 +20,8 @@ from xaikit.errors import Cancelled, InputError, NotSupported, ParameterError, U
 from xaikit.report import _atlas, write_atlas
 from xaikit.results import UnitCard
 
+pytestmark = pytest.mark.slow
+
 CHROMIUM = Path("/usr/bin/chromium")
 
 

@@ -11,6 +11,8 @@ from xaikit.errors import UsageError
 from xaikit.figures import CurvePanel, StepsPanel, TextPanel, panels
 from xaikit.sequence import following_units, gradient_flow, prefixes
 
+pytestmark = pytest.mark.slow
+
 REVIEW = ["a wonderful film with a terrible ending that i would not watch again", "bad"]
 LINE = "the movie was so boring that i fell asleep (really)."
 

@@ -13,6 +13,8 @@ from xaikit.zoo.networks import networks
 
 from .parity import agree, agree_by_name, lively, outputs, samples
 
+pytestmark = pytest.mark.slow
+
 SMALL = [
     *("mlp_mnist", "mlp_mnist_dropout", "mlp_mnist_wide", "mlp_imdb", "mlp_imdb_small", "mlp_imdb_dropout"),
     *(

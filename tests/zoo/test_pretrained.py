@@ -90,6 +90,7 @@ def keras_3(path: Path, net: Any) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("save", [legacy, keras_3])
 @pytest.mark.parametrize("name", ["eeg_cnn", "resnet20_cifar10"])
 def test_a_network_of_the_zoo_reads_what_keras_saves(

@@ -18,6 +18,8 @@ from xaikit.zoo import shelf, training
 from xaikit.zoo.cards import Card
 from xaikit.zoo.judging import wilson
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def stored(cache: Path, framework: str) -> Path:

@@ -16,6 +16,8 @@ from xaikit.zoo.networks import networks
 
 from .conftest import adapter
 
+pytestmark = pytest.mark.slow
+
 # What is reached at least (a share or an area under a curve) or at most (an error); "" where there is no second output.
 AT_LEAST = {
     "xo_cnn": ("accuracy", 0.95),
