@@ -1,9 +1,17 @@
 """What all tests share: quiet frameworks, drawing without a screen, and the folder with data sets."""
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+ARGUMENTS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -16,3 +24,16 @@ def data_folder() -> Path:
     if not named:
         pytest.skip("XAIKIT_DATA names no folder with data sets")
     return Path(named)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """One browser for a process of tests: a second one beside it would not start."""
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("there is no chromium to test pages with")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        yield browser
+        browser.close()

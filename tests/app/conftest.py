@@ -1,7 +1,6 @@
 """One app for all browser tests: the command line's own, in a process of its own on a free port."""
 
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -12,10 +11,6 @@ from typing import Any
 
 import pytest
 
-ARGUMENTS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
 OWN = ("http://127.0.0.1", "data:", "blob:")
 LIMIT_MB = 2
 PATIENCE_MS = 180_000
@@ -59,18 +54,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     reader.join(5)
     process.stdout.close()
     process.stderr.close()
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("there is no chromium to test pages with")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
-        yield browser
-        browser.close()
 
 
 @dataclass

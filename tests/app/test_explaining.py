@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from xaikit.attribution._families import FAMILIES
+
 pytestmark = pytest.mark.slow
 SHOWN = "[data-testid=attribution]"
 RUNNING = "[data-testid=running]"
@@ -136,7 +138,7 @@ def test_evidence_and_dialects_are_asked_for_by_the_form(tab: Any) -> None:
 def test_methods_stand_by_family_and_what_cannot_serve_says_why(tab: Any) -> None:
     page = tab.open("explain?model=xo_cnn&framework=torch")
     families = page.locator("section[aria-label^='Methods: ']")
-    assert families.count() == 6
+    assert families.count() == len(FAMILIES)
     off = page.locator("section[aria-label='Methods: attention'] .off")
     assert "no layer of attention" in off.inner_text()
     assert off.get_by_role("checkbox").is_disabled()

@@ -13,6 +13,7 @@ from tests.contract.nets import state_of
 from tests.contract.transformers import samples, wrapped
 from xaikit.arrays import agreement
 from xaikit.attribution import methods
+from xaikit.attribution._families import FAMILIES
 from xaikit.errors import NotSupported
 from xaikit.perturb.memory import MEMORY
 
@@ -27,6 +28,7 @@ REFUSED = {
     **{(m, k): "no ReLU to rectify" for m in ("guided-backprop", "deconvnet") for k in KINDS},
     ("guided-grad-cam", "vit"): "no ReLU to rectify",
     ("rise", "text"): "nothing lies between two words",
+    **{(m, "vit"): "a picture has no order of steps" for m in FAMILIES["step by step"]},
 }
 """What cannot be served, and why; these must be refused, never answered by something else."""
 CASES = [(m, k) for m, k in itertools.product(methods, KINDS) if (m, k) not in REFUSED]

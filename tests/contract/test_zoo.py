@@ -10,6 +10,7 @@ import pytest
 import xaikit as xk
 from xaikit import data
 from xaikit.arrays import agreement
+from xaikit.attribution._families import FAMILIES
 from xaikit.perturb.memory import MEMORY
 
 pytestmark = pytest.mark.slow
@@ -26,7 +27,8 @@ FEW: dict[str, dict[str, Any]] = {
     "smooth-grad": {"samples": 5},
     "integrated-gradients": {"steps": 20},
 }
-CASES = [(name, method) for name in COUNTS for method in xk.methods if method != "attention-rollout"]
+NOT_FOR_PICTURES = {"attention-rollout", *FAMILIES["step by step"]}
+CASES = [(name, method) for name in COUNTS for method in xk.methods if method not in NOT_FOR_PICTURES]
 
 
 @cache

@@ -22,8 +22,6 @@ from xaikit.results import UnitCard
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = Path("/usr/bin/chromium")
-
 
 def pictures(count: int = 5) -> Any:
     return np.random.default_rng(8).integers(0, 256, (count, 12, 12, 3)).astype(np.uint8)
@@ -258,32 +256,28 @@ def test_a_killed_run_loses_nothing_and_the_next_goes_on(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not CHROMIUM.exists(), reason="there is no browser")
-def test_it_opens_in_a_browser_without_scripts_and_without_a_word_on_the_console(tmp_path: Path) -> None:
-    playwright = pytest.importorskip("playwright.sync_api")
+def test_it_opens_in_a_browser_without_scripts_and_without_a_word_on_the_console(chromium: Any, tmp_path: Path) -> None:
     found = make(tmp_path / "made")
     place = Path(shutil.move(tmp_path / "made", tmp_path / "moved"))  # an atlas can be carried elsewhere
-    with playwright.sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        for scheme in ("light", "dark"):
-            context = browser.new_context(
-                color_scheme=scheme, viewport={"width": 390, "height": 800}, java_script_enabled=True
-            )
-            page = context.new_page()
-            said: list[str] = []
-            page.on("console", lambda m, said=said: said.append(m.text))
-            page.on("pageerror", lambda e, said=said: said.append(str(e)))
-            page.on("request", lambda r, said=said: said.append(r.url) if r.url.startswith("http") else None)
-            for address in ("index.html", "r2/2.html"):
-                page.goto((place / address).as_uri())
-                page.evaluate("[...document.images].forEach(i => i.loading = 'eager')")
-                page.wait_for_function("[...document.images].every(i => i.complete)")
-                assert page.evaluate("[...document.images].every(i => i.naturalWidth > 0)")
-                assert page.evaluate("document.documentElement.scrollWidth") <= 390
-            page.click("text=Previous")
-            assert page.url == (place / "r2" / "0.html").as_uri()
-            page.click("text=All units")
-            assert page.url == (place / "index.html").as_uri()
-            assert said == []
-        browser.close()
+    for scheme in ("light", "dark"):
+        context = chromium.new_context(
+            color_scheme=scheme, viewport={"width": 390, "height": 800}, java_script_enabled=True
+        )
+        page = context.new_page()
+        said: list[str] = []
+        page.on("console", lambda m, said=said: said.append(m.text))
+        page.on("pageerror", lambda e, said=said: said.append(str(e)))
+        page.on("request", lambda r, said=said: said.append(r.url) if r.url.startswith("http") else None)
+        for address in ("index.html", "r2/2.html"):
+            page.goto((place / address).as_uri())
+            page.evaluate("[...document.images].forEach(i => i.loading = 'eager')")
+            page.wait_for_function("[...document.images].every(i => i.complete)")
+            assert page.evaluate("[...document.images].every(i => i.naturalWidth > 0)")
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        page.click("text=Previous")
+        assert page.url == (place / "r2" / "0.html").as_uri()
+        page.click("text=All units")
+        assert page.url == (place / "index.html").as_uri()
+        assert said == []
+        context.close()
     assert found.made == 6
