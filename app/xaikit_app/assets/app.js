@@ -41,6 +41,8 @@ window.dash_clientside = window.dash_clientside || {};
   /* Write what a page shows into the address, without leaving the page; the links to other pages follow. */
   xaikit.keep = function (changes, links) {
     if (!changes) { return links; }
+    var here = new URLSearchParams(window.location.search).get("model");
+    if (here && changes.model && here !== changes.model) { return links; } /* late: another model is shown by now */
     var search = changed(window.location.search, changes);
     window.history.replaceState(window.history.state, "", window.location.pathname + search);
     return links.map(function (link) {
