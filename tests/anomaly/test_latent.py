@@ -17,6 +17,8 @@ from xaikit.anomaly import latent
 from xaikit.anomaly.latent import arc, line
 from xaikit.errors import InputError, NotSupported, ParameterError, UnknownName
 
+pytestmark = pytest.mark.slow
+
 
 @cache
 def zeros() -> tuple[Any, Any, Any]:

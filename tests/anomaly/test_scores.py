@@ -17,6 +17,8 @@ from xaikit.anomaly import SCORES
 from xaikit.anomaly._scores import divergence
 from xaikit.errors import InputError, NotSupported, ParameterError, UnknownName
 
+pytestmark = pytest.mark.slow
+
 
 @cache
 def ranking(score: str) -> Any:

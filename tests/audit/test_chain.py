@@ -13,6 +13,8 @@ from xaikit.audit._chain import ARRAY, CHAIN, GROUPS
 from xaikit.audit._store import NAMES, TRIGGERS
 from xaikit.errors import StorageError
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = [(column, group) for group, columns in GROUPS.items() for column in columns]
 
 

@@ -11,6 +11,8 @@ from xaikit.cli import main
 from xaikit.cli._report import parsed
 from xaikit.errors import ParameterError, UnknownName
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("torch")
 
 

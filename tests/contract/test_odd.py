@@ -17,6 +17,8 @@ from xaikit.data.shapes import draw_shapes
 from xaikit.errors import NotSupported, TargetError
 from xaikit.inputs import resolve
 
+pytestmark = pytest.mark.slow
+
 CASES = list(itertools.product(methods, ADAPTERS))
 FEW: dict[str, dict[str, Any]] = {
     "lime": {"samples": 100, "segments": "grid"},

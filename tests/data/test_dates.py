@@ -11,6 +11,8 @@ from xaikit.data.dates import FORMS, LONGEST, MONTHS, WEEKDAYS, alignment, draw_
 from xaikit.errors import ParameterError
 from xaikit.inputs import Text
 
+pytestmark = pytest.mark.slow
+
 
 def iso(digits: np.ndarray) -> str:
     return "".join(data.DATE_OUT[i] for i in digits)

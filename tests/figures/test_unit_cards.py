@@ -15,6 +15,8 @@ from xaikit.figures._unit_cards import optimum_picture
 from xaikit.render import draw, png
 from xaikit.results import UnitCard
 
+pytestmark = pytest.mark.slow
+
 
 @cache
 def card(layer: str = "r2", channel: int = 5) -> UnitCard:

@@ -13,6 +13,8 @@ from xaikit.errors import InputError, NotSupported
 from xaikit.inputs import Array
 from xaikit_keras._traced import EAGER_ROWS
 
+pytestmark = pytest.mark.slow
+
 
 def test_activations_are_those_of_the_frameworks_own_submodel():
     net, x = cnn(), images()

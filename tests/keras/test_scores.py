@@ -10,6 +10,8 @@ from tests.keras.nets import L, filled, hot, rows, subclassed
 from xaikit.errors import NotSupported
 from xaikit.inputs import Classes, Values
 
+pytestmark = pytest.mark.slow
+
 
 def plain(width=3, last="linear"):
     return keras.Sequential([L.Input((4,)), L.Dense(5, activation="relu", name="h"), L.Dense(width, last, name="z")])

@@ -11,6 +11,8 @@ from xaikit.zoo.building import Ops, describe
 from xaikit.zoo.folding import fold
 from xaikit.zoo.networks import networks
 
+pytestmark = pytest.mark.slow
+
 SVG = "{http://www.w3.org/2000/svg}"
 NAMES = ["mnist_cnn", "mnist_two_heads", "resnet50", "unet", "inception_v3", "googlenet", "xception", "bilstm_imdb"]
 
