@@ -33,6 +33,7 @@ from xaikit.inputs import (
     Text,
     Values,
 )
+from xaikit.later import given_later
 from xaikit.render import plot
 from xaikit.render.notebook import register
 from xaikit.storage import load, save
@@ -152,13 +153,13 @@ LATER = {
 """Where the names are that nobody waits for who does not use them."""
 
 
+_later = given_later(__name__, LATER)
+
+
 def __getattr__(name: str) -> Any:
     if name in ("anomaly", "sequence"):
         return import_module(f"xaikit.{name}")
-    if name not in LATER:
-        raise AttributeError(f"module 'xaikit' has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(LATER[name]), name)
-    return found
+    return _later(name)
 
 
 def __dir__() -> list[str]:

@@ -10,6 +10,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 import xaikit as xk
 from tests.anomaly.nets import Linear, Variational, digits, flat, pictures
+from tests.equality import same
 from xaikit import anomaly
 from xaikit.anomaly._metrics import auprc, auroc, fpr_at, runs
 from xaikit.anomaly._stream import events_of
@@ -17,19 +18,6 @@ from xaikit.errors import InputError, NotSupported, ParameterError, UnknownName
 from xaikit.render import draw, png
 
 pytestmark = pytest.mark.slow
-
-
-def same(a: Any, b: Any) -> bool:
-    """Whether two results have equal parts, arrays bit by bit."""
-    if isinstance(a, np.ndarray):
-        return a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
-    if hasattr(a, "__dataclass_fields__"):
-        return type(a) is type(b) and all(same(getattr(a, f), getattr(b, f)) for f in a.__dataclass_fields__)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(same, a, b))
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
-    return bool(a == b or a != a)
 
 
 def kept(result: Any, folder: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import xaikit as xk
-from tests.sequence.nets import same
+from tests.equality import same
 from xaikit.data.dates import alignment, dates
 from xaikit.errors import UsageError
 from xaikit.figures import CurvePanel, StepsPanel, TextPanel, panels

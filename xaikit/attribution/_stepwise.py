@@ -1,12 +1,13 @@
 """What methods for sequences share: where the steps are, and paths on which one step moves at a time."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
-from xaikit.arrays import SPACE, Array, Tensors, chunks, leaves
-from xaikit.attribution._method import Method, Task, methods
+from xaikit.arrays import SPACE, Array, Tensors, chunks, concatenate, leaves
+from xaikit.attribution._method import Method, Task, methods, parameter, require, sample_by_sample
 from xaikit.attribution.integrated_gradients import quadrature
 from xaikit.errors import NotSupported
 from xaikit.model import Model
@@ -26,6 +27,35 @@ def require_steps(model: Model, cls: type[Method]) -> None:
         raise NotSupported(
             f"{name} is for one sequence, and {model.name} takes {what}; use integrated-gradients or occlusion"
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneStepAtATime(Method):
+    """A method that lets one step of a sequence at a time go from its baseline to its value, along its gradient."""
+
+    needs: ClassVar = frozenset({"pull"})
+    score: ClassVar = "logit"
+    tokens: ClassVar = "sum"
+
+    steps: int = parameter(10, "points on the path of each step")
+    baseline: Any = parameter(
+        None, "where a step starts: a number (an id for Text), an array, a background, 'mean', 'zero'; None = by input"
+    )
+
+    def __post_init__(self) -> None:
+        require(self.steps >= 1, f"steps must be at least 1, not {self.steps}")
+
+    @classmethod
+    def examine(cls, model: Model) -> str:
+        """Say how the method would treat this model. Raises NotSupported where there is no order of steps."""
+        require_steps(model, cls)
+        return super().examine(model)
+
+    def integrated(self, task: Task, starts: Tensors, rest: Rest) -> tuple[Tensors, dict[str, Array]]:
+        """Integrate on the way of every step of all samples: the values, and how far the steps miss their rise."""
+        found = sample_by_sample(task, lambda i: one_step_at_a_time(task, starts, i, self.steps, rest))
+        values, sums, rises = zip(*found, strict=True)
+        return concatenate(list(values)), missed(sums, rises)
 
 
 def axis_of_steps(spec: Any) -> int | None:

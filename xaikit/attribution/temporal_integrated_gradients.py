@@ -1,20 +1,18 @@
 """Temporal integrated gradients: the steps of a sequence come one after the other, the future is not there yet."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 import numpy as np
 
-from xaikit.arrays import Array, concatenate, length
-from xaikit.attribution._method import Map, Method, Task, methods, parameter, require, sample_by_sample
-from xaikit.attribution._stepwise import missed, one_step_at_a_time, require_steps
+from xaikit.arrays import Array, length
+from xaikit.attribution._method import Map, Task, methods
+from xaikit.attribution._stepwise import OneStepAtATime
 from xaikit.attribution.integrated_gradients import completeness
-from xaikit.model import Model
 
 
 @methods("temporal-integrated-gradients")
 @dataclass(frozen=True, kw_only=True)
-class TemporalIntegratedGradients(Method):
+class TemporalIntegratedGradients(OneStepAtATime):
     """How the score f builds up as a sequence arrives: step t goes from its baseline to x_t, those before it are x,
     those after it still at their baselines.
 
@@ -29,31 +27,11 @@ class TemporalIntegratedGradients(Method):
     section on temporal integrated gradients; Sundararajan, Taly and Yan (2017) for the integral.
     """
 
-    needs: ClassVar = frozenset({"pull"})
-    score: ClassVar = "logit"
-    tokens: ClassVar = "sum"
-
-    steps: int = parameter(10, "points on the path of each step")
-    baseline: Any = parameter(
-        None, "where a step starts: a number (an id for Text), an array, a background, 'mean', 'zero'; None = by input"
-    )
-
-    def __post_init__(self) -> None:
-        require(self.steps >= 1, f"steps must be at least 1, not {self.steps}")
-
-    @classmethod
-    def examine(cls, model: Model) -> str:
-        """Say how the method would treat this model. Raises NotSupported where there is no order of steps."""
-        require_steps(model, cls)
-        return super().examine(model)
-
     def __call__(self, task: Task) -> Map:
         starts = task.baselines(self.baseline)
-        found = sample_by_sample(task, lambda i: one_step_at_a_time(task, starts, i, self.steps, _prefix))
-        parts, sums, rises = zip(*found, strict=True)
-        values = concatenate(list(parts))
+        values, gaps = self.integrated(task, starts, _prefix)
         quality = completeness(task, values, starts) if length(values) else {}
-        return Map(values, quality={**quality, **missed(sums, rises)})
+        return Map(values, quality={**quality, **gaps})
 
 
 def _prefix(x: Array, baseline: Array, t: int) -> Array:

@@ -3,11 +3,11 @@
 The walk that gives receptive fields comes with its first use.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from xaikit.graph._geometry import FOLDED, Geometry
 from xaikit.graph._layers import Call, Layer, between, flattened, places
+from xaikit.later import given_later
 
 if TYPE_CHECKING:
     from xaikit.graph._fields import Affine, Misaligned, Node, fields
@@ -26,9 +26,4 @@ __all__ = [
     "places",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in ("Affine", "Misaligned", "Node", "fields"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module("xaikit.graph._fields"), name)
-    return found
+__getattr__ = given_later(__name__, dict.fromkeys(("Affine", "Misaligned", "Node", "fields"), "xaikit.graph._fields"))

@@ -3,9 +3,9 @@
 Attributions are there at once, every other kind of result with its first use.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from xaikit.later import given_later
 from xaikit.results._attribution import Attribution, Attributions, Prediction, by_column
 from xaikit.results._judging import judge
 from xaikit.results._origin import DISPLAY, Origin, Shown, Status
@@ -121,67 +121,28 @@ __all__ = [
 ]
 
 LATER = {
-    "Activations": "_activations",
-    "AnomalyScores": "_anomaly",
-    "Calibration": "_anomaly",
-    "Curve": "_curves",
-    "Curves": "_curves",
-    "lowest": "_curves",
-    "AnomalyExplanation": "_detection",
-    "Detection": "_detection",
-    "DetectorRecord": "_detection",
-    "Event": "_detection",
-    "SeriesScores": "_detection",
-    "ThresholdReport": "_detection",
-    "EffectiveField": "_fields",
-    "EffectiveFields": "_fields",
-    "Field": "_fields",
-    "FieldCheck": "_fields",
-    "Fields": "_fields",
-    "Misalignment": "_fields",
-    "ReceptiveFields": "_fields",
-    "LayerHealth": "_health",
-    "LayerState": "_health",
-    "Concepts": "_inside",
-    "Filters": "_inside",
-    "TopPatches": "_inside",
-    "CodeHealth": "_latent",
-    "Decoded": "_latent",
-    "Embedding": "_latent",
-    "Restorations": "_latent",
-    "WordNeighbours": "_latent",
-    "LayerGraph": "_layer_graph",
-    "LayerNode": "_layer_graph",
-    "Maximization": "_maximization",
-    "Histogram": "_numbers",
-    "Moments": "_numbers",
-    "Comparison": "_quality",
-    "Faithfulness": "_quality",
-    "Parity": "_quality",
-    "Randomisation": "_quality",
-    "Stability": "_quality",
-    "Summary": "_quality",
-    "Recovery": "_recovery",
-    "ScalpMap": "_scalp",
-    "AttentionMap": "_sequence",
-    "GradientFlow": "_sequence",
-    "HiddenStates": "_sequence",
-    "Prefixes": "_sequence",
-    "UnitScores": "_sequence",
-    "UnitText": "_sequence",
-    "Step": "_steps",
-    "Steps": "_steps",
-    "BreakDown": "_tables",
-    "Counterfactuals": "_tables",
-    "Effect": "_tables",
-    "Fairness": "_tables",
-    "Importance": "_tables",
-    "Profile": "_tables",
-    "WhatIf": "_tables",
-    "LayerPatches": "_units",
-    "Survey": "_units",
-    "UnitCard": "_units",
-    "field_words": "_units",
+    name: f"xaikit.results.{module}"
+    for module, names in {
+        "_activations": "Activations",
+        "_anomaly": "AnomalyScores Calibration",
+        "_curves": "Curve Curves lowest",
+        "_detection": "AnomalyExplanation Detection DetectorRecord Event SeriesScores ThresholdReport",
+        "_fields": "EffectiveField EffectiveFields Field FieldCheck Fields Misalignment ReceptiveFields",
+        "_health": "LayerHealth LayerState",
+        "_inside": "Concepts Filters TopPatches",
+        "_latent": "CodeHealth Decoded Embedding Restorations WordNeighbours",
+        "_layer_graph": "LayerGraph LayerNode",
+        "_maximization": "Maximization",
+        "_numbers": "Histogram Moments",
+        "_quality": "Comparison Faithfulness Parity Randomisation Stability Summary",
+        "_recovery": "Recovery",
+        "_scalp": "ScalpMap",
+        "_sequence": "AttentionMap GradientFlow HiddenStates Prefixes UnitScores UnitText",
+        "_steps": "Step Steps",
+        "_tables": "BreakDown Counterfactuals Effect Fairness Importance Profile WhatIf",
+        "_units": "LayerPatches Survey UnitCard field_words",
+    }.items()
+    for name in names.split()
 }
 """In which module a name is that nobody waits for who does not use it."""
 
@@ -253,6 +214,8 @@ STORED = (
 )
 """The dataclasses that are written to disk and read back; Attributions are stored input by input."""
 
+__getattr__ = given_later(__name__, LATER)
+
 
 class _Results(dict[str, type[Any]]):
     """The stored dataclasses by name, each imported when it is asked for."""
@@ -270,10 +233,3 @@ class _Results(dict[str, type[Any]]):
 
 RESULTS = _Results()
 """The dataclasses that are written to disk and read back, by name; others may add their own."""
-
-
-def __getattr__(name: str) -> Any:
-    if name not in LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(f"xaikit.results.{LATER[name]}"), name)
-    return found

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from xaikit.arrays import Array
-from xaikit.results._origin import Origin, Shown, Status
+from xaikit.results._origin import Origin, Shown, Status, alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,9 +101,7 @@ class AnomalyScores(Shown):
 
     def __getitem__(self, i: int) -> "AnomalyScores":
         """Give sample `i` alone, still with a leading sample axis of one."""
-        if not -len(self) <= i < len(self):
-            raise IndexError(f"sample {i} of {len(self)}")
-        s = slice(i, i + 1) if i != -1 else slice(i, None)
+        s = alone(i, len(self))
         return replace(
             self,
             values=self.values[s],

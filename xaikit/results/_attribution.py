@@ -10,7 +10,7 @@ from xaikit.arrays import Array, Tensors
 from xaikit.errors import NotSupported, UnknownName
 from xaikit.inputs import Classes, top
 from xaikit.results._judging import judge
-from xaikit.results._origin import Origin, Shown, Status
+from xaikit.results._origin import Origin, Shown, Status, alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +48,7 @@ class Attribution(Shown):
 
     def __getitem__(self, i: int) -> "Attribution":
         """Give sample `i` alone, still with a leading sample axis of one."""
-        if not -len(self) <= i < len(self):
-            raise IndexError(f"sample {i} of {len(self)}")
-        s = slice(i, i + 1) if i != -1 else slice(i, None)
+        s = alone(i, len(self))
         return replace(
             self,
             values=self.values[s],

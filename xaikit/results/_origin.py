@@ -53,3 +53,10 @@ class Shown:
     def _repr_mimebundle_(self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None) -> Any:
         """Give the result as a notebook shows it: (data by media type, metadata); as text where nothing draws."""
         return DISPLAY[-1](self, include, exclude) if DISPLAY else ({"text/plain": repr(self)}, {})
+
+
+def alone(i: int, count: int) -> slice:
+    """Give the rows of sample `i` alone, of `count`; it may be counted from the end. Raises IndexError."""
+    if not -count <= i < count:
+        raise IndexError(f"sample {i} of {count}")
+    return slice(i, i + 1) if i != -1 else slice(i, None)

@@ -9,7 +9,7 @@ import numpy as np
 from xaikit.arrays import Array
 from xaikit.errors import NotSupported, UnknownName
 from xaikit.results._judging import judge, needed
-from xaikit.results._origin import Origin, Shown, Status
+from xaikit.results._origin import Origin, Shown, Status, alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,9 +102,7 @@ class Faithfulness(Shown):
 
     def __getitem__(self, i: int) -> "Faithfulness":
         """Give sample `i` alone, still with a leading sample axis of one."""
-        if not -len(self) <= i < len(self):
-            raise IndexError(f"sample {i} of {len(self)}")
-        s = slice(i, i + 1) if i != -1 else slice(i, None)
+        s = alone(i, len(self))
         arrays = {
             f.name: getattr(self, f.name)[s] for f in fields(self) if isinstance(getattr(self, f.name), np.ndarray)
         }

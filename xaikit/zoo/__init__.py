@@ -1,8 +1,8 @@
 """Documented networks: built in either framework from one description, trained, with a card, loaded wrapped."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from xaikit.later import given_later
 from xaikit.zoo.cards import Card
 
 if TYPE_CHECKING:
@@ -10,13 +10,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Card", "build", "card", "load", "names", "train"]
 
-
-def __getattr__(name: str) -> Any:
-    """Import the functions with their first use: data, recipes and training come with them."""
-    if name not in __all__:
-        raise AttributeError(f"module 'xaikit.zoo' has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module("xaikit.zoo._public"), name)
-    return found
+__getattr__ = given_later(__name__, dict.fromkeys(__all__, "xaikit.zoo._public"))
+"""The functions come with their first use: data, recipes and training come with them."""
 
 
 def __dir__() -> list[str]:
