@@ -109,3 +109,13 @@ def test_files_that_are_not_there_or_empty(run: Any, tmp_path: Path) -> None:
     (tmp_path / "empty.csv").write_text("age,sex\n")
     code, _, err = run("break-down", "credit_mlp", tmp_path / "empty.csv")
     assert (code, "holds no rows" in err) == (5, True)
+
+
+def test_a_truth_that_cannot_be_read_is_told_in_a_line(run: Any, tmp_path: Path) -> None:
+    np.save(tmp_path / "rows.npy", np.zeros((3, 28, 28, 1)))
+    (tmp_path / "truth.npy").write_bytes(b"no array at all")
+    asked = ("importance", "mnist_cnn", tmp_path / "rows.npy", "-y", tmp_path / "truth.npy", "-o", tmp_path)
+    code, out, told = run(*asked)
+    assert (code, out) == (5, "")
+    assert "truth.npy is not a .npy array" in told
+    assert "Traceback" not in told

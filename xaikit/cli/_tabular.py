@@ -1,7 +1,7 @@
 """`xaikit importance`, `break-down`, `profile`, `what-if`: what a data set of rows says of a model."""
 
-import csv
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from xaikit.cli._explain import keep
 from xaikit.cli._insight import into
 from xaikit.cli._main import as_json, emit, model_options, open_model
 from xaikit.cli._tables import _table as drawn
-from xaikit.data.files import cell, read_samples
+from xaikit.data.files import cell, read_array, read_lines, read_samples
 from xaikit.errors import InputError, ParameterError, UnknownName
 from xaikit.inputs import Table
 from xaikit.report import safe
@@ -45,14 +45,11 @@ def read_table(name: str, spec: Any, truth: str | None = None) -> tuple[Any, Arr
     if path.suffix.lower() != ".csv":
         if truth is not None and not Path(truth).exists():
             raise InputError(f"rows in {name} have no column {truth!r}: give a .npy file with one entry for each")
-        return read_samples(name, spec), None if truth is None else np.load(truth, allow_pickle=False)
+        return read_samples(name, spec), None if truth is None else read_array(Path(truth))
     if not path.exists():
         raise InputError(f"there is no file {name}")
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{name} is not a readable CSV file: {error}") from None
+    header, *lines = read_lines(path)
+    rows = [dict(zip_longest(header, line[: len(header)])) for line in lines]
     if not rows:
         raise InputError(f"{name} holds no rows")
     if truth is not None and truth not in rows[0]:
@@ -61,7 +58,9 @@ def read_table(name: str, spec: Any, truth: str | None = None) -> tuple[Any, Arr
     if isinstance(spec, Table):
         known = spec.columns
         return [{n: cell(row[n], known[n]) for n in known if row.get(n) is not None} for row in rows], y
-    names = [n for n in rows[0] if n != truth]
+    if any(len(line) > len(header) for line in lines):
+        raise InputError(f"{name} has a row of more cells than its header of {len(header)}")
+    names = [n for n in header if n != truth]
     try:
         return np.array([[float(row[n]) for n in names] for row in rows]), y
     except (TypeError, ValueError) as error:

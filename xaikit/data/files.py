@@ -69,13 +69,19 @@ def _several(name: str, spec: Mapping[str, InputSpec]) -> dict[str, Any]:
 
 
 def _npy(path: Path, spec: InputSpec) -> Array:
+    return read_array(path)
+
+
+def read_array(path: Path) -> Array:
+    """Read a .npy array without unpickling. Raises InputError."""
     try:
         return np.asarray(np.load(path, allow_pickle=False))
     except (ValueError, OSError, EOFError) as error:
         raise InputError(f"{path} is not a .npy array that can be read without unpickling: {error}") from None
 
 
-def _csv(path: Path, spec: InputSpec) -> Any:
+def read_lines(path: Path) -> list[list[str]]:
+    """Read the lines of a CSV file as text, the header among them; empty ones are left out. Raises InputError."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.reader(file) if row]
@@ -83,6 +89,11 @@ def _csv(path: Path, spec: InputSpec) -> Any:
         raise InputError(f"{path} is not a readable CSV file: {error}") from None
     if not rows:
         raise InputError(f"{path} is empty")
+    return rows
+
+
+def _csv(path: Path, spec: InputSpec) -> Any:
+    rows = read_lines(path)
     if spec.kind == "Table":
         columns = getattr(spec, "columns", {})
         return [{h: cell(v, columns.get(h)) for h, v in zip(rows[0], row, strict=False)} for row in rows[1:]]
