@@ -1,7 +1,9 @@
 """What all tests share: quiet frameworks, drawing without a screen, and the folder with data sets."""
 
 import os
+import random
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,24 @@ ARGUMENTS = (
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def _begin_randomness_anew() -> None:
+    """Draw the same weights in every run of a test: Keras seeds its layers from `random`, torch has its own stream."""
+    random.seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+
+
+def pytest_collectstart() -> None:
+    """Networks that a file of tests makes as it is imported."""
+    _begin_randomness_anew()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Networks that a test or its fixtures make."""
+    _begin_randomness_anew()
 
 
 @pytest.fixture(scope="session")

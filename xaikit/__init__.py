@@ -12,9 +12,6 @@ Importing xaikit brings no framework and no drawing library; they come with the 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from xaikit import zoo
-from xaikit.apps import app
-from xaikit.attribution import explain, methods
 from xaikit.errors import XaikitError
 from xaikit.inputs import (
     Array,
@@ -37,11 +34,11 @@ from xaikit.later import given_later
 from xaikit.render import plot
 from xaikit.render.notebook import register
 from xaikit.storage import load, save
-from xaikit.wrapping import load_model, wrap
 
 if TYPE_CHECKING:
-    from xaikit import anomaly, sequence
-    from xaikit.attribution import scalp_map
+    from xaikit import anomaly, sequence, zoo
+    from xaikit.apps import app
+    from xaikit.attribution import explain, methods, scalp_map
     from xaikit.insight import (
         activations,
         concepts,
@@ -59,6 +56,7 @@ if TYPE_CHECKING:
     from xaikit.sequence import attention, hidden_states
     from xaikit.tabular import break_down, counterfactuals, fairness, importance, profile, what_if
     from xaikit.training_curves import curves
+    from xaikit.wrapping import load_model, wrap
 
 __version__ = "0.1.0"
 
@@ -123,6 +121,7 @@ __all__ = [
 
 LATER = {
     "activations": "xaikit.insight",
+    "app": "xaikit.apps",
     "attention": "xaikit.sequence",
     "break_down": "xaikit.tabular",
     "compare": "xaikit.quality",
@@ -130,6 +129,7 @@ LATER = {
     "counterfactuals": "xaikit.tabular",
     "curves": "xaikit.training_curves",
     "effective_field": "xaikit.insight",
+    "explain": "xaikit.attribution",
     "explore": "xaikit.insight",
     "fairness": "xaikit.tabular",
     "faithfulness": "xaikit.quality",
@@ -139,7 +139,9 @@ LATER = {
     "kernels": "xaikit.insight",
     "layer_graph": "xaikit.insight",
     "layer_health": "xaikit.insight",
+    "load_model": "xaikit.wrapping",
     "maximize": "xaikit.insight",
+    "methods": "xaikit.attribution",
     "operations": "xaikit.insight",
     "profile": "xaikit.tabular",
     "receptive_field": "xaikit.insight",
@@ -149,6 +151,7 @@ LATER = {
     "top_patches": "xaikit.insight",
     "unit_card": "xaikit.insight",
     "what_if": "xaikit.tabular",
+    "wrap": "xaikit.wrapping",
 }
 """Where the names are that nobody waits for who does not use them."""
 
@@ -157,7 +160,7 @@ _later = given_later(__name__, LATER)
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("anomaly", "sequence"):
+    if name in ("anomaly", "sequence", "zoo"):
         return import_module(f"xaikit.{name}")
     return _later(name)
 

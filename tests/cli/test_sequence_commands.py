@@ -41,3 +41,11 @@ def test_mistakes_are_told_in_one_line(run: Any, tmp_path: Path) -> None:
     assert "name one: annotations, summary, decoder" in said
     assert run("states", "char_lstm", "so", "--gate", "h", *TORCH, "-o", tmp_path)[0] == 2
     assert run("attention", "gru_imdb", "so", *TORCH, "-o", tmp_path)[0] == 2
+
+
+def test_an_empty_text_is_no_folder(run: Any, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "note.txt").write_text("a fine film")
+    code, _, said = run("gradient-flow", "gru_imdb", "", *TORCH)
+    assert (code, said.count("\n")) == (5, 1)
+    assert "the text is empty" in said

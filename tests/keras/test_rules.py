@@ -96,7 +96,7 @@ def test_a_relu_inside_a_loop_over_time_is_refused():
 
 
 def test_an_lstm_keeps_its_own_gradient_beside_a_relu():
-    net = keras.Sequential([L.Input((5, 2)), L.LSTM(4), L.Dense(3, activation="relu"), L.Dense(3)])
+    net = keras.Sequential([L.Input((5, 2)), L.LSTM(4), L.Dense(16, activation="relu"), L.Dense(3)])
     model = xk.wrap(net, inputs=xk.Series(5, 2), outputs=xk.Values(["a", "b", "c"]))
     x = np.random.default_rng(0).normal(size=(4, 5, 2)).astype(np.float32)
     guided, plain = (model.pull(x, SEED, rule=rule).gradient for rule in ("guided", None))

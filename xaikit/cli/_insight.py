@@ -10,7 +10,7 @@ import click
 from xaikit.cli._explain import keep
 from xaikit.cli._main import as_json, emit, model_options, open_model
 from xaikit.cli._tables import statistics_table
-from xaikit.data.files import contents, read_samples
+from xaikit.data.files import contents, is_folder, read_samples
 from xaikit.errors import ParameterError
 from xaikit.figures import filter_figure
 from xaikit.insight import filters
@@ -94,7 +94,7 @@ def _samples(name: str, spec: Any) -> list[Any]:
 
 def samples_of(inputs: Sequence[str], spec: Any) -> list[Any]:
     """Read every INPUT, which may be a folder, and hold several samples; of a folder's pictures the paths are given."""
-    folders = [Path(name).is_dir() for name in inputs]
+    folders = [is_folder(name) for name in inputs]
     read = [
         contents(Path(name), spec) if folder else _samples(name, spec)
         for name, folder in zip(inputs, folders, strict=True)
@@ -104,7 +104,7 @@ def samples_of(inputs: Sequence[str], spec: Any) -> list[Any]:
 
 def given_samples(inputs: Sequence[str], spec: Any) -> Any:
     """Give the only folder as such, which is read as it goes; anything else as a list of samples."""
-    return inputs[0] if len(inputs) == 1 and Path(inputs[0]).is_dir() else samples_of(inputs, spec)
+    return inputs[0] if len(inputs) == 1 and is_folder(inputs[0]) else samples_of(inputs, spec)
 
 
 def numbers_in(text: str) -> list[int]:

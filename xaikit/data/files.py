@@ -68,6 +68,11 @@ def _several(name: str, spec: Mapping[str, InputSpec]) -> dict[str, Any]:
     return {n: read_samples(given[n], s) for n, s in spec.items()}
 
 
+def is_folder(given: str | Path) -> bool:
+    """Whether a folder is given; the empty text is none, though as a path it is the folder that one stands in."""
+    return str(given) != "" and Path(given).is_dir()
+
+
 def _npy(path: Path, spec: InputSpec) -> Array:
     return read_array(path)
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from xaikit.arrays import Tensors, rows
 from xaikit.attribution import prepare
-from xaikit.data.files import contents
+from xaikit.data.files import contents, is_folder
 from xaikit.errors import InputError
 from xaikit.model import Model
 
@@ -181,7 +181,7 @@ def _gathered(model: Model, items: list[Any]) -> Any:
 
 def _folder_of(given: Any) -> Path | None:
     try:
-        return Path(given) if isinstance(given, str | Path) and Path(given).is_dir() else None
+        return Path(given) if isinstance(given, str | Path) and is_folder(given) else None
     except OSError:  # a sentence longer than a name may be
         return None
 
