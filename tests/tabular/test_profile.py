@@ -10,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import xaikit as xk
 from tests.tabular.models import normal, of, product, softmax3
-from xaikit.errors import InputError, NotSupported, ParameterError, TargetError, UnknownName, UsageError
+from xaikit.errors import InputError, ParameterError, TargetError, UnknownName, UsageError
 
 KNOWN = np.array([-1, -0.71, -0.43, -0.14, 0.14, 0.43, 0.71, 1])
 """The eight points of Biecek and Burzykowski (2021), section 18.3."""
@@ -143,8 +143,6 @@ def test_categories_and_units() -> None:
     assert_allclose([by_name["green"] - by_name["red"], by_name["blue"] - by_name["red"]], [4, 1], atol=1e-5)
     count = dict(zip(ale.grid, ale.only.counts, strict=True))
     assert_allclose(sum(count[c] * by_name[c] for c in count), 0, atol=1e-4)
-    with pytest.raises(NotSupported, match="partial-dependence"):
-        xk.profile(model, rows, [("colour", "length")], "ale")
 
 
 def test_categories_that_are_alike_stand_together() -> None:

@@ -1,14 +1,19 @@
 """Accumulated local effects: mean differences between the edges of bins, summed up, of rows that are in them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
 from xaikit.arrays import Array
-from xaikit.errors import NotSupported
 from xaikit.results import Effect
-from xaikit.tabular._reading import Asked, Edit, answers, edited
+from xaikit.tabular._reading import Asked, Edit, edited
 from xaikit.tabular._variables import Frame, Variable
+
+ALONE = "one value alone: no effect"
+Moves = tuple[Array, Array]
+"""Rows, and the step over which each is moved: (move,) both."""
 
 
 def ale(
@@ -19,16 +24,72 @@ def ale(
     grids: tuple[tuple[Array, Array], ...],
     groups: Mapping[str, Array],
 ) -> Effect:
-    """Give the effect of one column or the interaction of two, whose mean over the data is zero."""
-    edges = [g for g, _ in grids]
-    if len(chosen) == 2:
-        if any(v.kind == "category" for v in chosen):
-            raise NotSupported("ale of two columns takes numbers: use partial-dependence for pairs with a category")
-        return _of_two(ask, frame, flat, chosen, edges)
-    (variable,) = chosen
-    make = _of_category if variable.kind == "category" else _of_number
-    grid, values, counts, parts, remark = make(ask, frame, flat, variable, edges[0], list(groups.values()))
-    return _effect(chosen, (grid,), values, counts, tuple(groups), parts, remark)
+    """Give the effect of one column or the interaction of two, whose mean over the data is zero.
+
+    Of two columns it is what they do together beyond what each does: second differences over a step of both, summed up
+    along both, less the effect that this sum itself has along each (Apley and Zhu 2020, section 3.2).
+    """
+    axes = [axis_of(frame, flat, v, g) for v, (g, _) in zip(chosen, grids, strict=True)]
+    find = _of_one if len(axes) == 1 else _of_two
+    values, counts, parts, remarks = find(ask, frame, flat, axes, list(groups.values()))
+    remarks = tuple(dict.fromkeys(r for r in (*remarks, *(a.remark for a in axes)) if r))
+    return _effect(chosen, tuple(a.shown for a in axes), values, counts, tuple(groups), parts, "; ".join(remarks))
+
+
+@dataclass(frozen=True, eq=False)
+class Axis:
+    """A variable as steps between `nodes`: the edges of bins, or categories in an order of likeness.
+
+    `place` (row,) is the bin of each row, or its category's place in that order; -1 for rows outside.
+    """
+
+    variable: Variable
+    nodes: Array
+    place: Array
+    remark: str
+
+    @property
+    def category(self) -> bool:
+        """Whether rows stand on nodes, and not between two."""
+        return self.variable.kind == "category"
+
+    @property
+    def steps(self) -> int:
+        """How many steps lead from the first node to the last."""
+        return len(self.nodes) - 1
+
+    @property
+    def shown(self) -> Array:
+        """The nodes as a person reads them."""
+        return np.array([self.variable.word(i) for i in self.nodes]) if self.category else self.nodes
+
+    def moves(self) -> list[Moves]:
+        """Say over which step rows are moved: over that of their bin; from a category to the next, and from the one
+        before."""
+        if not self.category:
+            rows = np.flatnonzero(self.place >= 0) if self.steps else np.empty(0, int)
+            return [(rows, self.place[rows])]
+        up, down = np.flatnonzero(self.place < self.steps), np.flatnonzero(self.place > 0)
+        return [(up, self.place[up]), (down, self.place[down] - 1)]
+
+    def own(self, g: Array, axis: int = 0) -> Array:
+        """Give what numbers at the nodes are where rows lie: at a category, or halfway between the edges of a bin."""
+        if self.category or not self.steps:
+            return g
+        low, high = np.arange(self.steps), np.arange(1, self.steps + 1)
+        return np.asarray((np.take(g, low, axis) + np.take(g, high, axis)) / 2)
+
+
+def axis_of(frame: Frame, flat: Array, variable: Variable, asked: Array) -> Axis:
+    """Put the rows of a data set in bins between the edges that are asked for, or at the categories that occur."""
+    seen = variable.numbers(flat)
+    if variable.kind != "category":
+        place, edges, outside = binned(seen, asked)
+        return Axis(variable, edges, place, "rows outside the grid are left out" if outside else "")
+    present = np.unique(seen.astype(int))
+    order = present[likeness(frame, flat, variable, present)]
+    place = np.argsort(order)[np.searchsorted(present, seen)]
+    return Axis(variable, order, place, "categories in an order of likeness")
 
 
 def _effect(
@@ -75,38 +136,67 @@ def binned(seen: Array, edges: Array) -> tuple[Array, Array, bool]:
     return np.where(inside, place, -1), merged, bool((~inside).any())
 
 
-def _of_number(
-    ask: Asked, frame: Frame, flat: Array, variable: Variable, asked: Array, groups: list[Array]
-) -> tuple[Array, Array, Array, Array, str]:
-    place, edges, outside = binned(variable.numbers(flat), asked)
-    outputs = len(ask.names)
-    bins = len(edges) - 1
-    if bins < 1:
-        flat_line = np.zeros((outputs, len(edges)))
-        counts = np.array([int((place >= 0).sum())])
-        return edges, flat_line, counts, np.zeros((len(groups), outputs, len(edges))), "one value alone: no effect"
-    rows = np.flatnonzero(place >= 0)
-    differences = _between(ask, frame, flat[rows], variable, edges[place[rows]], edges[place[rows] + 1])
-    values, counts = _accumulated(differences, place[rows], bins)
-    parts = []
-    for members in groups:
+Found = tuple[Array, Array, Array, tuple[str, ...]]
+"""Values (output, *node), rows at each place (*place), values of groups (group, output, *node), and remarks."""
+
+
+def _of_one(ask: Asked, frame: Frame, flat: Array, axes: list[Axis], groups: list[Array]) -> Found:
+    (axis,) = axes
+    rows, steps = (np.concatenate(m) for m in zip(*axis.moves(), strict=True))
+    gains = _gains(ask, frame, flat[rows], axes, [steps])
+
+    def curve(members: Array) -> Array:
         own = np.isin(rows, members)
-        parts.append(_accumulated(differences[own], place[rows][own], bins)[0])
-    remark = "rows outside the grid are left out" if outside else ""
-    return edges, values, counts, np.stack(parts) if parts else np.empty((0, outputs, len(edges))), remark
+        g = _along(gains[own], steps[own], axis.steps)
+        held = _held(axes, members)
+        return np.asarray(g - (held[:, None] * axis.own(g)).sum(0) / max(held.sum(), 1)).T
+
+    everyone = np.arange(len(flat))
+    parts = [curve(g) for g in groups]
+    empty = np.empty((0, len(ask.names), len(axis.nodes)))
+    remarks = () if axis.steps or axis.category else (ALONE,)
+    return curve(everyone), _held(axes, everyone), np.stack(parts) if parts else empty, remarks
 
 
-def _between(ask: Asked, frame: Frame, flat: Array, variable: Variable, low: Array, high: Array) -> Array:
-    """What the answer for every row changes by from one value of its own to another: (row, output)."""
+def _gains(ask: Asked, frame: Frame, flat: Array, axes: Sequence[Axis], steps: Sequence[Array]) -> Array:
+    """Give what answers change by over a step of one axis, or their second difference over two: (row, output)."""
+    total = np.zeros((len(flat), len(ask.names)))
+    if not len(flat):
+        return total
 
-    def to(values: Array) -> Edit:
+    def to(corner: tuple[int, ...]) -> Edit:
         def write(out: Array, s: slice) -> None:
-            put_each(variable, out, values[s])
+            for axis, at, beyond in zip(axes, steps, corner, strict=True):
+                put_each(axis.variable, out, axis.nodes[at[s] + beyond])
 
         return write
 
-    before, after = edited(ask, frame, flat, [to(low), to(high)])
-    return np.asarray(after, np.float64) - before
+    corners = list(product((0, 1), repeat=len(axes)))
+    for corner, said in zip(corners, edited(ask, frame, flat, [to(c) for c in corners]), strict=True):
+        total += said if (len(axes) - sum(corner)) % 2 == 0 else -said
+    return total
+
+
+def _means(gains: Array, at: tuple[Array, ...], shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """Give the mean of moves over each step, or cell of two, and how many there are: (*step, output), (*step,)."""
+    counts, sums = np.zeros(shape, int), np.zeros((*shape, gains.shape[-1]))
+    np.add.at(counts, at, 1)
+    np.add.at(sums, at, gains)
+    return sums / np.maximum(counts, 1)[..., None], counts
+
+
+def _along(gains: Array, steps: Array, count: int) -> Array:
+    """Sum the mean gains of steps up from zero: (node, output)."""
+    return np.concatenate([np.zeros((1, gains.shape[-1])), _means(gains, (steps,), (count,))[0].cumsum(0)])
+
+
+def _held(axes: Sequence[Axis], members: Array) -> Array:
+    """Count rows at each place: (*place,)."""
+    at = [a.place[members] for a in axes]
+    inside = np.all([p >= 0 for p in at], axis=0)
+    counts = np.zeros([len(a.own(a.nodes)) for a in axes], int)
+    np.add.at(counts, tuple(p[inside] for p in at), 1)
+    return counts
 
 
 def put_each(variable: Variable, out: Array, values: Array) -> None:
@@ -121,56 +211,6 @@ def put_each(variable: Variable, out: Array, values: Array) -> None:
             part = out[rows]
             variable.put(part, value)
             out[rows] = part
-
-
-def _accumulated(differences: Array, place: Array, bins: int) -> tuple[Array, Array]:
-    """Sum the mean differences of the bins up and centre them over the data: (output, edge), (bin,)."""
-    counts = np.bincount(place, minlength=bins)
-    sums = np.zeros((bins, differences.shape[1]))
-    np.add.at(sums, place, differences)
-    steps = sums / np.maximum(counts, 1)[:, None]
-    g = np.vstack([np.zeros((1, differences.shape[1])), np.cumsum(steps, 0)])
-    if counts.sum():
-        g -= (counts[:, None] * (g[:-1] + g[1:]) / 2).sum(0) / counts.sum()
-    return g.T, counts
-
-
-# ---------------------------------------------------------------- categories
-
-
-def _of_category(
-    ask: Asked, frame: Frame, flat: Array, variable: Variable, asked: Array, groups: list[Array]
-) -> tuple[Array, Array, Array, Array, str]:
-    """Take the categories that occur in an order of likeness, and differences to the next and from it before."""
-    seen = variable.numbers(flat).astype(int)
-    present = np.unique(seen)
-    order = present[likeness(frame, flat, variable, present)]
-    rank = np.full(len(variable.words), -1)
-    rank[order] = np.arange(len(order))
-    at = rank[seen]
-    up, down = np.flatnonzero(at < len(order) - 1), np.flatnonzero(at > 0)
-    outputs = len(ask.names)
-    gains = np.zeros((0, outputs))
-    if len(order) > 1:
-        higher = _between(ask, frame, flat[up], variable, seen[up], order[at[up] + 1])
-        lower = _between(ask, frame, flat[down], variable, order[at[down] - 1], seen[down])
-        gains = np.concatenate([higher, lower])
-    rows, bins = np.concatenate([up, down]), np.concatenate([at[up], at[down] - 1])
-
-    def summed(chosen: Array, own: Array) -> Array:
-        sums = np.zeros((max(len(order) - 1, 0), outputs))
-        np.add.at(sums, bins[chosen], gains[chosen])
-        counts = np.bincount(bins[chosen], minlength=len(order) - 1) if len(order) > 1 else np.zeros(0, int)
-        g = np.vstack([np.zeros((1, outputs)), np.cumsum(sums / np.maximum(counts, 1)[:, None], 0)])
-        share = np.bincount(at[own], minlength=len(order)) / max(len(own), 1)
-        return np.asarray((g - (share[:, None] * g).sum(0)).T)
-
-    values = summed(np.arange(len(rows)), np.arange(len(flat)))
-    parts = [summed(np.flatnonzero(np.isin(rows, own)), own) for own in groups]
-    words = np.array([variable.word(i) for i in order])
-    counts = np.bincount(at, minlength=len(order))
-    empty = np.empty((0, outputs, len(order)))
-    return words, values, counts, np.stack(parts) if parts else empty, "categories in an order of likeness"
 
 
 def likeness(frame: Frame, flat: Array, variable: Variable, present: Array) -> Array:
@@ -212,39 +252,38 @@ def _shares(other: Variable, numbers: Array, seen: Array, present: Array) -> Arr
 # ---------------------------------------------------------------- two columns
 
 
-def _of_two(ask: Asked, frame: Frame, flat: Array, chosen: tuple[Variable, ...], edges: list[Array]) -> Effect:
+def _of_two(ask: Asked, frame: Frame, flat: Array, axes: list[Axis], groups: list[Array]) -> Found:
     """What two columns do together beyond what each does: second differences of cells, summed up along both."""
-    first, second = chosen
-    i, one, out1 = binned(first.numbers(flat), edges[0])
-    j, two, out2 = binned(second.numbers(flat), edges[1])
-    k1, k2, outputs = len(one) - 1, len(two) - 1, len(ask.names)
-    if k1 < 1 or k2 < 1:
-        values = np.zeros((outputs, len(one), len(two)))
-        parts = np.empty((0, outputs, len(one), len(two)))
-        return _effect(chosen, (one, two), values, np.array([[len(flat)]]), (), parts, "one value alone: no effect")
-    rows = np.flatnonzero((i >= 0) & (j >= 0))
-    i, j, part = i[rows], j[rows], flat[rows]
+    first, second = axes
+    everyone = np.arange(len(flat))
+    shape, outputs = (len(first.nodes), len(second.nodes)), len(ask.names)
+    if not first.steps or not second.steps:
+        values = np.zeros((outputs, *shape))
+        return values, _held(axes, everyone), np.zeros((len(groups), *values.shape)), (ALONE,)
+    found = [np.intersect1d(r, q, return_indices=True) for r, _ in first.moves() for q, _ in second.moves()]
+    over = [(s, t) for _, s in first.moves() for _, t in second.moves()]
+    rows = np.concatenate([r for r, _, _ in found])
+    one = np.concatenate([s[i] for (s, _), (_, i, _) in zip(over, found, strict=True)])
+    two = np.concatenate([t[j] for (_, t), (_, _, j) in zip(over, found, strict=True)])
+    gains = _gains(ask, frame, flat[rows], axes, [one, two])
 
-    def corner(a: int, b: int) -> Array:
-        out = part.copy()
-        put_each(first, out, one[i + a])
-        put_each(second, out, two[j + b])
-        return np.asarray(answers(ask, frame, out), np.float64)
+    def surface(members: Array) -> tuple[Array, int]:
+        own = np.isin(rows, members)
+        cells, counts = _means(gains[own], (one[own], two[own]), (first.steps, second.steps))
+        if not counts.any():
+            return np.zeros((outputs, *shape)), counts.size
+        g = np.zeros((*shape, outputs))
+        g[1:, 1:] = (
+            _filled(cells, counts, *(np.arange(len(a.nodes)) if a.category else a.nodes for a in axes))
+            .cumsum(0)
+            .cumsum(1)
+        )
+        return np.moveaxis(_without_main(g, axes, members), -1, 0), int((counts == 0).sum())
 
-    gains = (corner(1, 1) - corner(1, 0)) - (corner(0, 1) - corner(0, 0))
-    counts = np.zeros((k1, k2), int)
-    np.add.at(counts, (i, j), 1)
-    sums = np.zeros((k1, k2, outputs))
-    np.add.at(sums, (i, j), gains)
-    cells = _filled(sums / np.maximum(counts, 1)[..., None], counts, one, two)
-    g = np.zeros((k1 + 1, k2 + 1, outputs))
-    g[1:, 1:] = cells.cumsum(0).cumsum(1)
-    g = _without_main(g, counts)
-    empty = int((counts == 0).sum())
-    said = [f"{empty} of {counts.size} cells hold no row and take the nearest one's"] if empty else []
-    said += ["rows outside the grid are left out"] if out1 or out2 else []
-    parts = np.empty((0, outputs, k1 + 1, k2 + 1))
-    return _effect(chosen, (one, two), np.moveaxis(g, -1, 0), counts, (), parts, "; ".join(said))
+    values, empty = surface(everyone)
+    parts = [surface(g)[0] for g in groups]
+    said = (f"{empty} of {first.steps * second.steps} cells hold no row and take the nearest one's",) if empty else ()
+    return values, _held(axes, everyone), np.stack(parts) if parts else np.empty((0, *values.shape)), said
 
 
 def _filled(cells: Array, counts: Array, one: Array, two: Array) -> Array:
@@ -261,16 +300,18 @@ def _filled(cells: Array, counts: Array, one: Array, two: Array) -> Array:
     return filled
 
 
-def _without_main(g: Array, counts: Array) -> Array:
-    """Take the accumulated effects of either column alone off a surface (edge, edge, output), and its mean."""
-    for axis in (0, 1):
-        steps = np.diff(g, axis=axis)
-        between = (steps[:, :-1] + steps[:, 1:]) / 2 if axis == 0 else (steps[:-1] + steps[1:]) / 2
-        weighted = (counts[..., None] * between).sum(1 - axis) / np.maximum(counts.sum(1 - axis), 1)[:, None]
-        main = np.vstack([np.zeros((1, g.shape[-1])), np.cumsum(weighted, 0)])
-        if axis == 0:
-            first = main
-        else:
-            g = g - first[:, None] - main[None]
-    middle = (g[:-1, :-1] + g[:-1, 1:] + g[1:, :-1] + g[1:, 1:]) / 4
-    return np.asarray(g - (counts[..., None] * middle).sum((0, 1)) / counts.sum())
+def _without_main(g: Array, axes: Sequence[Axis], members: Array) -> Array:
+    """Take the accumulated effects that a surface (node, node, output) has along either axis off it, and its mean."""
+    effects = []
+    inside = members[np.all([a.place[members] >= 0 for a in axes], axis=0)]
+    for k, axis in enumerate(axes):
+        other = axes[1 - k]
+        slopes = np.moveaxis(other.own(np.diff(g, axis=k), 1 - k), k, 0)  # (step, place of the other, output)
+        rows, steps = (np.concatenate(m) for m in zip(*axis.moves(), strict=True))
+        own = np.isin(rows, inside)
+        rows, steps = rows[own], steps[own]
+        effects.append(_along(slopes[steps, other.place[rows]], steps, axis.steps))
+    g = g - effects[0][:, None] - effects[1][None]
+    held = _held(axes, members)
+    middle = axes[1].own(axes[0].own(g, 0), 1)
+    return np.asarray(g - (held[..., None] * middle).sum((0, 1)) / max(held.sum(), 1))

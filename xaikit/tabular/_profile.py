@@ -66,10 +66,9 @@ def profile(
     rows have curves of their own (numbers are cut into thirds). variables: as in `xaikit.importance`; the value of a
     window or channel is its mean, and setting it shifts all its numbers; that of a band is its amplitude.
 
-    Raises UnknownName, InputError, ParameterError, TargetError, and NotSupported for a pair with a category in ale.
-    Source: Friedman, "Greedy function approximation" (2001), section 8.2; Goldstein et al., "Peeking inside the black
-    box" (2015); Apley and Zhu, "Visualizing the effects of predictor variables in black box supervised learning models"
-    (2020).
+    Raises UnknownName, InputError, ParameterError, TargetError. Source: Friedman, "Greedy function approximation"
+    (2001), section 8.2; Goldstein et al., "Peeking inside the black box" (2015); Apley and Zhu, "Visualizing the
+    effects of predictor variables in black box supervised learning models" (2020).
     """
     if kind not in PROFILES:
         raise UnknownName("kind of profile", kind, PROFILES)
