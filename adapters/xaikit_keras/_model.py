@@ -202,8 +202,8 @@ class KerasModel(Network):
     # --- passes -------------------------------------------------------------------------------------------------------
 
     def _forward(self, x: Tensors, at: tuple[str, ...], patch: Mapping[str, Array], score: ScoreKind) -> Run:
-        task = Task(at, tuple(sorted(patch)), self._form(score))
-        output, values, raw = self._compute(task, self._goes_traced(task, x), x, patch)
+        task, x = Task(at, tuple(sorted(patch)), self._form(score)), self._typed(x)
+        output, values, raw = self._compute(task, self._key(task, x), x, patch)
         return Run(output, dict(zip(at, values, strict=True)), raw)
 
     def _backward(
@@ -216,21 +216,23 @@ class KerasModel(Network):
         rule: Rule | None,
         score: ScoreKind,
     ) -> Pull:
+        x = self._typed(x)
         if wrt is None:
             self._check_differentiable(x)
         kind = self._form("output" if of else score)
         task = Task((), tuple(sorted(patch)), kind, True, of, wrt, rule)
-        traced = self._goes_traced(task, x)
-        if rule is not None and not traced:
+        key = self._key(task, x)
+        if rule is not None and key is None:
             raise NotSupported(
                 f"the rule {rule!r} needs a traced network and whole layers; {self.name} runs eagerly here"
             )
-        if callable(seed) and traced:
+        if callable(seed) and key is not None:
             # a graph cannot call back: the value is computed first, in a graph of its own
             ran = self._forward(x, (of,) if of else (), patch, kind)
             seed = seed(ran.activations[of] if of else ran.output)
-        value, source, gradient, output = self._compute(task, traced, x, patch, seed)
-        return Pull(value, source, gradient, value if output is None and of is None else output)
+        value, source, gradient, output = self._compute(task, key, x, patch, seed)
+        output = value if output is None and of is None else output
+        return Pull(value, x if source is None else source, gradient, output)
 
     def _native(
         self, name: str, x: Tensors, seed: Tensors, baseline: Tensors | None, score: ScoreKind, parameters: Any
@@ -260,6 +262,7 @@ class KerasModel(Network):
         self, name: str, x: Tensors, baseline: Tensors | None, score: ScoreKind, parameters: Mapping[str, Any]
     ) -> tuple[Pass, Task, Tensors, Tensors | None]:
         """Prepare a walk back by the rules of DeepLIFT or LRP."""
+        x = self._typed(x)
         self._check_differentiable(x)
         reading = self._read()
         if not reading.traced:
@@ -268,7 +271,7 @@ class KerasModel(Network):
         task = Task(score=self._form(score), pulls=True, native=(name, *sorted(parameters.items())))
         made = Pass(self.net, self.name, reading, fixed, self._finals(task.score), self._values)
         start = None if baseline is None or name == "lrp" else prepared(baseline, self._declared)
-        return made, task, prepared(x, self._declared), start
+        return made, task, x, start
 
     def untreated(self, name: str, score: ScoreKind = "logit") -> Mapping[str, str]:
         with self._lock:
@@ -290,41 +293,46 @@ class KerasModel(Network):
             return self._untreated[name, score]
 
     def _compute(
-        self, task: Task, traced: bool, x: Tensors, patch: Mapping[str, Array], seed: Seed | None = None
+        self, task: Task, key: Key | None, x: Tensors, patch: Mapping[str, Array], seed: Seed | None = None
     ) -> Any:
-        reading, count, x = self._read(), length(x), prepared(x, self._declared)
+        """Compute a task on inputs in the types of the network: in the graph of that key, or eagerly without one."""
+        count = length(x)
         patches = [self._checked_patch(name, patch[name], count) for name in task.patch]
-        fixed = self._rows_of_trace(count) if traced else self._fixed_rows
-        made = Pass(
-            self.net, self.name, reading, fixed or (None if traced else count), self._finals(task.score), self._values
-        )
+        fixed = self._fixed_rows if key is None else key.rows
         total = fixed or count
+
+        def compute(*given: Any) -> Any:
+            known = total if key is None else fixed
+            made = Pass(self.net, self.name, self._read(), known, self._finals(task.score), self._values)
+            return made.compute(task, *given)
+
         arguments = [made_rows(x, total), [made_rows(p, total) for p in patches], _seed(seed, count, total)]
         with self._refusing(x):
-            if traced:
-                key = Key(task, shapes_of(x), fixed)
-                result = self.traced(key, lambda *a: made.compute(task, *a), *arguments)
-            else:
-                result = made.compute(task, *as_tensors(arguments))
+            result = compute(*as_tensors(arguments)) if key is None else self.traced(key, compute, *arguments)
         return as_arrays(result, count)
 
     def _rows_of_trace(self, count: int) -> int | None:
         """Give the rows that a traced pass takes; None = any number."""
         return self._fixed_rows or (None if self._rows_free else power_above(count))
 
-    def _goes_traced(self, task: Task, x: Tensors) -> bool:
-        """Decide whether a pass runs in a graph: always where only a graph can do it or time steps are walked."""
-        reading = self._read()
-        if any(name in reading.gates for name in (*task.read, *task.patch)):
-            return False
-        if not reading.traced:
-            return False
+    def _typed(self, x: Tensors) -> Tensors:
+        """Give inputs in the types of the network, which are known once it is read."""
+        self._read()
+        return prepared(x, self._declared)
+
+    def _key(self, task: Task, x: Tensors) -> Key | None:
+        """Give the key of the graph that a pass runs in, None where it runs eagerly.
+
+        It runs in one always where only a graph can do it or time steps are walked.
+        """
+        reading, count = self._read(), length(x)
+        if not reading.traced or any(name in reading.gates for name in (*task.read, *task.patch)):
+            return None
+        key = Key(task, shapes_of(x), self._rows_of_trace(count))
+        if key in self.traced or reading.recurrent or task.rule is not None:
+            return key
         unnamed = task.score == "logit" and any(end.place is None for end in reading.ends.values())
-        if reading.recurrent or task.rule is not None or unnamed:
-            return True
-        count = length(x)
-        key = Key(task, shapes_of(prepared(x, self._declared)), self._rows_of_trace(count))
-        return self.traced.worth(key, count, self._rows_ahead)
+        return key if unnamed or self.traced.worth(key, count, self._rows_ahead) else None
 
     def _checked_patch(self, name: str, value: Array, count: int) -> Array:
         value = np.asarray(value, np.float32)
@@ -337,7 +345,7 @@ class KerasModel(Network):
     def _check_differentiable(self, x: Tensors) -> None:
         """Raise NotSupported if no input is a number that the output could change with: token ids are not."""
         reading = self._read()
-        named = _by_name(prepared(x, self._declared))
+        named = _by_name(x)
         closed = {
             n: reading.embeddings(n) for n, a in named.items() if a.dtype.kind not in "f" or reading.embeddings(n)
         }
@@ -348,8 +356,8 @@ class KerasModel(Network):
 
     def _form(self, score: ScoreKind) -> ScoreKind:
         """Give the score, or "output" where that is the same, so that one traced pass serves both."""
-        changes = {"output": False, "logit": bool(self._read().ends), "probability": bool(self._finals(score))}
-        return score if changes[score] else "output"
+        changes = self._read().ends if score == "logit" else self._finals(score)
+        return score if changes else "output"
 
     def _finals(self, score: ScoreKind) -> dict[str | None, Final]:
         """Name the function that makes probabilities of each output of logits, when they are asked for."""

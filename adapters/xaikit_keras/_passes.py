@@ -182,7 +182,7 @@ class Pass:
         return self.outputs(result, task), [taps.value(n) for n in task.at], raw
 
     def pull(self, task: Task, x: Any, patch: Mapping[str, Any], seed: Any) -> tuple[Any, Any, Any, Any]:
-        """Give value, source, gradient, and the raw output where it is not the value.
+        """Give value, source (None for the input itself), gradient, and the raw output where it is not the value.
 
         `seed` is the cotangent or, outside of a trace, a function of the value.
         """
@@ -210,7 +210,7 @@ class Pass:
         return self._pulled(task, x, value, found, result, taps)
 
     def _pulled(self, task: Task, x: Any, value: Any, found: list[Any], result: Any, taps: Taps) -> tuple[Any, ...]:
-        source = by_layer(task, taps.value) if task.sources else x
+        source = by_layer(task, taps.value) if task.sources else None
         return value, source, _assembled(task, x, found, taps), self._whole(result, task, taps)
 
     def _through(

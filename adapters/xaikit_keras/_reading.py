@@ -5,6 +5,7 @@ One pass is recorded, in a graph without data where the network can be traced, e
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import keras
@@ -87,15 +88,22 @@ class Reading:
         parts = [tensor for _, tensor in leaves(result)]
         return parts[0] if self.outputs is None else dict(zip(self.outputs, parts, strict=True))
 
-    @property
+    @cached_property
     def recurrent(self) -> bool:
         """Whether time steps are walked through one by one, which is slow outside of a graph."""
         return any(layer.kind in ("rnn", "lstm", "gru", "bidirectional", "conv_lstm") for layer in self.layers.values())
 
     def embeddings(self, name: str) -> list[str]:
         """List the layers that read the named input, if all of them take it as ids; else []."""
-        readers = [layer for layer in self.layers.values() if name in layer.parents]
-        return [layer.name for layer in readers] if readers and all(r.kind in IDS for r in readers) else []
+        return self._embeddings.get(name, [])
+
+    @cached_property
+    def _embeddings(self) -> dict[str, list[str]]:
+        readers: dict[str, list[Layer]] = {}
+        for layer in self.layers.values():
+            for name in dict.fromkeys(layer.parents):
+                readers.setdefault(name, []).append(layer)
+        return {n: [r.name for r in found] for n, found in readers.items() if all(r.kind in IDS for r in found)}
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Traced passes: which are worth tracing, and the ones that are kept."""
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from xaikit.arrays import Array, Tensors, each, leaves, rows
 from xaikit_keras._passes import Task
-from xaikit_keras._private import called_flat
+from xaikit_keras._private import flatly_called
 
 EAGER_ROWS = 8
 """A pass is traced once more rows than this ask for it: tracing costs about as much as ten eager passes of one row."""
@@ -38,9 +38,11 @@ def made_rows(a: Tensors, count: int) -> Tensors:
     """Repeat the last row, or the only one, until there are `count`."""
 
     def own(part: Array) -> Array:
+        if len(part) == count:
+            return part
         if len(part) == 1:
             return np.broadcast_to(part, (count, *part.shape[1:]))
-        return part if len(part) == count else np.concatenate([part, np.repeat(part[-1:], count - len(part), axis=0)])
+        return np.concatenate([part, np.repeat(part[-1:], count - len(part), axis=0)])
 
     return each(own, a)
 
@@ -74,12 +76,20 @@ def as_tensors(value: Any) -> Any:
     return tf.convert_to_tensor(value) if isinstance(value, np.ndarray) else value
 
 
+@dataclass(frozen=True)
+class Graph:
+    """A traced function of tensors in the structure that it was made for, and the same of arrays without names."""
+
+    traced: Callable[..., Any]
+    flatly: Callable[[Sequence[Any]], Any]
+
+
 class Traced:
     """The traced passes of one network, least recently used first; `made` counts all that were ever traced."""
 
     def __init__(self) -> None:
         self.made = 0
-        self._functions: OrderedDict[Key, Callable[..., Any]] = OrderedDict()
+        self._functions: OrderedDict[Key, Graph] = OrderedDict()
         self._eager: Counter[Key] = Counter()
 
     def __contains__(self, key: Key) -> bool:
@@ -94,23 +104,22 @@ class Traced:
 
     def __call__(self, key: Key, function: Callable[..., Any], *arguments: Any) -> Any:
         """Compute `function(*arguments)` on arrays in a graph, traced on the first call for `key`."""
-        if key not in self:
-            self.trace(key, function, *arguments)
+        found = self._functions.get(key) or self.trace(key, function, *arguments)
         self._functions.move_to_end(key)
-        tensors = as_tensors(list(arguments))
-        if any(isinstance(a, Mapping) for a in tensors):
-            return self._functions[key](*tensors)
-        return called_flat(self._functions[key], tensors)
+        if any(isinstance(a, Mapping) for a in arguments):
+            return found.traced(*as_tensors(arguments))
+        return found.flatly(arguments)
 
-    def trace(self, key: Key, function: Callable[..., Any], *arguments: Any) -> None:
+    def trace(self, key: Key, function: Callable[..., Any], *arguments: Any) -> "Graph":
         """Trace a function of arrays, mappings and lists of arrays, and None."""
         specs = [_specs(a, key.rows) for a in arguments]
         # Keras does not convert Python's control flow of tensors in its own `fit` and `predict` either
         traced = tf.function(function, autograph=False).get_concrete_function(*specs)
         self.made += 1
-        self._functions[key] = traced
+        found = self._functions[key] = Graph(traced, flatly_called(traced))
         while len(self._functions) > KEPT:
             self._functions.popitem(last=False)
+        return found
 
 
 def _specs(value: Any, rows: int | None) -> Any:
