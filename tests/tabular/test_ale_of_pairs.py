@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 import xaikit as xk
+from xaikit.figures import panels
 
 WORTH, PRICE = np.array([1.0, 5.0, 2.0, -1.0]), np.array([0.5, -1.0, 2.0])
 
@@ -163,4 +164,5 @@ def test_empty_cells_and_a_single_category_are_said() -> None:
     assert_allclose(found["floor × size"].values, 0)
     assert "one value alone" in found["floor × size"].remark
     assert found["floor × size"].grid[0].tolist() == ["0"]
-    assert xk.plot(found).rows
+    drawn = panels(found)
+    assert [p.title for row in drawn.rows for p in row] == ["grade × size", "floor × size"]

@@ -12,7 +12,7 @@ from numpy.testing import assert_allclose
 
 import xaikit as xk
 from tests.tabular.models import data_file, normal, of, product, softmax3
-from xaikit.errors import InputError, NotSupported, ParameterError, TargetError, UnknownName
+from xaikit.errors import InputError, ParameterError, TargetError, UnknownName
 
 SINGLE = 5e-4
 """Outputs are float32, whose step at 4820 is 0.0005."""
@@ -189,9 +189,9 @@ def test_networks_with_several_heads() -> None:
     assert_allclose(kind.prediction, model.run(X[:2]).output["kind"][:, 1], atol=1e-6)
     slope = np.diff(xk.profile(model, X, "1", grid=[0.0, 1.0], target=xk.At("size")).values[0])
     assert_allclose(slope, 2, atol=1e-6)
-    with pytest.raises(TargetError, match="several outputs"):
+    with pytest.raises(TargetError, match="has the outputs"):
         xk.break_down(model, X, X[0])
-    with pytest.raises(NotSupported, match="wrap one alone"):
+    with pytest.raises(TargetError, match="choose one"):
         xk.importance(model, X, np.zeros(10))
 
 

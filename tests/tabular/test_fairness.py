@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 import xaikit as xk
 from tests.tabular.models import of, softmax3
-from xaikit.errors import InputError, NotSupported, ParameterError
+from xaikit.errors import InputError, ParameterError, TargetError
 
 
 def biased() -> tuple[Any, Any, Any, Any]:
@@ -100,5 +100,5 @@ def test_several_classes_and_bad_input() -> None:
         xk.fairness(model, X, y, np.arange(3), positive="b")
     with pytest.raises(ParameterError, match="cutoff"):
         xk.fairness(model, X, y, "0", cutoff=1.0)
-    with pytest.raises(NotSupported, match="2 outputs"):
+    with pytest.raises(TargetError, match="2 outputs"):
         xk.fairness(of(lambda x: x, 2, ("a", "b")), X[:, :2], X[:, :2], "0")

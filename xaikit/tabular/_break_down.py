@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from xaikit.arrays import Array, chunks
-from xaikit.errors import InputError, ParameterError
-from xaikit.inputs import Classes
+from xaikit.errors import InputError, ParameterError, TargetError
+from xaikit.inputs import At, Classes
 from xaikit.model import Model
 from xaikit.progress import Progress, bar
 from xaikit.results import BreakDown
-from xaikit.tabular._reading import Asked, about, answers, judged, questions, read, rows_at_once
+from xaikit.tabular._reading import Asked, about, answers, judged, output_of, questions, read, rows_at_once
 from xaikit.tabular._variables import Frame, frame_of
 
 Entry = tuple[int, ...]
@@ -42,8 +42,9 @@ def break_down(
     pair are then set at once, under the name "a:b". `order` names variables, and pairs as "a:b" or tuples, in the order
     to take; those left out follow by size.
 
-    target: what `contributions` are of; None is each row's predicted class, or the only output. All outputs are in
-    `every`, in the same order, from the same runs. score: "probability" (the default for Classes), "logit", "output".
+    target: what `contributions` are of; None is each row's predicted class, or the only output; of a network with
+    several outputs xk.At(output=...), with an index or without. All classes or values of that output are in `every`, in
+    the same order, from the same runs. score: "probability" (the default for Classes), "logit", "output".
     variables: as in `xaikit.importance`; what none of them holds is one more.
 
     Raises InputError, TargetError, UnknownName, ParameterError. Source: Staniak and Biecek, "Explanations of model
@@ -54,9 +55,9 @@ def break_down(
     reference = read(model, X, "break_down")
     rows = read(model, x, "break_down")
     frame = frame_of(model.inputs, reference, variables, whole=True)
-    ask = questions(model, rows, None if _is_entry(target, model) else target, score)
+    ask, entry = entries_of(model, rows, target, score)
     said = answers(ask, frame, frame.flatten(rows))
-    chosen = _chosen(model, ask, said, target)
+    chosen = explained(ask, said, entry)
     fixed = None if order is None else _entries(order, frame)
     with bar(progress, f"break-down for {model.name}") as shown:
         steps = Steps(ask, frame, frame.flatten(reference), interactions, preference, fixed)
@@ -83,24 +84,23 @@ def break_down(
     )
 
 
-def _is_entry(target: Any, model: Model) -> bool:
-    """Whether a target is one of the outputs that are all asked for, or the predicted one."""
-    plain = target is None or (isinstance(target, int | str | np.integer) and not isinstance(target, bool))
-    return plain and hasattr(model.outputs, "names")
+def entries_of(model: Model, x: Array, target: Any, score: str | None) -> tuple[Asked, Any]:
+    """Ask for all classes or values of the output that a target is of, and give which is meant (None: not said)."""
+    name, spec, entry = output_of(model, target)
+    plain = entry is None or (isinstance(entry, int | str | np.integer) and not isinstance(entry, bool))
+    if not plain or not hasattr(spec, "names"):
+        return questions(model, x, target, score), None
+    return questions(model, x, None if name is None else At(name), score), entry
 
 
-def _chosen(model: Model, ask: Asked, said: Array, target: Any) -> Array:
-    """Give the output that is explained for each row: (row,) indices."""
-    if len(ask.names) == 1 or (target is not None and not _is_entry(target, model)):
-        if target is not None and _is_entry(target, model):
-            model.outputs.index(target)
+def explained(ask: Asked, said: Array, entry: Any) -> Array:
+    """Give the output that is explained for each row: (row,) indices. Raises TargetError."""
+    if entry is not None:
+        return np.full(len(said), ask.spec.index(entry))
+    if len(ask.names) == 1:
         return np.zeros(len(said), int)
-    if target is not None:
-        return np.full(len(said), model.outputs.index(target))
-    if isinstance(model.outputs, Classes):
+    if isinstance(ask.spec, Classes):
         return np.asarray(said.argmax(1))
-    from xaikit.errors import TargetError
-
     raise TargetError(f"the model has {len(ask.names)} outputs; choose one as target: {', '.join(ask.names)}")
 
 

@@ -9,12 +9,22 @@ import numpy as np
 
 from xaikit.arrays import Array
 from xaikit.errors import InputError, ParameterError, TargetError, UnknownName
-from xaikit.inputs import Classes
+from xaikit.inputs import At, Classes
 from xaikit.model import Model
 from xaikit.results import Counterfactuals
 from xaikit.tabular._break_down import require_one
 from xaikit.tabular._neighbours import neighbours
-from xaikit.tabular._reading import Asked, about, answers, judged, questions, read, require_count, require_seed
+from xaikit.tabular._reading import (
+    Asked,
+    about,
+    answers,
+    judged,
+    output_of,
+    questions,
+    read,
+    require_count,
+    require_seed,
+)
 from xaikit.tabular._variables import Frame, Variable, frame_of
 from xaikit.tabular._what_if import words
 
@@ -72,7 +82,8 @@ def counterfactuals(
 
     X: rows of the data, from which come the values that are tried, their scale, and the limits of numbers. wanted: for
     Classes the name or index of a class, whose probability shall be `at_least` (None: more than half); for Values
-    (low, high) of the only output, or (output, low, high), None for no bound. count: how many, each of which changes
+    (low, high) of the only output, or (output, low, high), None for no bound; of a network with several outputs
+    xk.At(output=..., index=class), or (xk.At(output=...), low, high). count: how many, each of which changes
     other columns than the others. most: how many columns may change. immutable: columns that must not. ranges: for
     numbers (least, largest), None for no bound; allowed: for categories those that may be chosen.
 
@@ -94,8 +105,9 @@ def counterfactuals(
     require_one(x, "counterfactuals")
     frame = frame_of(model.inputs, data, variables, whole=True)
     flat, old = frame.flatten(data), frame.flatten(x)
-    ask = questions(model, x, None, score)
-    goal = _goal(model, ask, wanted, at_least)
+    asked, wanted = _wanted(model, wanted)
+    ask = questions(model, x, asked, score)
+    goal = _goal(ask, wanted, at_least)
     choices = _choices(model, frame, flat, old, immutable, dict(ranges or {}), dict(allowed or {}))
     said = answers(ask, frame, old).astype(np.float64)
     search = _Search(ask, frame, old, goal, choices)
@@ -141,8 +153,19 @@ def counterfactuals(
     )
 
 
-def _goal(model: Model, ask: Asked, wanted: Any, at_least: float | None) -> _Goal:
-    spec = model.outputs
+def _wanted(model: Model, wanted: Any) -> tuple[At | None, Any]:
+    """Split what is wanted of a network with several outputs into the output, and what is wanted of that."""
+    if not isinstance(model.outputs, Mapping):
+        return None, wanted
+    if not isinstance(wanted, Sequence) or isinstance(wanted, str):
+        name, _, entry = output_of(model, wanted)
+        return At(name), entry
+    name, _, entry = output_of(model, wanted[0] if len(wanted) == 3 else None)
+    return At(name), wanted if len(wanted) != 3 else wanted[1:] if entry is None else (entry, *wanted[1:])
+
+
+def _goal(ask: Asked, wanted: Any, at_least: float | None) -> _Goal:
+    spec = ask.spec
     if isinstance(spec, Classes):
         k = spec.index(wanted)
         if ask.score != "probability":

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 from xaikit.arrays import Array
-from xaikit.errors import InputError, NotSupported, ParameterError
-from xaikit.inputs import Classes
+from xaikit.errors import InputError, ParameterError, TargetError
+from xaikit.inputs import At, Classes
 from xaikit.model import Model
 from xaikit.results import Fairness
 from xaikit.tabular._losses import auc, truth
 from xaikit.tabular._profile import grouped
-from xaikit.tabular._reading import about, answers, judged, questions, read, require_one_output
+from xaikit.tabular._reading import about, answers, judged, output_of, questions, read
 from xaikit.tabular._variables import frame_of
 
 NORMAL = 1.959963984540054
@@ -39,6 +39,7 @@ def fairness(
     cutoff: float = 0.5,
     *,
     score: str | None = None,
+    target: Any = None,
 ) -> Fairness:
     """Give how the model does for each group of rows, with 95 % intervals, as Fairness.
 
@@ -52,28 +53,30 @@ def fairness(
     The measures cannot all be equal where the shares differ (Chouldechova, "Fair prediction with disparate impact",
     2017): which one matters is not said here.
 
-    Status: warn for groups of fewer than 30 rows, and those without both classes. Raises InputError, NotSupported for
-    more than one output of values, ParameterError.
+    target: which of several values is looked at, and of a network with several outputs which of them, as
+    `xk.At(output=..., index=...)` or its name; y may then be a mapping by output.
+
+    Status: warn for groups of fewer than 30 rows, and those without both classes. Raises InputError, ParameterError,
+    TargetError.
     """
     if not 0 < cutoff < 1:
         raise ParameterError(f"cutoff is a probability between 0 and 1, not {cutoff!r}")
     start = time.perf_counter()
     labels = _labels(X, by)
     x = read(model, X if labels is None else _without(model, X, by), "fairness")
-    require_one_output(model, "fairness")
-    ask = questions(model, x, None, score)
-    true = truth(model, y, len(x))
+    output, spec, entry = output_of(model, target)
+    ask = questions(model, x, None if output is None else At(output), score)
+    true = truth(spec, y, len(x), output)
     frame = frame_of(model.inputs, x)
     groups = _grouped(frame, x, by, labels)
     said = answers(ask, frame, frame.flatten(x)).astype(np.float64)
-    classes = isinstance(model.outputs, Classes)
+    classes = isinstance(spec, Classes)
     if classes:
-        k = _positive(model.outputs, positive)
+        k = _positive(spec, entry if positive is None else positive)
         table = [_of_classes(true[g] == k, said[g, k], cutoff) for g in groups.values()]
-    elif said.shape[1] != 1:
-        raise NotSupported(f"{model.name} has {said.shape[1]} outputs: fairness looks at one")
     else:
-        table = [_of_values(true[g, 0], said[g, 0]) for g in groups.values()]
+        k = _value(spec, entry, ask.names)
+        table = [_of_values(true[g, k], said[g, k]) for g in groups.values()]
     found = np.array(table, np.float64)
     small = [name for name, g in groups.items() if len(g) < FEW]
     one = [n for n, g in groups.items() if classes and len(np.unique(true[g] == k)) < 2]
@@ -102,6 +105,12 @@ def _positive(spec: Classes, positive: Any) -> int:
     if len(spec.names) != 2:
         raise ParameterError(f"choose the class that is looked at, positive=: {', '.join(map(str, spec.names))}")
     return 1
+
+
+def _value(spec: Any, entry: Any, names: tuple[str, ...]) -> int:
+    if entry is None and len(names) > 1:
+        raise TargetError(f"the model has {len(names)} outputs; choose one as target: {', '.join(names)}")
+    return 0 if entry is None else int(spec.index(entry))
 
 
 def _labels(X: Any, by: Any) -> Array | None:

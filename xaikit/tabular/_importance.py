@@ -23,8 +23,8 @@ from xaikit.tabular._reading import (
     questions,
     read,
     require_count,
-    require_one_output,
     require_seed,
+    whole_output,
 )
 from xaikit.tabular._variables import Frame, frame_of
 
@@ -40,6 +40,7 @@ def importance(
     variables: Any = None,
     groups: Mapping[str, Any] | None = None,
     permutations: Any = None,
+    target: Any = None,
     progress: Progress | bool | None = None,
 ) -> Importance:
     """Give how much worse a model does when each variable's values are shuffled among the rows, as Importance.
@@ -59,22 +60,25 @@ def importance(
     exchanged with phases); an integer label map. groups: a mapping from names to columns; the columns in none stay
     single.
 
+    target: of a network with several outputs the one that y is of, `xk.At(output=...)` or its name; y may then be a
+    mapping by output.
+
     Status: warn for fewer than two repeats, labels of one class, variables that do not vary, and a model that does no
-    better than the reference. Raises InputError, UnknownName, ParameterError. Source: Breiman, "Random forests"
-    (2001), section 10; Fisher, Rudin and Dominici, "All models are wrong, but many are useful" (2019).
+    better than the reference. Raises InputError, UnknownName, ParameterError, TargetError. Source: Breiman, "Random
+    forests" (2001), section 10; Fisher, Rudin and Dominici, "All models are wrong, but many are useful" (2019).
     """
     require_seed(seed)
     require_count("repeats", repeats)
     start = time.perf_counter()
     x = read(model, X, "importance")
-    require_one_output(model, "importance")
-    ask = questions(model, x)
-    name, measure = chosen(model, loss)
-    true = truth(model, y, len(x))
+    output, spec = whole_output(model, target, "importance")
+    ask = questions(model, x, target)
+    name, measure = chosen(spec, loss)
+    true = truth(spec, y, len(x), output)
     frame = frame_of(model.inputs, x, _with_groups(model, x, variables, groups))
     flat = frame.flatten(x)
     shuffles = _shuffles(len(x), repeats, seed, permutations)
-    own = _each(model, name, measure, ask.names)
+    own = _each(spec, name, measure, ask.names)
     total = len(frame.variables) * len(shuffles)
     with bar(progress, f"importance for {model.name}") as shown:
         given = answers(ask, frame, flat)
@@ -160,11 +164,9 @@ def _edits(frame: Frame, flat: Array, shuffles: Array) -> list[Edit]:
     return [edit(v.places, order) for v in frame.variables for order in shuffles]
 
 
-def _each(model: Model, name: str, measure: Loss, outputs: tuple[str, ...]) -> dict[str, Loss]:
+def _each(spec: Any, name: str, measure: Loss, outputs: tuple[str, ...]) -> dict[str, Loss]:
     """Give a loss for every class, over its own rows, or for every output; none where there is one alone."""
-    if len(outputs) < 2 or (
-        isinstance(model.outputs, Classes) and name not in ("cross-entropy", "1-accuracy", "1-auc")
-    ):
+    if len(outputs) < 2 or (isinstance(spec, Classes) and name not in ("cross-entropy", "1-accuracy", "1-auc")):
         return {}
 
     def of_class(k: int) -> Loss:
@@ -178,5 +180,5 @@ def _each(model: Model, name: str, measure: Loss, outputs: tuple[str, ...]) -> d
     def of_value(k: int) -> Loss:
         return lambda y, f: measure(y[:, [k]], f[:, [k]])
 
-    make = of_class if isinstance(model.outputs, Classes) else of_value
+    make = of_class if isinstance(spec, Classes) else of_value
     return {n: make(k) for k, n in enumerate(outputs)}

@@ -1,6 +1,6 @@
 """Losses of whole data sets: what a model's answers for rows are off by."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,6 @@ import numpy as np
 from xaikit.arrays import Array
 from xaikit.errors import InputError, ParameterError, UnknownName
 from xaikit.inputs import Classes, Values
-from xaikit.model import Model
 
 Loss = Callable[[Array, Array], float]
 """From what is true (row,) or (row, output) and what the model says (row, output) to a number, small if good."""
@@ -78,9 +77,9 @@ OF_CLASSES: dict[str, Loss] = {"cross-entropy": cross_entropy, "1-auc": one_minu
 OF_VALUES: dict[str, Loss] = {"rmse": rmse, "mse": mse, "mae": mae, "1-r2": one_minus_r2}
 
 
-def chosen(model: Model, loss: Any) -> tuple[str, Loss]:
+def chosen(spec: Any, loss: Any) -> tuple[str, Loss]:
     """Give a loss and its name; None is the cross-entropy of classes and the RMSE of values. Raises UnknownName."""
-    classes = isinstance(model.outputs, Classes)
+    classes = isinstance(spec, Classes)
     known = OF_CLASSES if classes else OF_VALUES
     if callable(loss):
         narrow = not classes
@@ -105,9 +104,17 @@ def _checked(loss: Callable[[Array, Array], Any], narrow: bool) -> Loss:
     return given
 
 
-def truth(model: Model, y: Any, rows: int) -> Array:
-    """Turn what is true into class indices (row,) or values (row, output). Raises InputError."""
-    spec = model.outputs
+def truth(spec: Any, y: Any, rows: int, output: str | None = None) -> Array:
+    """Turn what is true of an output into class indices (row,) or values (row, output).
+
+    `y` may be a mapping from the names of several outputs, of which `output` is taken. Raises InputError.
+    """
+    if isinstance(y, Mapping):
+        if output not in y:
+            raise InputError(
+                f"y is of {', '.join(map(str, y))}: give one entry for every row of {output or 'the output'}"
+            )
+        y = y[output]
     a = np.asarray(y)
     if a.shape[:1] != (rows,):
         raise InputError(f"y has shape {a.shape} for {rows} rows: give one entry for every row")
@@ -119,10 +126,10 @@ def truth(model: Model, y: Any, rows: int) -> Array:
         return _indices(spec, a)
     width = len(spec.names) if isinstance(spec, Values) else 1
     if a.dtype.kind not in "biuf":
-        raise InputError(f"y must hold numbers for {model.name}, not {a.dtype}")
+        raise InputError(f"y must hold numbers of this output, not {a.dtype}")
     a = np.asarray(a, np.float64).reshape(rows, -1)
     if a.shape[1] != width:
-        raise InputError(f"y has {a.shape[1]} numbers for every row, and {model.name} gives {width}")
+        raise InputError(f"y has {a.shape[1]} numbers for every row, and the model gives {width}")
     if not np.isfinite(a).all():
         raise InputError(f"y holds {int((~np.isfinite(a)).sum())} values that are NaN or infinite")
     return a

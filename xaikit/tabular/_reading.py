@@ -10,9 +10,9 @@ import numpy as np
 from xaikit.arrays import Array, chunks, leaves
 from xaikit.attribution import origin_of, prepare, require_wrapped
 from xaikit.attribution._explain import SCORES, input_hash
-from xaikit.errors import InputError, NotSupported, ParameterError
+from xaikit.errors import InputError, NotSupported, ParameterError, TargetError, nearest
 from xaikit.inputs import Array as ArraySpec
-from xaikit.inputs import Classes, LinearScore, Masks, Number, Raw, Table, resolve
+from xaikit.inputs import At, Classes, LinearScore, Masks, Number, Raw, Table, resolve
 from xaikit.model import Model
 from xaikit.results import Origin, Status
 from xaikit.tabular._variables import Frame
@@ -96,10 +96,12 @@ def _coded(column: Any, values: Array) -> Array | None:
 class Asked:
     """The numbers that a model is asked for: rows in, (row, output) in float64 out; counts what it was asked.
 
-    `names` are those of the outputs: all classes or values, or the one that was asked for as a target.
+    `names` are those of the outputs: all classes or values, or the one that was asked for as a target; `spec` says what
+    the network's output is that they are of.
     """
 
     model: Model
+    spec: Any
     names: tuple[str, ...]
     score: str
     weights: Array | None
@@ -121,28 +123,60 @@ class Asked:
         return MANY * self.model.batch_size
 
 
+def output_of(model: Model, target: Any = None) -> tuple[str | None, Any, Any]:
+    """Give the output that a target is of: its name, None for the only one, its spec, and what of it is meant.
+
+    Of a network with several outputs one is named by `xk.At(output=...)` or by its name alone. What is meant is an
+    entry's index or name, None for all entries, or the target as it is. Raises TargetError, which lists the outputs.
+    """
+    spec = model.outputs
+    if not isinstance(spec, Mapping):
+        return None, spec, target
+    names = list(spec)
+    name = target.output if isinstance(target, At) else target if isinstance(target, str) and target in names else None
+    if name is None and len(names) > 1:
+        raise TargetError(f"{model.name} has the outputs {', '.join(names)}: choose one, xk.At(output={names[0]!r})")
+    if name is None:
+        name = names[0]
+        target = replace(target, output=name) if isinstance(target, At) else At(name, index=target)
+    if name not in names:
+        raise TargetError(f"there is no output {name!r}{nearest(name, names)}")
+    if not isinstance(target, At):
+        return name, spec[name], None
+    placed = target.step is not None or target.position is not None
+    return name, spec[name], target if placed else target.index
+
+
+def whole_output(model: Model, target: Any, asked: str) -> tuple[str | None, Any]:
+    """Give the name and spec of the output that a target is of, of which no entry may be chosen. Raises TargetError."""
+    name, spec, entry = output_of(model, target)
+    if entry is not None:
+        raise TargetError(f"{asked} is of a whole output, which xk.At(output=...) names, not of {entry!r} alone")
+    return name, spec
+
+
 def questions(model: Model, x: Array, target: Any = None, score: str | None = None) -> Asked:
-    """Find what the model is asked: the outputs that `target` names, None = all of them.
+    """Find what the model is asked: the outputs that `target` names, None = all of them, At(output=...) = all of one.
 
     `score` is "probability", "logit" or "output"; None is the probability of classes. Raises TargetError,
     ParameterError, NotSupported.
     """
     if score is not None and score not in SCORES:
         raise ParameterError(f"score must be one of {', '.join(SCORES)}, not {score!r}")
-    first = model.run(x[:1]).output
-    spec = model.outputs
-    classes = any(isinstance(s, Classes | Masks) for s in (spec.values() if isinstance(spec, Mapping) else [spec]))
-    kind: Any = (score or "probability") if classes else "output"
-    output = first if kind == "output" else model.run(x[:1], score=kind).output
-    several = isinstance(output, Mapping) or np.ndim(output) != 2 or not hasattr(spec, "names")
-    targets = [target] if target is not None or several else list(range(len(spec.names)))
-    scores = [resolve(t, spec, output, kind).each[0] for t in targets]
+    name, spec, entry = output_of(model, target)
+    kind: Any = (score or "probability") if isinstance(spec, Classes | Masks) else "output"
+    output = model.run(x[:1], score=kind).output
+    own = output if name is None or not isinstance(output, Mapping) else output[name]
+    several = isinstance(own, Mapping) or np.ndim(own) != 2 or not hasattr(spec, "names")
+    entries = [entry] if entry is not None or several else list(range(len(spec.names)))
+    targets = [e if name is None or isinstance(e, At) else At(name, index=e) for e in entries]
+    scores = [resolve(t, model.outputs, output, kind).each[0] for t in targets]
     if not all(isinstance(s, LinearScore) for s in scores):
         raise NotSupported(f"{model.name} gives its input again: its error is explained by xk.anomaly")
     weights = np.stack([np.concatenate([w.reshape(-1) for _, w in leaves(s.weights)]) for s in scores], 1)  # type: ignore[attr-defined]
     offset = np.array([s.offset for s in scores])  # type: ignore[attr-defined]
     plain = weights.shape[0] == weights.shape[1] and (weights == np.eye(len(weights))).all() and not offset.any()
-    return Asked(model, tuple(s.label for s in scores), kind, None if plain else weights, offset)
+    return Asked(model, spec, tuple(s.label for s in scores), kind, None if plain else weights, offset)
 
 
 def answers(ask: Asked, frame: Frame, flat: Array) -> Array:
@@ -198,15 +232,6 @@ def about(
         notes=notes,
     )
     return replace(origin, input_hash=(input_hash(x),))
-
-
-def require_one_output(model: Model, asked: str) -> None:
-    """Raise NotSupported where it is not clear which of several outputs a truth is of."""
-    if isinstance(model.outputs, Mapping):
-        names = ", ".join(model.outputs)
-        raise NotSupported(
-            f"{asked} compares one output with what is true, and {model.name} has {names}: wrap one alone"
-        )
 
 
 def judged(*reasons: tuple[bool, str], values: Array | None = None) -> Status:

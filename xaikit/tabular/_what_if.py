@@ -11,9 +11,9 @@ from xaikit.errors import InputError, ParameterError
 from xaikit.inputs import Number, Table
 from xaikit.model import Model
 from xaikit.results import BreakDown, WhatIf
-from xaikit.tabular._break_down import Steps, _chosen, _is_entry, gathered, require_one
+from xaikit.tabular._break_down import Steps, entries_of, explained, gathered, require_one
 from xaikit.tabular._neighbours import NEAREST, neighbours
-from xaikit.tabular._reading import about, answers, judged, questions, read
+from xaikit.tabular._reading import about, answers, judged, read
 from xaikit.tabular._variables import Frame, Variable, frame_of
 
 
@@ -47,7 +47,7 @@ def what_if(
     frame = frame_of(model.inputs, data, variables, whole=True)
     flat, old = frame.flatten(data), frame.flatten(x)
     new, changed = _changed(model, frame, old, changes)
-    ask = questions(model, x, None if _is_entry(target, model) else target, score)
+    ask, entry = entries_of(model, x, target, score)
     alone = np.repeat(old, len(changed), 0)
     for k, v in enumerate(changed):
         alone[k, v.places] = new[0, v.places]
@@ -55,7 +55,7 @@ def what_if(
     nearest, distances = (a[0] for a in near.nearest(new, NEAREST))
     said = answers(ask, frame, np.concatenate([old, new, alone, flat[nearest]])).astype(np.float64)
     count = len(changed)
-    chosen = _chosen(model, ask, said[:1], target)
+    chosen = explained(ask, said[:1], entry)
     origin = about(ask, x, "what-if", {"changes": [v.name for v in changed], "score": score}, start, seed)
     broken = _difference(ask, frame, old, new, changed, chosen, said[1], interactions, origin)
     distance = near.distance(np.concatenate([old, new]))
