@@ -14,7 +14,8 @@ XaikitError
 │   ├── StorageError      a stored result or weights file that is damaged
 │   └── MissingPackage    an optional package that is not installed
 ├── JobError              a job that could not be carried out               exit code 1
-│   └── QueueFull         as many jobs are waiting as may
+│   ├── QueueFull         as many jobs are waiting as may
+│   └── WorkerLost        the process that carried the job out has died
 └── Cancelled             the caller asked to stop                          exit code 130
     └── TimeUp            the time limit ended the work before there was anything to return
 """
@@ -99,6 +100,10 @@ class JobError(XaikitError):
 
 class QueueFull(JobError):
     """A job that was not taken, since as many are waiting as may."""
+
+
+class WorkerLost(JobError):
+    """A job whose worker process died while it was at it."""
 
 
 class Cancelled(XaikitError):

@@ -8,7 +8,8 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any, cast
@@ -51,21 +52,37 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Raises StorageError if a file is missing, damaged or of an unknown schema.
     """
+    with _opened(path) as (packed, stored):
+        return unpack(packed, {name: stored[name] for name in stored})
+
+
+def glance(path: str | os.PathLike[str], fields: Iterable[str]) -> list[dict[str, Any]]:
+    """Read only these fields of a stored result: one mapping, or of Attributions one for each input.
+
+    Arrays that are not asked for are not read. Raises StorageError as `load` does, and where a field is not there.
+    """
+    names = tuple(fields)
+    with _opened(path) as (packed, stored):
+        results = list(packed["each"].values()) if packed["$"] == "Attributions" else [packed]
+        return [{name: unpack(each["fields"][name], stored) for name in names} for each in results]
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[Any, Mapping[str, Array]]]:
+    """Open a stored result: what its .json holds, and its arrays, which are read one by one as they are asked for."""
     place = _without_suffix(Path(path))
     try:
         described = json.loads(place.with_name(place.name + ".json").read_text(encoding="utf-8"))
+        if not isinstance(described, Mapping) or described.get("schema") != SCHEMA:
+            schema = described.get("schema") if isinstance(described, Mapping) else None
+            raise StorageError(f"{place}.json has schema {schema!r}; this version of xaikit reads schema {SCHEMA}")
         # opened here: np.load leaves a file open that turns out to be no archive
         with place.with_name(place.name + ".npz").open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+            yield described["result"], stored
     except FileNotFoundError as error:
         raise StorageError(f"there is no stored result {error.filename}") from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise StorageError(f"the stored result {place} is damaged: {error}") from None
-    if not isinstance(described, Mapping) or described.get("schema") != SCHEMA:
-        schema = described.get("schema") if isinstance(described, Mapping) else None
-        raise StorageError(f"{place}.json has schema {schema!r}; this version of xaikit reads schema {SCHEMA}")
-    try:
-        return unpack(described["result"], arrays)
     except (KeyError, TypeError, AttributeError) as error:
         raise StorageError(f"{place}.json does not fit its arrays or its schema: {error!r}") from None
 

@@ -29,20 +29,26 @@ evidence: Registry[Check] = Registry("evidence", "xaikit.quality")
 
 
 def require_level(asked: Any) -> None:
-    """Raise ParameterError for what is no level of evidence."""
-    if asked not in LEVELS:
-        raise ParameterError(f"evidence is 'free' or 'full', not {asked!r}{nearest(str(asked), LEVELS)}")
+    """Raise ParameterError for what is neither a level of evidence nor the names of checks."""
+    if asked in LEVELS:
+        return
+    known = (*LEVELS, *evidence)
+    for name in asked.split(",") if isinstance(asked, str) else [asked]:
+        if name not in evidence:
+            words = f"evidence is 'free', 'full', or checks by commas ({', '.join(evidence)}), not {asked!r}"
+            raise ParameterError(words + nearest(str(name), known))
 
 
 def with_evidence(
-    model: Model, e: Attribution | Attributions, progress: Progress | bool | None = None
+    model: Model, e: Attribution | Attributions, progress: Progress | bool | None = None, level: str = "full"
 ) -> Attribution | Attributions:
-    """Run every check on an explanation, and give it with their numbers, its status judged by them too.
+    """Run the checks of a level on an explanation, and give it with their numbers, its status judged by them too.
 
     The origin's notes hold, under "evidence", the parameters, seed and cost of each check, or why it was skipped: a
     check that is cancelled, or for which a model in bounds of time has none left, does not take the explanation away.
     """
-    found = {name: _checked(check, model, e, progress) for name, check in evidence.items()}
+    asked = list(evidence) if level == "full" else level.split(",")
+    found = {name: _checked(evidence[name], model, e, progress) for name in asked}
     done = [check for check in found.values() if isinstance(check, Evidence)]
     quality = {key: array for check in done for key, array in check.quality.items()}
     notes = {name: {"skipped": c} if isinstance(c, str) else _told(c.origin) for name, c in found.items()}

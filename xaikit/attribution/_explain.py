@@ -76,7 +76,8 @@ def explain(
 
     `evidence="full"` checks the explanation beyond what costs nothing: deletion and insertion beside random maps, rank
     agreement over three seeds for methods that draw samples, and what is left of the map when all weights are random;
-    the numbers are in `quality`, the status heeds them, and `origin.notes["evidence"]` says what they cost.
+    the numbers are in `quality`, the status heeds them, and `origin.notes["evidence"]` says what they cost. Some of
+    these checks are asked for by name: evidence="faithfulness,stability" ("randomisation" is the third).
 
     Raises UnknownName, ParameterError, TargetError, InputError, NotSupported if the model cannot serve the method or
     has no copy of the kind asked for, and TimeUp if the time limit was over before there was anything to give.
@@ -116,7 +117,7 @@ def explain(
         elif scores.kind == "output" and prediction is not None:
             task.remember(encoded, prediction)
         found = answer(task, method, explainer, start)
-    return with_evidence(budget.timed(asked, start), found, progress) if evidence == "full" else found
+    return found if evidence == "free" else with_evidence(budget.timed(asked, start), found, progress, evidence)
 
 
 def answer(task: Task, method: str, explainer: Method, start: float) -> Attribution | Attributions:
@@ -408,7 +409,7 @@ def input_hash(x: Tensors) -> str:
     digest = hashlib.sha256()
     for name, a in leaves(each(np.ascontiguousarray, x)):
         digest.update(f"{name}\0{a.shape[1:]}\0{a.dtype.str}\0".encode())
-        digest.update(a.tobytes())
+        digest.update(a.data if a.dtype.kind in "biuf" else a.tobytes())
     return digest.hexdigest()
 
 

@@ -21,21 +21,37 @@ PLAIN = {
 class Work:
     """One piece of work that is carried out once, however many jobs wait for it."""
 
-    def __init__(self, unit: Unit) -> None:
-        self.unit = unit
+    def __init__(self, unit: Unit, read: Callable[[str], Any] | None = None) -> None:
+        self.unit, self.read = unit, read
         self.status: Status = "waiting"
         self.progress: tuple[int, int] | None = None
         self.address: str | None = None
         self.result: Any = None
         self.error: XaikitError | None = None
+        self.worker: int | None = None
         self.jobs = 0
         self.finished = threading.Event()
+        self._told: list[Callable[[], None]] = []
+        self._once = threading.Lock()
 
     def finish(self, status: Status, *, address: str | None = None, result: Any = None, error: Any = None) -> None:
         """Settle the work, once: what comes later is ignored."""
-        if not self.finished.is_set():
+        with self._once:
+            if self.finished.is_set():
+                return
             self.address, self.result, self.error, self.status = address, result, error, status
             self.finished.set()
+        for call in self._told:
+            call()
+
+    def then(self, call: Callable[[], None]) -> None:
+        """Call once the work is settled, at once where it is; in the thread that settles it."""
+        with self._once:
+            settled = self.finished.is_set()
+            if not settled:
+                self._told.append(call)
+        if settled:
+            call()
 
 
 class Job:
@@ -75,15 +91,32 @@ class Job:
         return self._work.address
 
     @property
+    def worker(self) -> int | None:
+        """The id of the process that carries the unit out, or None where none was needed."""
+        return self._work.worker
+
+    @property
     def error(self) -> str | None:
         """What went wrong, in one line, or None."""
         return " ".join(str(self._work.error).split()) if self.status == "failed" else None
+
+    @property
+    def failure(self) -> XaikitError | None:
+        """The error of a job that failed, as `result` would raise it, or None."""
+        return self._work.error if self.status == "failed" else None
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the job has ended, and say whether it has."""
         if not self._cancelled.is_set():
             self._work.finished.wait(timeout)
         return self.done
+
+    def then(self, call: Callable[[], None]) -> None:
+        """Have `call` called when the unit has been carried out, or has failed; at once where it has.
+
+        It is called in another thread, and is to be short.
+        """
+        self._work.then(call)
 
     def result(self, timeout: float | None = None) -> Any:
         """Wait for the result and give it.
@@ -96,6 +129,8 @@ class Job:
             raise Cancelled(f"{self.unit.title} was cancelled")
         if self._work.error is not None:
             raise self._work.error
+        if self._work.read is not None and self._work.address is not None:
+            return self._work.read(self._work.address)
         return self._work.result
 
     def cancel(self) -> None:

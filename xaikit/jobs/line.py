@@ -44,10 +44,12 @@ class Line(ABC):
     A unit whose result is in the store needs no slot, and equal units that wait at the same time run once.
     """
 
-    def __init__(self, queue: int, folder: str | os.PathLike[str] | None, limit: int | None) -> None:
+    def __init__(
+        self, queue: int, folder: str | os.PathLike[str] | None, limit: int | None, fetch: bool = True
+    ) -> None:
         if queue < 1:
             raise ParameterError(f"queue must be at least 1, not {queue}")
-        self.store, self.queue = Store(folder, limit), queue
+        self.store, self.queue, self.fetch = Store(folder, limit), queue, fetch
         self._changed = threading.Condition()
         self._waiting: deque[Order] = deque()
         self._live: dict[str, Order] = {}
@@ -87,7 +89,7 @@ class Line(ABC):
             found = self._stored(self._asked(unit.model), unit_digest(unit))
         except XaikitError:
             return None
-        return None if found is None else found["result"]
+        return None if found is None else found["result"] if self.fetch else self.store.get(found["address"])
 
     def get(self, id: str) -> Job:
         """Find a job by its id, as long as it is remembered. Raises UnknownName."""
@@ -123,11 +125,22 @@ class Line(ABC):
         if asked.identity is None:
             return None
         key = address(asked.identity, digest)
+        if not self.fetch:
+            return {"address": key} if key in self.store else None
         result = self.store.get(key)
         return None if result is None else {"address": key, "result": result}
 
+    def _work(self, unit: Unit) -> Work:
+        return Work(unit, None if self.fetch else self._read)
+
+    def _read(self, key: str) -> Any:
+        result = self.store.get(key)
+        if result is None:
+            raise JobError("the result was gone from the store before it was read")
+        return result
+
     def _settled(self, unit: Unit, status: Any, **outcome: Any) -> Job:
-        work = Work(unit)
+        work = self._work(unit)
         work.finish(status, **outcome)
         with self._changed:
             return self._remember(Job(unit, work, self._abandon))
@@ -142,7 +155,7 @@ class Line(ABC):
             if order is None:
                 if len(self._waiting) >= self.queue:
                     raise QueueFull(f"{len(self._waiting)} jobs are waiting already, as many as may: try again later")
-                order = Order(next(self._numbers), Work(unit), asked, request, digest)
+                order = Order(next(self._numbers), self._work(unit), asked, request, digest)
                 self._live[request] = order
                 self._waiting.append(order)
                 self._changed.notify()

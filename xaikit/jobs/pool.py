@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from xaikit.errors import Cancelled, JobError, ParameterError, UnknownName
+from xaikit.errors import Cancelled, JobError, ParameterError, UnknownName, WorkerLost
 from xaikit.jobs.job import rebuilt
 from xaikit.jobs.line import Asked, Line, Order, Slot
 from xaikit.jobs.unit import Recipe, Unit, address, code_version
@@ -33,7 +33,7 @@ class Pool(Line):
     `models` names what units may ask for: recipes by name, or names of the zoo and paths of model files. At most
     `queue` units wait. `folder` and `limit` (bytes) are those of the store, `keep` the models that a worker keeps,
     `threads` the threads of each worker (None: the processors shared out), `modules` Python modules that register more
-    tasks. A unit whose result is in the store needs no worker, and equal units that wait at the same time run once. A
+    tasks. Without `fetch` a result is read from the store only when it is asked for. A unit whose result is in the store needs no worker, and equal units that wait at the same time run once. A
     worker that dies fails its job, and a fresh one takes the next. Processes start with the first unit that needs one,
     and end with `close`, at the end of a `with`, and with this process, however it ends.
     """
@@ -49,11 +49,12 @@ class Pool(Line):
         keep: int = 3,
         threads: int | None = None,
         modules: Iterable[str] = (),
+        fetch: bool = True,
     ) -> None:
         for name, value in {"workers": workers, "keep": keep, "threads": threads or 1}.items():
             if value < 1:
                 raise ParameterError(f"{name} must be at least 1, not {value}")
-        super().__init__(queue, folder, limit)
+        super().__init__(queue, folder, limit, fetch)
         named = models if isinstance(models, Mapping) else {name: name for name in models}
         self.models = {n: (Recipe(r) if isinstance(r, str) else r).settled() for n, r in named.items()}
         self.threads = threads or max(1, processors() // workers)
@@ -112,7 +113,7 @@ class _Slot(Slot):
             worker, fresh = self._ready()
             begun, outcome = self._listen(worker, message, order)
         if outcome is None:
-            raise JobError(worker.epitaph(order.work.unit, begun))
+            raise (WorkerLost if begun else JobError)(worker.epitaph(order.work.unit, begun))
         return outcome
 
     def _ready(self) -> "tuple[_Process, bool]":
@@ -129,7 +130,7 @@ class _Slot(Slot):
 
     def _listen(self, worker: "_Process", message: bytes, order: Order) -> tuple[bool, dict[str, Any] | None]:
         """Send an order and follow it to its end: whether the worker began, and the outcome; None if it died."""
-        begun = False
+        begun, order.work.worker = False, worker.process.pid
         try:
             worker.send(message)
             if order.work.finished.is_set():  # cancelled between being taken and being sent
@@ -152,6 +153,8 @@ class _Slot(Slot):
         elif kind == "progress":
             order.work.progress = (told[0], told[1])
         elif kind == "done":
+            if not self.pool.fetch:
+                return {"status": "done", "address": told[0]}
             result = self.pool.store.get(told[0])
             if result is None:
                 raise JobError(f"the result of {order.work.unit.title} was gone from the store before it was read")
