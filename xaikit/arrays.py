@@ -1,6 +1,7 @@
 """Arrays with named axes: the shapes that travel between the layers of xaikit, and arithmetic on them."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,13 @@ def chunks(count: int, size: int) -> Iterator[slice]:
 
 def total(x: Tensors) -> Array:
     """Sum everything but the leading sample axis, over all parts, in float64: (sample,)."""
-    return np.sum([a.reshape(len(a), -1).sum(1, dtype=np.float64) for _, a in leaves(x)], axis=0)
+    sums = [a.reshape(len(a), -1).sum(1, dtype=np.float64) for _, a in leaves(x)]
+    return sums[0] if len(sums) == 1 else np.sum(sums, axis=0)
+
+
+def stacked(parts: list[Array]) -> Array:
+    """Put samples behind each other along a new leading axis: always a copy, laid out row by row."""
+    return np.array(parts[0], order="C")[None] if len(parts) == 1 else np.stack(parts)
 
 
 def upsample(maps: Array, shape: tuple[int, ...]) -> Array:
@@ -79,11 +86,17 @@ def _resize_axis(maps: Array, axis: int, size: int) -> Array:
     cells = maps.shape[axis]
     if cells == size:
         return maps
+    below, above, share = _places(cells, size)
+    weight = share.reshape(-1, *(1,) * (maps.ndim - axis - 1)).astype(maps.dtype)
+    return maps.take(below, axis) * (1 - weight) + maps.take(above, axis) * weight
+
+
+@lru_cache(256)
+def _places(cells: int, size: int) -> tuple[Array, Array, Array]:
+    """Give for each of `size` places the cells at both sides of it, and how far it lies towards the second."""
     place = np.clip((np.arange(size) + 0.5) * cells / size - 0.5, 0, cells - 1)
     below = np.floor(place).astype(int)
-    above = np.minimum(below + 1, cells - 1)
-    weight = (place - below).reshape(-1, *(1,) * (maps.ndim - axis - 1)).astype(maps.dtype)
-    return np.take(maps, below, axis) * (1 - weight) + np.take(maps, above, axis) * weight
+    return below, np.minimum(below + 1, cells - 1), place - below
 
 
 def agreement(a: Tensors, b: Tensors) -> Array:

@@ -44,6 +44,8 @@ class Run:
     @classmethod
     def join(cls, parts: Sequence["Run"]) -> "Run":
         """Put runs of one kind behind each other."""
+        if len(parts) == 1:
+            return parts[0]
         activations = {n: np.concatenate([p.activations[n] for p in parts]) for n in parts[0].activations}
         return cls(concatenate([p.output for p in parts]), activations, _joined([p.raw for p in parts]))
 
@@ -65,6 +67,8 @@ class Pull:
     @classmethod
     def join(cls, parts: Sequence["Pull"]) -> "Pull":
         """Put pulls of one kind behind each other."""
+        if len(parts) == 1:
+            return parts[0]
         value, source, gradient = (concatenate([getattr(p, f) for p in parts]) for f in ("value", "source", "gradient"))
         return cls(value, source, gradient, _joined([p.output for p in parts]))
 
@@ -668,7 +672,7 @@ def canonical_hash(weights: Mapping[str, Array], *labels: str) -> str:
 
 
 def _float32(a: Array) -> Array:
-    return np.asarray(a) if np.asarray(a).dtype == np.float32 else np.asarray(a).astype(np.float32)
+    return np.asarray(a).astype(np.float32, copy=False)
 
 
 def _has_places(spec: Any) -> bool:

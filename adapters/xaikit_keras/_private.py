@@ -236,13 +236,13 @@ def written_as_onnx(traced: Any, inputs: list[str], outputs: list[str]) -> bytes
             return bytes(made.make_model("xaikit").SerializeToString())
 
 
-def read_together(stored: Sequence[Any]) -> list[Any]:
-    """Give the values of TensorFlow's variables by one operation; one by one where they lie on several devices."""
+def read_together(stored: Sequence[Any]) -> Callable[[], list[Any]]:
+    """Give what reads TensorFlow's variables by one operation; one by one where they lie on several devices."""
     if len({v.device for v in stored}) != 1:
-        return [v.read_value() for v in stored]
-    types = tuple(v.dtype.as_datatype_enum for v in stored)
-    attributes = ("N", len(stored), "dtypes", types)
-    return list(execute.execute(b"_ReadVariablesOp", len(stored), [v.handle for v in stored], attributes, context()))
+        return lambda: [v.read_value() for v in stored]
+    count, handles = len(stored), [v.handle for v in stored]
+    attributes = ("N", count, "dtypes", tuple(v.dtype.as_datatype_enum for v in stored))
+    return lambda: list(execute.execute(b"_ReadVariablesOp", count, handles, attributes, context()))
 
 
 def flatly_called(traced: Any) -> Callable[[Sequence[Any]], Any]:

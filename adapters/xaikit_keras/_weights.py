@@ -1,8 +1,9 @@
 """The weights of layers by name, copies of networks, and the fingerprint."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import is_
 from typing import Any
 
 import keras
@@ -138,14 +139,16 @@ class Marks:
     """
 
     def __init__(self) -> None:
-        self._of: list[Any] = []
+        self._reading: tuple[list[Any], Callable[[], list[Any]]] = [], list
         self._held: list[Mark] = []
 
     def __call__(self, weights: Sequence[Any]) -> tuple[bytes, ...]:
         stored = [v.value for v in weights]
-        if len(stored) != len(self._of) or any(a is not b for a, b in zip(stored, self._of, strict=True)):
-            self._of, self._held = stored, []
-        values = read_together(stored)
+        of, reads = self._reading
+        if len(stored) != len(of) or not all(map(is_, stored, of)):
+            reads = read_together(stored)
+            self._reading, self._held = (stored, reads), []
+        values = reads()
         before: list[Any] = self._held or [None] * len(values)
         self._held = [m if m and m.stands(v) else _marked(v) for m, v in zip(before, values, strict=True)]
         return tuple(mark.checksum for mark in self._held)

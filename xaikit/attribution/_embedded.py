@@ -10,6 +10,7 @@ import numpy as np
 from xaikit.arrays import Array, Tensors, each, leaves, length, rows
 from xaikit.attribution._method import Map, Method, Task, filled_up, methods
 from xaikit.errors import NotSupported
+from xaikit.inputs import ScoreKind
 from xaikit.model import Model, Pull, Run
 from xaikit.perturb.baseline import aligned, baselines, by_input, over
 
@@ -115,6 +116,14 @@ class Embedded(Task):
         """Run the model on embeddings in the place of those of the samples `index` (row,)."""
         return self.words.run(self._real(x, index), patch=self._patch(x), **how)
 
+    def remember(self, x: Tensors, output: Tensors, raw: Tensors | None = None) -> None:
+        """Keep what the model says of the samples themselves, whose ids these embeddings are of."""
+        if x is self.x:
+            self.words.remember(self.words.x, output, raw)
+
+    def _known(self, form: ScoreKind) -> Tensors | None:
+        return self.words._known(form)
+
     def value(self, x: Tensors, index: Array | None = None) -> Array:
         """Give the explained scalar of every row: (row,)."""
         return self.scores.value(self.run(x, index).output, self._real(x, index), index)
@@ -139,8 +148,8 @@ class Embedded(Task):
         pulls = {layer: self.model.pull(real, seed, wrt=layer, **how) for layer in {k for _, k in self.places.values()}}
         found = {key: _of_input(pulls[layer].gradient, name) for key, (name, layer) in self._of()}
         said = next(iter(pulls.values()))
-        if x is self.x and index is None:
-            self.words.remember(self.words.x, said.value, said.output)
+        if index is None:
+            self.remember(x, said.value, said.output)
         return Pull(said.value, x, self._formed(found), said.output)
 
     def baselines(self, value: Any) -> Tensors:

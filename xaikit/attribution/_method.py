@@ -151,7 +151,7 @@ class Task:
 
         The gradient is total: for a reconstruction error it includes the input's direct part.
         """
-        if wrt is None and any(np.issubdtype(a.dtype, np.integer) for _, a in leaves(x)):
+        if wrt is None and any(a.dtype.kind in "iu" for _, a in leaves(x)):
             able = ", ".join(n for n, m in methods.items() if "pull" not in m.needs)
             raise NotSupported(f"{self.model.name} takes integers, which have no gradient; use {able}")
         self._count(x)
@@ -166,6 +166,18 @@ class Task:
         if wrt is not None or direct is None:
             return pulled
         return dataclasses.replace(pulled, gradient=each(np.add, pulled.gradient, direct))
+
+    def pull_beside(self, x: Tensors, index: Array) -> Pull:
+        """Give what `pull` gives; a lone sample of which nothing was said yet goes through with its rows."""
+        fits = length(x) < max(1, self.model.batch_size // 2)  # else it would take a pass of its own
+        if len(self) > 1 or not fits or not self.scores.linear or self._known(self.scores.kind) is not None:
+            return self.pull(x, index)
+        both = self.pull(concatenate([self.x, x]), np.concatenate([np.zeros(1, int), index]))
+        sample, others = slice(0, 1), slice(1, None)
+        raw = both.output
+        self.remember(self.x, rows(both.value, sample), None if raw is None else rows(raw, sample))
+        raw = None if raw is None else rows(raw, others)
+        return Pull(rows(both.value, others), rows(both.source, others), rows(both.gradient, others), raw)
 
     def baselines(self, value: Any) -> Tensors:
         """Give the encoded baselines of every sample: (sample, baseline, *shape)."""
@@ -345,6 +357,6 @@ def _members(annotation: Any) -> tuple[Any, ...]:
     return get_args(annotation) or (annotation,)
 
 
+@cache
 def _title(cls: type[Any]) -> str:
-    found: Callable[[], str | None] = lambda: next((n for n, m in methods.items() if m is cls), None)  # noqa: E731
-    return found() or cls.__name__
+    return next((n for n, m in methods.items() if m is cls), cls.__name__)

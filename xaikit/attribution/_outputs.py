@@ -53,4 +53,4 @@ def _key(x: Tensors) -> Any:
 
 
 def _repeated(row: Array, count: int) -> Array:
-    return np.broadcast_to(row, (count, *row.shape[1:]))
+    return row if count == 1 else np.broadcast_to(row, (count, *row.shape[1:]))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from xaikit.arrays import Array
+from xaikit.arrays import Array, stacked
 from xaikit.errors import InputError, UnknownName
 
 
@@ -68,13 +68,13 @@ class InputSpec(ABC):
 
     def _encoded(self, shown: list[Any]) -> Array:
         with np.errstate(over="ignore"):
-            encoded = np.stack([self.to_network(d) for d in shown])
+            encoded = stacked([self.to_network(d) for d in shown])
         if encoded.dtype.kind == "f" and not np.isfinite(encoded).all():
             raise InputError("the sample holds values too large for the network's float32: check their units")
         return encoded
 
     def _gather(self, shown: list[Any]) -> Any:
-        return np.stack([np.asarray(d) for d in shown])
+        return stacked([np.asarray(d) for d in shown])
 
     def _some(self, x: Any) -> list[Any]:
         found = self.samples(x)

@@ -143,7 +143,7 @@ class LinearScore(Score):
 
     def seed(self, output: Tensors, x: Tensors) -> Tensors:
         n = length(output)
-        return each(lambda w: np.broadcast_to(w.astype(np.float32), (n, *w.shape)).copy(), self.weights)
+        return each(lambda w: np.repeat(w.astype(np.float32)[None], n, axis=0), self.weights)
 
 
 @dataclass(frozen=True, eq=False)

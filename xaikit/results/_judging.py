@@ -38,7 +38,7 @@ def judge(quality: Mapping[str, Array], values: Array) -> Status:
     fails, warns = [], []
     if not np.isfinite(values).all():
         fails.append("the map holds values that are not finite")
-    elif values.size and np.any(np.abs(values).reshape(len(values), -1).max(1) == 0):
+    elif values.size and not values.reshape(len(values), -1).any(1).all():
         warns.append(_silent(quality))
     if any(not np.isfinite(quality[key]).all() for key in SCORES if key in quality):
         fails.append("the score is not finite, or not while parts are hidden: what was measured of it says nothing")
