@@ -1,4 +1,4 @@
-"""`xaikit importance`, `break-down`, `profile`, `what-if`: tables on stdout, files in a folder, exit codes."""
+"""`xaikit importance`, `break-down`, `profile`, `what-if`, `fairness`: tables, files in a folder, exit codes."""
 
 import csv
 import json
@@ -119,3 +119,70 @@ def test_a_truth_that_cannot_be_read_is_told_in_a_line(run: Any, tmp_path: Path)
     assert (code, out) == (5, "")
     assert "truth.npy is not a .npy array" in told
     assert "Traceback" not in told
+
+
+def test_fairness(run: Any, applicants: Path, tmp_path: Path) -> None:
+    asked = ("fairness", "credit_mlp", applicants, "-y", "risk", "-o", tmp_path)
+    code, out, _ = run(*asked, "--column", "sex", "--json")
+    rows = json.loads(out)["rows"]
+    assert code == 0
+    assert {r["sex"] for r in rows} == {"male", "female"}
+    with applicants.open() as file:
+        table = list(csv.DictReader(file))
+    women = [int(r["risk"]) for r in table if r["sex"] == "female"]
+    (share,) = (r for r in rows if r["measure"] == "share that is positive" and r["sex"] == "female")
+    assert share["value"] == pytest.approx(np.mean(women))
+    assert share["from"] < share["value"] < share["to"]
+    kept = xk.load(tmp_path / "fairness.json")
+    assert (kept.by, kept.positive, kept.cutoff) == ("sex", "good", 0.5)
+    assert (tmp_path / "fairness.png").exists()
+    code, out, _ = run(*asked, "-c", "town", "--positive", "bad", "--cutoff", 0.3)  # a column the model does not know
+    assert code == 0
+    assert "town" in out
+    kept = xk.load(tmp_path / "fairness.json")
+    assert (kept.by, kept.groups, kept.positive, kept.cutoff) == ("town", ("x",), "bad", 0.3)
+    code, _, _ = run(*asked, "-c", "age")
+    assert (code, len(xk.load(tmp_path / "fairness.json").groups)) == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["-y", "risk", "-c", "sxe"], 2, "did you mean 'sex'"),
+        (["-y", "rsk", "-c", "sex"], 2, "did you mean 'risk'"),
+        (["-y", "risk", "-c", "sex", "--positive", "god"], 2, "did you mean 'good'"),
+        (["-y", "risk", "-c", "sex", "--cutoff", "1.5"], 2, "between 0 and 1"),
+        (["-y", "age", "-c", "sex"], 2, "this model has 2"),
+    ],
+)
+def test_mistakes_of_fairness(run: Any, applicants: Path, arguments: list[str], code: int, said: str) -> None:
+    found, _, err = run("fairness", "credit_mlp", applicants, *arguments)
+    assert (found, len(err.strip().splitlines())) == (code, 1)
+    assert said in err
+
+
+def test_a_truth_with_gaps_is_told(run: Any, applicants: Path, tmp_path: Path) -> None:
+    lines = applicants.read_text().splitlines()
+    lines[3] = lines[3].rpartition(",")[0] + ","  # an empty cell
+    (tmp_path / "gaps.csv").write_text("\n".join(lines))
+    for command in (["importance"], ["fairness", "-c", "sex"]):
+        code, _, err = run(*command[:1], "credit_mlp", tmp_path / "gaps.csv", "-y", "risk", *command[1:])
+        assert (code, len(err.strip().splitlines())) == (5, 1)
+        assert "no 'risk' in row 2, and in 0 more" in err
+
+
+def test_one_of_several_outputs(run: Any, tmp_path: Path) -> None:
+    """The digit and the thickness of a stroke, each by its name."""
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "digits.npy", rng.integers(0, 256, (6, 28, 28, 1)).astype(np.uint8))
+    np.save(tmp_path / "digit.npy", rng.integers(0, 10, 6))
+    asked = ("importance", "mnist_two_heads", tmp_path / "digits.npy", "-y", tmp_path / "digit.npy", "-o", tmp_path)
+    code, _, _ = run(*asked, "-t", "digit", "--repeats", 2)
+    assert code == 0
+    assert xk.load(tmp_path / "importance").outputs[3] == "digit: 3"
+    code, _, err = run(*asked)
+    assert (code, len(err.strip().splitlines())) == (2, 1)
+    assert "digit, thickness" in err
+    asked = ("break-down", "mnist_two_heads", tmp_path / "digits.npy", "-o", tmp_path, "--json")
+    code, out, _ = run(*asked, "-t", "digit:7")
+    assert (code, json.loads(out)["rows"][-1]["variable"]) == (0, "prediction (digit: 7)")

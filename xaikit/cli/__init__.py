@@ -9,9 +9,11 @@ from xaikit.cli import (
     _explore,
     _fields,
     _insight,
+    _latent,
     _maximize,
     _report,
     _sequence,
+    _study,
     _summary,
     _tabular,
     _units,
@@ -20,6 +22,7 @@ from xaikit.cli._main import cli, main
 
 cli.add_command(_activations.activations_command)
 cli.add_command(_activations.health_command)
+_anomaly.anomaly_group.add_command(_latent.latent_command)
 cli.add_command(_anomaly.anomaly_group)
 cli.add_command(_app.app)
 cli.add_command(_audit.audit)
@@ -29,6 +32,7 @@ cli.add_command(_explore.operations_command)
 cli.add_command(_fields.field_command)
 cli.add_command(_maximize.maximize_command)
 cli.add_command(_report.report)
+cli.add_command(_study.study)
 cli.add_command(_summary.summary_command)
 for command in (
     _sequence.states_command,
@@ -44,6 +48,7 @@ for command in (
     _tabular.break_down_command,
     _tabular.profile_command,
     _tabular.what_if_command,
+    _tabular.fairness_command,
 ):
     cli.add_command(command)
 

@@ -1,6 +1,7 @@
-"""`xaikit importance`, `break-down`, `profile`, `what-if`: what a data set of rows says of a model."""
+"""`xaikit importance`, `break-down`, `profile`, `what-if`, `fairness`: what a data set of rows says of a model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from xaikit.cli._main import as_json, emit, model_options, open_model
 from xaikit.cli._tables import _table as drawn
 from xaikit.data.files import cell, read_array, read_lines, read_samples
 from xaikit.errors import InputError, ParameterError, UnknownName
-from xaikit.inputs import Table
+from xaikit.inputs import At, Table
+from xaikit.model import Model
 from xaikit.report import safe
 from xaikit.tabular._profile import PROFILES
 
@@ -33,7 +35,27 @@ def row_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def target_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the option that chooses an output."""
-    return click.option("-t", "--target", help="Class name or index, or output.")(command)
+    said = "Class name or index, or output; of several outputs OUTPUT or OUTPUT:CLASS."
+    return click.option("-t", "--target", help=said)(command)
+
+
+def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option that chooses which of several outputs the truth is of."""
+    return click.option("-t", "--target", metavar="OUTPUT", help="Of several outputs the one that is true.")(command)
+
+
+def truth_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option that says what is true."""
+    said = "The column of DATA that is true, or a .npy file."
+    return click.option("-y", "--truth", required=True, metavar="COLUMN", help=said)(command)
+
+
+def target_of(model: Model, text: str | None) -> Any:
+    """Turn OUTPUT:CLASS into a target of a model with several outputs; what has no colon stays as it is."""
+    name, colon, entry = (text or "").partition(":")
+    if not isinstance(model.outputs, Mapping) or not colon or name not in model.outputs:
+        return text
+    return At(name, index=entry)
 
 
 def read_table(name: str, spec: Any, truth: str | None = None) -> tuple[Any, Array | None]:
@@ -54,7 +76,7 @@ def read_table(name: str, spec: Any, truth: str | None = None) -> tuple[Any, Arr
         raise InputError(f"{name} holds no rows")
     if truth is not None and truth not in rows[0]:
         raise UnknownName(f"column of {name}", truth, rows[0])
-    y = None if truth is None else np.array([_number(row[truth]) for row in rows])
+    y = None if truth is None else _column(name, truth, [_number(row[truth]) for row in rows])
     if isinstance(spec, Table):
         known = spec.columns
         return [{n: cell(row[n], known[n]) for n in known if row.get(n) is not None} for row in rows], y
@@ -67,7 +89,16 @@ def read_table(name: str, spec: Any, truth: str | None = None) -> tuple[Any, Arr
         raise InputError(f"{name} holds something that is no number: {error}") from None
 
 
-def _number(text: str) -> Any:
+def _column(name: str, column: str, values: list[Any]) -> Array:
+    empty = [i for i, v in enumerate(values) if v == ""]
+    if empty:
+        raise InputError(f"{name} has no {column!r} in row {empty[0]}, and in {len(empty) - 1} more")
+    return np.array(values)
+
+
+def _number(text: str | None) -> Any:
+    if not text:
+        return ""
     try:
         return int(text)
     except ValueError:
@@ -111,16 +142,17 @@ def tell(result: Any, place: Path, rows: list[dict[str, Any]], json_: bool) -> N
 
 
 def _said(value: Any) -> str:
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
+    return "" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
 @click.command("importance")
 @model_options
 @data_argument
-@click.option("-y", "--truth", required=True, metavar="COLUMN", help="The column of DATA that is true, or a .npy file.")
+@truth_option
 @click.option("--loss", help="cross-entropy, 1-auc, 1-accuracy; rmse, mse, mae, 1-r2; by the outputs by default.")
 @click.option("--repeats", type=click.IntRange(1), default=10, show_default=True)
 @click.option("--group", "groups", multiple=True, metavar="NAME=A,B", help="Columns that are shuffled together; again.")
+@output_option
 @click.option("--seed", type=int, default=0, show_default=True)
 @into("tables")
 @as_json
@@ -133,6 +165,7 @@ def importance_command(
     loss: str | None,
     repeats: int,
     groups: tuple[str, ...],
+    target: str | None,
     seed: int,
     output: Path,
     json_: bool,
@@ -149,7 +182,7 @@ def importance_command(
     opened = open_model(model, framework, allow_code)
     rows, y = read_table(data, opened.inputs, truth)
     together = {n: _members(m, g) for g in groups for n, _, m in [g.partition("=")]}
-    result = tabular.importance(opened, rows, y, loss, repeats, seed, groups=together or None)
+    result = tabular.importance(opened, rows, y, loss, repeats, seed, groups=together or None, target=target)
     tell(result, output / "importance", result.table(), json_)
 
 
@@ -190,7 +223,7 @@ def break_down_command(
     opened = open_model(model, framework, allow_code)
     rows = read_table(data, opened.inputs)[0]
     against = rows if reference is None else read_table(reference, opened.inputs)[0]
-    result = tabular.break_down(opened, against, one_row(rows, row), target, interactions)
+    result = tabular.break_down(opened, against, one_row(rows, row), target_of(opened, target), interactions)
     start = {"variable": "mean prediction", "value": "", "contribution": float(result.intercept[0])}
     steps = [{"variable": n, "value": v, "contribution": c} for n, v, c in result.path()]
     end = {"variable": f"prediction ({result.targets[0]})", "value": "", "contribution": float(result.prediction[0])}
@@ -235,7 +268,7 @@ def profile_command(
     rows = read_table(data, opened.inputs)[0]
     asked = [tuple(c.split(",")) if "," in c else c for c in columns]
     chosen = None if row is None else [one_row(rows, row)]
-    result = tabular.profile(opened, rows, asked, kind, chosen, grid, target, by=by)
+    result = tabular.profile(opened, rows, asked, kind, chosen, grid, target_of(opened, target), by=by)
     said = [
         {
             "column": e.name,
@@ -295,15 +328,65 @@ def what_if_command(
     rows = read_table(data, opened.inputs)[0]
     one = one_row(rows, row)
     if wanted is not None:
-        found = tabular.counterfactuals(opened, rows, one, wanted, immutable=kept)
+        found = tabular.counterfactuals(opened, rows, one, target_of(opened, wanted), immutable=kept)
         said = [
             {"changes": "; ".join(f"{n}: {a} → {b}" for n, a, b in c), found.wanted: float(s), "cost": float(k)}
             for c, s, k in zip(found.changes, found.scores, found.costs, strict=True)
         ]
         tell(found, output / "what-if", said, json_)
         return
-    result = tabular.what_if(opened, rows, one, settings(changes, opened.inputs), target)
+    result = tabular.what_if(opened, rows, one, settings(changes, opened.inputs), target_of(opened, target))
     k = result.outputs.index(result.target)
     steps = [(f"{n}: {a} → {b}", float(v[k])) for (n, a, b), v in zip(result.changes, result.alone, strict=True)]
     both = [("as it is", float(result.before[k])), *steps, ("all together", float(result.after[k]))]
     tell(result, output / "what-if", [{"change": n, result.target: v} for n, v in both], json_)
+
+
+@click.command("fairness")
+@model_options
+@data_argument
+@truth_option
+@click.option("-c", "--column", required=True, metavar="COLUMN", help="Rows are split by it; a .npy file has labels.")
+@click.option("--positive", metavar="CLASS", help="The class that is looked at; the second of two by default.")
+@click.option("--cutoff", type=float, default=0.5, show_default=True, help="Positive from this probability on.")
+@target_option
+@into("tables")
+@as_json
+def fairness_command(
+    model: str,
+    framework: str | None,
+    allow_code: bool,
+    data: str,
+    truth: str,
+    column: str,
+    positive: str | None,
+    cutoff: float,
+    target: str | None,
+    output: Path,
+    json_: bool,
+) -> None:
+    """Say how well the model does for each group of DATA: rates, area under the ROC curve, calibration.
+
+    COLUMN is any column of DATA, whether or not the model uses it; numbers of many values are cut at their thirds.
+    Writes fairness.npz, .json and .png.
+
+    \b
+    xaikit fairness credit_mlp german.csv -y risk --column sex
+    xaikit fairness credit_mlp german.csv -y risk -c age --positive bad --cutoff 0.3
+    """
+    opened = open_model(model, framework, allow_code)
+    rows, y = read_table(data, opened.inputs, truth)
+    held = Path(data).suffix.lower() == ".csv" or Path(column).exists()
+    by = read_table(data, opened.inputs, column)[1] if held else column
+    result = tabular.fairness(opened, rows, y, by, positive, cutoff, target=target_of(opened, target))
+    result = replace(result, by=column)
+    said = [
+        {column: group, "measure": m, "value": _finite(value), "from": _finite(low), "to": _finite(high)}
+        for m in result.measures
+        for group, (value, low, high) in result.of(m).items()
+    ]
+    tell(result, output / "fairness", said, json_)
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
