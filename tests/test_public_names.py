@@ -58,6 +58,7 @@ PUBLIC = [
     "save",
     "scalp_map",
     "sequence",
+    "study",
     "summary",
     "top_patches",
     "unit_card",
@@ -65,7 +66,7 @@ PUBLIC = [
     "wrap",
     "zoo",
 ]
-MODULES = {"anomaly", "sequence", "zoo"}
+MODULES = {"anomaly", "sequence", "study", "zoo"}
 """Public names that are submodules, and meant as such."""
 
 SUBMODULES = [module.name for module in iter_modules(xk.__path__)]

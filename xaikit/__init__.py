@@ -36,7 +36,7 @@ from xaikit.render.notebook import register
 from xaikit.storage import load, save
 
 if TYPE_CHECKING:
-    from xaikit import anomaly, sequence, zoo
+    from xaikit import anomaly, sequence, study, zoo
     from xaikit.apps import app
     from xaikit.attribution import explain, methods, scalp_map
     from xaikit.insight import (
@@ -111,6 +111,7 @@ __all__ = [
     "save",
     "scalp_map",
     "sequence",
+    "study",
     "summary",
     "top_patches",
     "unit_card",
@@ -160,7 +161,7 @@ _later = given_later(__name__, LATER)
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("anomaly", "sequence", "zoo"):
+    if name in ("anomaly", "sequence", "study", "zoo"):
         return import_module(f"xaikit.{name}")
     return _later(name)
 

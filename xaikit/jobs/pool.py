@@ -33,9 +33,10 @@ class Pool(Line):
     `models` names what units may ask for: recipes by name, or names of the zoo and paths of model files. At most
     `queue` units wait. `folder` and `limit` (bytes) are those of the store, `keep` the models that a worker keeps,
     `threads` the threads of each worker (None: the processors shared out), `modules` Python modules that register more
-    tasks. Without `fetch` a result is read from the store only when it is asked for. A unit whose result is in the store needs no worker, and equal units that wait at the same time run once. A
-    worker that dies fails its job, and a fresh one takes the next. Processes start with the first unit that needs one,
-    and end with `close`, at the end of a `with`, and with this process, however it ends.
+    tasks. Without `fetch` a result is read from the store only when it is asked for. A unit whose result is in the
+    store needs no worker, and equal units that wait at the same time run once. A worker that dies fails its job, and a
+    fresh one takes the next. Processes start with the first unit that needs one, and end with `close`, at the end of a
+    `with`, and with this process, however it ends.
     """
 
     def __init__(
