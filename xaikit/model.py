@@ -64,9 +64,16 @@ class Pull:
     gradient: Tensors
     output: Tensors | None = None
 
+    def only(self, index: Any) -> "Pull":
+        """Give what belongs to some rows."""
+        found = (rows(part, index) for part in (self.value, self.source, self.gradient))
+        return Pull(*found, None if self.output is None else rows(self.output, index))
+
     @classmethod
     def join(cls, parts: Sequence["Pull"]) -> "Pull":
         """Put pulls of one kind behind each other."""
+        if len(parts) == 1:
+            return parts[0]
         if len(parts) == 1:
             return parts[0]
         value, source, gradient = (concatenate([getattr(p, f) for p in parts]) for f in ("value", "source", "gradient"))
@@ -526,6 +533,11 @@ class Network(ABC):
         asked = self._asked_outputs
         if isinstance(output, Mapping):
             asked = asked or {}
+            if not isinstance(asked, Mapping):
+                raise ModelError(
+                    f"{self.name} gives several outputs ({', '.join(output)}), and one spec is given: say whose it is, "
+                    f"such as outputs={{{next(iter(output))!r}: {asked!r}}}"
+                )
             unknown = [n for n in asked if n not in output]
             if unknown:
                 raise UnknownName(f"output of {self.name}", unknown[0], output)

@@ -58,7 +58,7 @@ def test_renderers_have_the_signatures_of_the_protocol(renderer: str, function: 
 
 
 def test_the_protocol_is_not_empty() -> None:
-    assert len(PROTOCOL) == 11
+    assert len(PROTOCOL) == 12
 
 
 @pytest.mark.parametrize("renderer", RENDERERS)

@@ -1,18 +1,27 @@
 """Where a network holds its code: the narrow layer that all of a reconstruction is made from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import numpy as np
 
-from xaikit.arrays import Array
-from xaikit.errors import NotSupported, UnknownName
+from xaikit.arrays import Array, Tensors
+from xaikit.attribution._explain import require_wrapped
+from xaikit.errors import ModelError, NotSupported, UnknownName
+from xaikit.inputs import Reconstruction
 from xaikit.model import Model
 
-MEAN = ("mean", "z_mean", "mu", "fc_mu")
-LOG_VARIANCE = ("log_variance", "z_log_var", "logvar", "log_var", "fc_logvar")
-DRAWN = ("z", "sampling", "latent")
+MEAN = ("mean", "z_mean", "mu", "fc_mu", "z_mu", "fc_mean")
+LOG_VARIANCE = (
+    *("log_variance", "z_log_var", "logvar", "log_var", "fc_logvar"),
+    *("fc_log_var", "z_logvar", "z_log_variance", "fc_log_variance"),
+)
+DRAWN = ("z", "sampling", "latent", "z_sample", "sampler", "reparameterize")
 """What people call the layers of a variational autoencoder."""
+NOTHING = -40.0
+"""The logarithm of a variance whose root, 2·10⁻⁹, moves no float32 code."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,13 @@ class Code:
     z: str
 
 
+def require_one_input(model: Any, asked: str) -> None:
+    """Raise NotSupported where a code would be decoded to several inputs, or to one of unknown shape."""
+    require_wrapped(model, f"anomaly.latent.{asked}")
+    if isinstance(model.inputs, Mapping) or not getattr(model.inputs, "shape", None):
+        raise NotSupported(f"{model.name} has several inputs, or one of unknown shape: a code is decoded to one input")
+
+
 def code_layer(model: Model) -> str:
     """Name the layer of the code: what is drawn of a variational one, else the narrowest; the last of several.
 
@@ -35,22 +51,37 @@ def code_layer(model: Model) -> str:
     found = _variational(model)
     if found is not None:
         return found.mean
-    known = {n: [s for s in v.shape if s is not None] for n, v in model.layers.items()}
-    sizes = {n: prod(s) for n, s in known.items() if s and len(s) == len(model.layers[n].shape)}
     inputs = prod(s for s in model.inputs.shape if s)
-    narrow = {n: s for n, s in sizes.items() if s < inputs}
+    narrow = {n: s for n, s in sizes(model).items() if s < inputs}
     if not narrow:
         raise NotSupported(
-            f"{model.name} has no layer that is narrower than its input, so no code; name it with layer="
+            f"{model.name} has no layer that is narrower than its input, so no code; name it with layer= (of a view: "
+            "code=)"
         )
     smallest = min(narrow.values())
     return [n for n, s in narrow.items() if s == smallest][-1]
 
 
-def decoding_layer(model: Model) -> str:
-    """Name the layer that is replaced to decode a code: what a variational autoencoder has drawn, else the code."""
-    found = _variational(model)
-    return found.z if found is not None else code_layer(model)
+def sizes(model: Model) -> dict[str, int]:
+    """Give how many numbers each layer has for a sample, where its whole shape is known."""
+    known = {n: [s for s in v.shape if s is not None] for n, v in model.layers.items()}
+    return {n: prod(s) for n, s in known.items() if s and len(s) == len(model.layers[n].shape)}
+
+
+def coded(model: Model, code: "Code | str | None" = None) -> "Code | str":
+    """Give the code that is asked for: the layers of a variational one, or the layer of another one.
+
+    By default what the names of layers tell, else the narrowest layer. Raises UnknownName, NotSupported.
+    """
+    for name in (code.mean, code.log_variance, code.z) if isinstance(code, Code) else (code,) if code else ():
+        if name not in model.layers:
+            raise UnknownName(f"layer of {model.name}", name, model.layers)
+    return code or _variational(model) or code_layer(model)
+
+
+def where(code: "Code | str") -> str:
+    """Name the layer whose values are the code of a sample: the mean of a variational one."""
+    return code.mean if isinstance(code, Code) else code
 
 
 def variational(model: Model, mean: str | None = None, log_variance: str | None = None, z: str | None = None) -> Code:
@@ -78,16 +109,43 @@ def _variational(model: Model) -> Code | None:
     return None if mean is None or log_variance is None else Code(mean, log_variance, z or mean)
 
 
-def encode(model: Model, x: Array, layer: str | None = None) -> Array:
+def encode(model: Model, x: Tensors, layer: str | None = None) -> Array:
     """Give the codes of encoded samples at the layer: (sample, number), float64."""
     layer = layer or code_layer(model)
     z = model.run(x, at=(layer,)).activations[layer]
     return np.asarray(z, np.float64).reshape(len(z), -1)
 
 
-def decode(model: Model, codes: Array, layer: str | None = None) -> Array:
-    """Give what codes (sample, number) are decoded to, in the network's units: (sample, *input)."""
-    layer = layer or decoding_layer(model)
+def decode(model: Model, codes: Array, code: Code | str | None = None) -> Array:
+    """Give what codes (sample, number) are decoded to, in the network's units: (sample, *input).
+
+    Where a network draws from its code without a layer for it, the variance is set to almost nothing, so that what is
+    decoded is the mean. Raises ModelError for a code of another size than the layer has.
+    """
+    known = coded(model, code)
+    layer = known.z if isinstance(known, Code) else known
     shape = [s for s in model.layers[layer].shape if s]
+    if prod(shape) != codes.shape[1]:
+        raise ModelError(f"the layer {layer} has {prod(shape)} numbers, and codes have {codes.shape[1]}")
+    patch: dict[str, Array] = {layer: np.float32(codes).reshape(len(codes), *shape)}
+    if isinstance(known, Code) and known.z == known.mean:
+        still = [s for s in model.layers[known.log_variance].shape if s]
+        patch[known.log_variance] = np.full((len(codes), *still), NOTHING, np.float32)
     blank = np.zeros((len(codes), *model.inputs.shape), np.float32)
-    return np.asarray(model.run(blank, patch={layer: np.float32(codes).reshape(len(codes), *shape)}).output)
+    return given_back(model, model.run(blank, patch=patch).output)
+
+
+def given_back(model: Model, output: Any) -> Array:
+    """Take the reconstruction of a network's output: of several the one said to be one, else the first of its shape.
+
+    Raises NotSupported where none has the shape of the input.
+    """
+    outputs = dict(output) if isinstance(output, Mapping) else {"": output}
+    specs = model.outputs if isinstance(model.outputs, Mapping) else {}
+    found = [n for n in outputs if isinstance(specs.get(n), Reconstruction)] or list(outputs)
+    wanted = prod(s for s in model.inputs.shape if s)
+    fitting = [a for a in (np.asarray(outputs[n]) for n in found) if prod(a.shape[1:]) == wanted]
+    if not fitting:
+        given = ", ".join(str(("sample", *np.shape(outputs[n])[1:])) for n in found)
+        raise NotSupported(f"{model.name} does not give its input again: it gives {given} for {model.inputs.shape}")
+    return fitting[0].reshape(len(fitting[0]), *model.inputs.shape)

@@ -27,6 +27,7 @@ def anomaly_group() -> None:
     xaikit anomaly score series_autoencoder beats/detector new.csv
     xaikit anomaly explain series_autoencoder beats/detector odd.csv -o beats
     xaikit anomaly report series_autoencoder beats/detector --anomalous bad.csv -o beats
+    xaikit anomaly latent dense_vae --view grid -o code
 
     NORMAL and INPUT are files or folders, as in `xaikit explain`; a .csv or .npy may hold many samples.
     """

@@ -200,14 +200,15 @@ class LinePanel(Panel):
 class Trace:
     """A named line, `y` at `x`, broken where `y` is not finite; `colour` counts, `dashed` tells it without colour.
 
-    A `colour` below 0 is grey, below -1 pale; without a name it is not in the key. `band`, its lower and upper edge at
-    `x`, is drawn pale behind it. A `silent` one says nothing to who points at it.
+    A `colour` below 0 is grey, below -1 pale, and words are a colour themselves ("#2c728e"); without a name it is not
+    in the key. `band`, its lower and upper edge at `x`, is drawn pale behind it. A `silent` one says nothing to who
+    points at it.
     """
 
     name: str
     x: Array
     y: Array
-    colour: int = 0
+    colour: int | str = 0
     dashed: bool = False
     band: tuple[Array, Array] | None = None
     silent: bool = False
@@ -240,6 +241,29 @@ class CurvePanel(Panel):
     mark: Mark | None = None
     x_label: str = ""
     logarithmic: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Cloud:
+    """Named points in space, (point, 3); `colour` counts, and beyond the last one the shape of the points changes.
+
+    A `colour` below 0 is grey, words are a colour themselves; without a name it is not in the key.
+    """
+
+    name: str
+    points: Array
+    colour: int | str = 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SpacePanel(Panel):
+    """Points in a space that can be turned where a renderer allows it, else seen from one side, with a key.
+
+    `labels` name the three axes, which all have the same scale.
+    """
+
+    clouds: tuple[Cloud, ...]
+    labels: tuple[str, str, str]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -290,11 +314,16 @@ class Tile:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TilesPanel(Panel):
-    """Small pictures in rows of `across`; numbers take the colours of their own `scale`, or of the panel's."""
+    """Small pictures in rows of `across`; numbers take the colours of their own `scale`, or of the panel's.
+
+    With `rows` and `columns` they lie close together, as on a map, and these are written at the left and below.
+    """
 
     tiles: tuple[Tile, ...]
     across: int
     scale: Scale
+    rows: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
 
     @property
     def aspect(self) -> float:

@@ -21,6 +21,7 @@ from xaikit.figures import (
     Panel,
     Scale,
     ScorePanel,
+    SpacePanel,
     StepsPanel,
     SurfacePanel,
     TablePanel,
@@ -41,6 +42,7 @@ from xaikit.render._layout import (
     BAR,
     BETWEEN,
     BODY,
+    CLOSE,
     FLATTEST,
     KEY,
     LANE,
@@ -59,8 +61,10 @@ from xaikit.render._layout import (
     keys,
     label_width,
     plan,
+    row_names,
     tiled,
 )
+from xaikit.render._space import View, cube_of, symbol_of
 from xaikit.render._sprite import sprite
 from xaikit.render._theme import PAGE, THEMES, Theme
 
@@ -70,7 +74,7 @@ NAMED, NOTED = 30.0, 60.0
 
 
 class Renderer(Protocol):
-    """What a renderer can do: eleven functions of a module. Boxes and places are in design pixels from the
+    """What a renderer can do: twelve functions of a module. Boxes and places are in design pixels from the
     top left."""
 
     def start(self, width: float, height: float, *, scale: float, theme: Theme, title: str) -> Any:
@@ -126,6 +130,9 @@ class Renderer(Protocol):
         self, canvas: Any, box: Box, trace: Trace, *, limits: tuple[float, float, float, float], colour: str, log: bool
     ) -> None:
         """Draw a trace in a box that covers limits, which are powers of ten in y where `log`; dots if it is short."""
+
+    def space(self, canvas: Any, box: Box, view: View) -> None:
+        """Draw points in space in a box, with axes: to be turned, or as seen from one side."""
 
     def marks(
         self,
@@ -241,8 +248,10 @@ def _overlap(a: Box, b: Box) -> bool:
     return across and a.y < b.y + b.height and b.y < a.y + a.height
 
 
-def _ink(number: int, theme: Theme) -> str:
-    """Give the colour of a numbered line; grey below 0, pale below -1."""
+def _ink(number: int | str, theme: Theme) -> str:
+    """Give the colour of a numbered line; grey below 0, pale below -1; words are a colour themselves."""
+    if isinstance(number, str):
+        return number
     if number < -1:
         return theme.faint
     return theme.muted if number < 0 else theme.series[number % len(theme.series)]
@@ -446,7 +455,7 @@ def _lines(r: Renderer, canvas: Any, panel: LinePanel, box: Box, theme: Theme) -
 
 def _curves(r: Renderer, canvas: Any, panel: CurvePanel, box: Box, theme: Theme) -> None:
     """A key, a frame with round numbers, the lines, and the point that is pointed out."""
-    rows = keys(panel, box.width)
+    rows = keys(panel.traces, box.width)
     for row, members in enumerate(rows):
         for trace, across in members:
             y, colour = box.y + KEY * row, _line_colour(trace, theme)
@@ -480,6 +489,41 @@ def _curves(r: Renderer, canvas: Any, panel: CurvePanel, box: Box, theme: Theme)
         _pointed_out(r, canvas, panel, zone, limits, theme)
 
 
+def _space(r: Renderer, canvas: Any, panel: SpacePanel, box: Box, theme: Theme) -> None:
+    """A key, and the points in a cube whose three axes have one scale."""
+    rows = keys(panel.clouds, box.width)
+    for row, members in enumerate(rows):
+        for cloud, across in members:
+            x, y = box.x + across, box.y + KEY * row
+            _key_dot(r, canvas, Box(x + SAMPLE - 16, y + 0.3 * BODY, 9, 9), symbol_of(cloud), _ink(cloud.colour, theme))
+            r.text(canvas, x + SAMPLE, y, cloud.name, size=BODY, colour=theme.ink, bold=False, anchor="left")
+    centre, half = cube_of(panel.clouds)
+    view = View(
+        clouds=panel.clouds,
+        colours=[_ink(c.colour, theme) for c in panel.clouds],
+        labels=panel.labels,
+        centre=centre,
+        half=half,
+        ticks=[[(t, brief(t)) for t in _ticks(c - half, c + half, 4)] for c in centre.tolist()],
+        ink=theme.ink,
+        muted=theme.muted,
+        faint=theme.faint,
+    )
+    top = box.y + KEY * len(rows)
+    r.space(canvas, Box(box.x, top, box.width, box.y + box.height - top), view)
+
+
+def _key_dot(r: Renderer, canvas: Any, box: Box, symbol: str, colour: str) -> None:
+    """A dot of the key in the shape of its points, built of strips."""
+    middle, radius = box.y + box.height / 2, box.height / 2
+    for k in range(int(box.height)):
+        y = box.y + k + 0.5 - middle
+        reach = {"circle": np.sqrt(max(radius**2 - y**2, 0)), "diamond": radius - abs(y)}.get(symbol, 0.85 * radius)
+        if symbol != "square" or abs(y) < 0.9 * radius:
+            strip = Box(box.x + radius - float(reach), box.y + k, 2 * float(reach), 1.05)
+            r.rectangle(canvas, strip, colour=colour)
+
+
 def _pointed_out(
     r: Renderer, canvas: Any, panel: CurvePanel, zone: Box, limits: tuple[float, float, float, float], theme: Theme
 ) -> None:
@@ -497,6 +541,9 @@ def _pointed_out(
 
 
 def _sample(r: Renderer, canvas: Any, box: Box, trace: Trace, colour: str) -> None:
+    if trace.dots:
+        _key_dot(r, canvas, Box(box.x + box.width - 10, box.y - 2, 7, 7), "circle", colour)
+        return
     pieces = 3 if trace.dashed else 1
     step = box.width / pieces
     for k in range(pieces):
@@ -592,10 +639,32 @@ def _tiles(r: Renderer, canvas: Any, panel: TilesPanel, box: Box, theme: Theme) 
             r.text(canvas, right, y, tile.note, size=BODY - 1, colour=theme.muted, bold=False, anchor="right")
     down, across = places[-1].y + places[0].height, panel.across
     below = places[across].y if len(places) > across else down
-    grid = Box(box.x, box.y, (box.width + BETWEEN), below * (-(-len(places) // across)))
+    left, between = row_names(panel), CLOSE if panel.rows or panel.columns else BETWEEN
+    grid = Box(box.x + left, box.y, box.width - left + between, below * (-(-len(places) // across)))
+    _edges(r, canvas, panel, box, places, theme)
     hints = [tile.hint or " · ".join(filter(None, (tile.name, tile.note))) for tile in panel.tiles]
     hints += [""] * (-len(hints) % across)
     r.hints(canvas, grid, [hints[k : k + across] for k in range(0, len(hints), across)])
+
+
+def _edges(r: Renderer, canvas: Any, panel: TilesPanel, box: Box, places: list[Box], theme: Theme) -> None:
+    """Write the names of rows at the left, and of columns below, as many as there is room for."""
+    fits = int((row_names(panel) - 12) / (0.56 * BODY))
+    for name, place in zip(panel.rows, places[:: panel.across], strict=False):
+        shown = name if len(name) <= fits else name[: fits - 1] + "…"
+        y = box.y + place.y + place.height / 2 - 0.62 * BODY
+        r.text(canvas, box.x + place.x - 8, y, shown, size=BODY, colour=theme.ink, bold=False, anchor="right")
+    bottom = box.y + places[-1].y + places[-1].height + 4
+    widest = max((len(name) for name in panel.columns), default=0)
+    across = places[0].width + CLOSE
+    every, fits = max(1, int(np.ceil((0.58 * BODY * widest + 8) / across))), widest
+    if every > 1 and across > 5 * BODY:  # every column has a name, cut to its width
+        every, fits = 1, int(across / (0.58 * BODY)) - 1
+    for k, name in enumerate(panel.columns):
+        if k % every == 0:
+            x = box.x + places[k].x + places[k].width / 2
+            shown = name if len(name) <= fits else name[: fits - 1] + "…"
+            r.text(canvas, x, bottom, shown, size=BODY, colour=theme.ink, bold=False, anchor="center")
 
 
 def _zone(tile: Tile, place: Box) -> Box:
@@ -630,6 +699,7 @@ PAINTERS: dict[type[Panel], Callable[..., None]] = {
     LinePanel: _lines,
     CurvePanel: _curves,
     MatrixPanel: _matrix,
+    SpacePanel: _space,
     SurfacePanel: _surface,
     TablePanel: _table,
     TextPanel: _text,

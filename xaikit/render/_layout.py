@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
+from typing import TypeVar
 
 from xaikit.figures import (
     BarPanel,
+    Cloud,
     CurvePanel,
     Figure,
     GraphPanel,
@@ -16,6 +18,7 @@ from xaikit.figures import (
     MatrixPanel,
     Panel,
     ScorePanel,
+    SpacePanel,
     StepsPanel,
     SurfacePanel,
     TablePanel,
@@ -137,6 +140,8 @@ def _natural_width(panel: Panel, picture: float, columns: int) -> float:
         return 560.0 if columns <= 2 else 440.0
     if isinstance(panel, CurvePanel):
         return 520.0 if columns <= 3 else 380.0
+    if isinstance(panel, SpacePanel):
+        return 760.0
     if isinstance(panel, GraphPanel):
         return laid_out(panel).width
     if isinstance(panel, SurfacePanel):
@@ -205,7 +210,9 @@ def _height(panel: Panel, width: float) -> float:
     if isinstance(panel, MatrixPanel):
         return MATRIX_ROW * (len(panel.names) + 1)
     if isinstance(panel, CurvePanel):
-        return CURVE + KEY * len(keys(panel, width)) + AXIS
+        return CURVE + KEY * len(keys(panel.traces, width)) + AXIS
+    if isinstance(panel, SpacePanel):
+        return SPACE * width + KEY * len(keys(panel.clouds, width))
     if isinstance(panel, TilesPanel):
         return tiled(panel, width)[-1].y + tiled(panel, width)[-1].height + KEY
     if isinstance(panel, GridsPanel):
@@ -221,11 +228,24 @@ TILES, TILE, BETWEEN = 900.0, 150.0, 10.0
 """The widest panel of tiles, the widest tile, and the room between tiles."""
 
 
+CLOSE = 2.0
+"""The room between tiles whose rows and columns are named."""
+
+
+def row_names(panel: TilesPanel) -> float:
+    """Give the room for the names of the rows of tiles."""
+    return min(220.0, 14 + 0.56 * BODY * max(len(name) for name in panel.rows)) if panel.rows else 0.0
+
+
 def tiled(panel: TilesPanel, width: float) -> list[Box]:
-    """Set tiles in rows of equal boxes, from (0, 0); the words of each stand below it."""
-    side = (width - BETWEEN * (panel.across - 1)) / panel.across
+    """Set tiles in rows of equal boxes, from (0, 0); the words of each stand below it, or those of all at the edges."""
+    left, named = row_names(panel), bool(panel.rows or panel.columns)
+    between = CLOSE if named else BETWEEN
+    side = (width - left - between * (panel.across - 1)) / panel.across
     height = side * min(max(panel.aspect, FLATTEST), TALLEST)
     places = [divmod(k, panel.across) for k in range(len(panel.tiles))]
+    if named:
+        return [Box(left + c * (side + CLOSE), r * (height + CLOSE), side, height) for r, c in places]
     return [Box(c * (side + BETWEEN), r * (height + KEY + BETWEEN / 2), side, height) for r, c in places]
 
 
@@ -247,6 +267,8 @@ def column_widths(panel: TablePanel) -> list[float]:
 
 BAND = 0.18
 """The opacity of a band behind a line."""
+SPACE = 0.8
+"""Height over width of a view of points in space."""
 MATRIX_NAMES, MATRIX_ROW = 190.0, 34.0
 """The room for the names of a matrix' rows, and the height of each row."""
 KEY = 24.0
@@ -254,18 +276,21 @@ SAMPLE = 34.0
 """Height of a line of a key, and width of the piece of line before each name."""
 
 
-def keys(panel: CurvePanel, width: float) -> list[list[tuple[Trace, float]]]:
-    """Set the names of a panel's lines in rows, each with its place across."""
-    rows: list[list[tuple[Trace, float]]] = [[]]
+Keyed = TypeVar("Keyed", Trace, Cloud)
+
+
+def keys(members: Sequence[Keyed], width: float) -> list[list[tuple[Keyed, float]]]:
+    """Set the names of lines or points in rows, each with its place across."""
+    rows: list[list[tuple[Keyed, float]]] = [[]]
     x = 0.0
-    for trace in panel.traces:
-        if not trace.name:
+    for member in members:
+        if not member.name:
             continue
-        needed = SAMPLE + 0.56 * BODY * len(trace.name) + 26
+        needed = SAMPLE + 0.56 * BODY * len(member.name) + 26
         if rows[-1] and x + needed > width:
             rows.append([])
             x = 0.0
-        rows[-1].append((trace, x))
+        rows[-1].append((member, x))
         x += needed
     return rows
 

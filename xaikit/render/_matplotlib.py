@@ -12,12 +12,14 @@ from matplotlib.patches import Rectangle
 
 from xaikit.arrays import Array
 from xaikit.figures import Line, Scale, Trace, rgba
-from xaikit.render._layout import BAND, INKED, WORD, Box
+from xaikit.render._layout import BAND, BODY, INKED, WORD, Box
 from xaikit.render._pictures import smooth
+from xaikit.render._space import View
 from xaikit.render._theme import Theme
 
 DPI = 72
 """At which a point is a pixel, so that sizes are given in pixels throughout."""
+MARKERS = {"circle": "o", "square": "s", "diamond": "D"}
 OUTLINE = (0.1, 0.13, 0.17, 0.6)
 
 
@@ -157,6 +159,27 @@ def curve(
         markeredgewidth=0,
         zorder=canvas.next(),
     )
+
+
+def space(canvas: Canvas, box: Box, view: View) -> None:
+    lines = LineCollection(
+        list(view.grid(box)), colors=[view.faint], linewidths=0.9 * canvas.scale, zorder=canvas.next()
+    )
+    canvas.axes.add_collection(lines)
+    for dots in view.dots(box):
+        canvas.axes.scatter(
+            dots.places[:, 0],
+            dots.places[:, 1],
+            s=(dots.size * canvas.scale) ** 2,
+            color=dots.colour,
+            alpha=dots.opacity,
+            marker=MARKERS[dots.symbol],
+            linewidths=0,
+            zorder=canvas.next(),
+        )
+    for x, y, said, name in view.words(box):
+        colour = view.ink if name else view.muted
+        text(canvas, x, y - 0.62 * BODY, said, size=BODY, colour=colour, bold=False, anchor="center")
 
 
 def _heights(y: Array, log: bool) -> Array:

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from xaikit.arrays import Array
 from xaikit.figures import Line, Scale, Trace
 from xaikit.render._layout import Box
+from xaikit.render._space import View
 from xaikit.render._theme import Theme
 
 Canvas = dict[str, Any]
@@ -64,6 +65,10 @@ def curve(
     canvas: Canvas, box: Box, trace: Trace, *, limits: tuple[float, float, float, float], colour: str, log: bool
 ) -> None:
     _add(canvas, "curve", box=box, trace=trace, limits=limits, colour=colour, log=log)
+
+
+def space(canvas: Canvas, box: Box, view: View) -> None:
+    _add(canvas, "space", box=box, view=view)
 
 
 def marks(

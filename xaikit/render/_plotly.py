@@ -13,12 +13,15 @@ from xaikit.arrays import Array
 from xaikit.figures import NOT_FINITE, Line, Scale, Trace, rgba, stops
 from xaikit.render._layout import BAND, INKED, WORD, Box
 from xaikit.render._pictures import smooth
+from xaikit.render._space import DOT, EYE, View, symbol_of
 from xaikit.render._theme import Theme
 
 FONT = "Inter, Segoe UI, Helvetica Neue, Arial, DejaVu Sans, sans-serif"
 MONO = "DejaVu Sans Mono, Menlo, Consolas, monospace"
 
 
+ZOOM = 1.35
+"""How far the eye is from the middle of a cube of points: at this distance it fills its box."""
 LARGE = 2**20
 """The numbers of a picture from which the smallest file is not worth the seconds that it takes."""
 
@@ -33,6 +36,7 @@ class Canvas:
         self.shapes: list[Any] = []
         self.images: list[Any] = []
         self.axes: dict[str, Any] = {}
+        self.scenes: dict[str, Any] = {}
         self.theme, self.title = theme, title
 
     def x(self, x: float) -> float:
@@ -245,6 +249,54 @@ def curve(
     )
 
 
+def space(canvas: Canvas, box: Box, view: View) -> None:
+    """A scene of its own, which the mouse turns; it begins at the side from which printed pictures show it."""
+    name = "scene" if not canvas.scenes else f"scene{len(canvas.scenes) + 1}"
+    axes = {
+        f"{letter}axis": {
+            "title": {"text": escape(label), "font": {"size": 12 * canvas.scale, "color": view.ink}},
+            "range": [float(middle) - view.half, float(middle) + view.half],
+            "tickvals": [t for t, _ in ticks],
+            "ticktext": [said for _, said in ticks],
+            "tickfont": {"size": 11 * canvas.scale, "color": view.muted},
+            "gridcolor": view.faint,
+            "zeroline": False,
+            "showbackground": False,
+            "showspikes": False,
+        }
+        for letter, label, middle, ticks in zip("xyz", view.labels, view.centre, view.ticks, strict=True)
+    }
+    length = ZOOM / np.linalg.norm(EYE)
+    canvas.scenes[name] = {
+        **axes,
+        "aspectmode": "cube",
+        "domain": {
+            "x": [canvas.x(box.x), canvas.x(box.x + box.width)],
+            "y": [canvas.y(box.y + box.height), canvas.y(box.y)],
+        },
+        "camera": {
+            "eye": {letter: length * v for letter, v in zip("xyz", EYE, strict=True)},
+            "projection": {"type": "orthographic"},
+        },
+        "dragmode": "turntable",
+    }
+    a, b, c = (escape(label) for label in view.labels)
+    for cloud, colour in zip(view.clouds, view.colours, strict=True):
+        canvas.traces.append(
+            go.Scatter3d(
+                x=cloud.points[:, 0],
+                y=cloud.points[:, 1],
+                z=cloud.points[:, 2],
+                mode="markers",
+                name=escape(cloud.name),
+                marker={"color": colour, "size": 0.8 * DOT * canvas.scale, "symbol": symbol_of(cloud), "opacity": 0.8},
+                hovertemplate=f"{a}: %{{x:.4g}}<br>{b}: %{{y:.4g}}<br>{c}: %{{z:.4g}}<extra>%{{fullData.name}}</extra>",
+                showlegend=False,
+                scene=name,
+            )
+        )
+
+
 def marks(
     canvas: Canvas,
     boxes: list[Box],
@@ -289,6 +341,7 @@ def finish(canvas: Canvas) -> go.Figure:
         "meta": {"title": canvas.title},
         "bargap": 0,
         **canvas.axes,
+        **canvas.scenes,
     }
     return go.Figure(canvas.traces, layout)
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from xaikit.arrays import Array
 from xaikit.figures import Line, Scale, Trace, rgba
-from xaikit.render._layout import BAND, INKED, WORD, Box
+from xaikit.render._layout import BAND, BODY, INKED, WORD, Box
+from xaikit.render._space import View
 from xaikit.render._theme import Theme
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, 'Liberation Sans', sans-serif"
@@ -119,6 +120,19 @@ def curve(
         return
     dash = ";stroke-dasharray:7 4" if trace.dashed else ""
     _path(canvas, box, trace.x, np.log10(y) if log else y, limits, f"stroke:{colour};stroke-width:2{dash}")
+
+
+def space(canvas: Canvas, box: Box, view: View) -> None:
+    lines = "".join(f"M{a:.5g} {b:.5g}L{c:.5g} {d:.5g}" for (a, b), (c, d) in view.grid(box))
+    canvas.elements.append(f'<path d="{lines}" style="fill:none;stroke:{view.faint}"/>')
+    for dots in view.dots(box):
+        cap = "round" if dots.symbol == "circle" else "square"
+        path = "".join(f"M{x:.5g} {y:.5g}h0" for x, y in dots.places)
+        style = f"fill:none;stroke-linecap:{cap};stroke:{dots.colour};stroke-opacity:{dots.opacity:.2f}"
+        canvas.elements.append(f'<path d="{path}" style="{style};stroke-width:{dots.size:.3g}"/>')
+    for x, y, said, name in view.words(box):
+        colour = view.ink if name else view.muted
+        text(canvas, x, y - 0.62 * BODY, said, size=BODY, colour=colour, bold=False, anchor="center")
 
 
 def marks(

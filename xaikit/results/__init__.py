@@ -33,7 +33,15 @@ if TYPE_CHECKING:
     )
     from xaikit.results._health import LayerHealth, LayerState
     from xaikit.results._inside import Concepts, Filters, TopPatches
-    from xaikit.results._latent import CodeHealth, Decoded, Embedding, Restorations, WordNeighbours
+    from xaikit.results._latent import (
+        CodeCapacity,
+        CodeHealth,
+        Decoded,
+        Embedding,
+        Inpainting,
+        Restorations,
+        WordNeighbours,
+    )
     from xaikit.results._layer_graph import LayerGraph, LayerNode
     from xaikit.results._maximization import Maximization
     from xaikit.results._numbers import Histogram, Moments
@@ -57,6 +65,7 @@ __all__ = [
     "Attributions",
     "BreakDown",
     "Calibration",
+    "CodeCapacity",
     "CodeHealth",
     "Comparison",
     "Concepts",
@@ -81,6 +90,7 @@ __all__ = [
     "HiddenStates",
     "Histogram",
     "Importance",
+    "Inpainting",
     "LayerGraph",
     "LayerHealth",
     "LayerNode",
@@ -130,7 +140,7 @@ LATER = {
         "_fields": "EffectiveField EffectiveFields Field FieldCheck Fields Misalignment ReceptiveFields",
         "_health": "LayerHealth LayerState",
         "_inside": "Concepts Filters TopPatches",
-        "_latent": "CodeHealth Decoded Embedding Restorations WordNeighbours",
+        "_latent": "CodeCapacity CodeHealth Decoded Embedding Inpainting Restorations WordNeighbours",
         "_layer_graph": "LayerGraph LayerNode",
         "_maximization": "Maximization",
         "_numbers": "Histogram Moments",
@@ -155,6 +165,7 @@ SHOWN = (
     "Attributions",
     "BreakDown",
     "Calibration",
+    "CodeCapacity",
     "CodeHealth",
     "Comparison",
     "Concepts",
@@ -170,6 +181,7 @@ SHOWN = (
     "GradientFlow",
     "HiddenStates",
     "Importance",
+    "Inpainting",
     "LayerGraph",
     "LayerHealth",
     "LayerPatches",

@@ -11,7 +11,10 @@ from xaikit.results._origin import Origin, Shown, Status
 
 @dataclass(frozen=True, eq=False)
 class Decoded(Shown):
-    """What codes in rows and columns are decoded to: a "grid" of two numbers, an "interpolation", or a "traversal".
+    """What codes in rows and columns are decoded to.
+
+    `kind` is a "grid" of two numbers, an "interpolation", "to-normal" from an anomaly, a "traversal", or the "means" of
+    classes.
 
     `codes` (row, column, number), `decoded` (row, column, *input) in the network's units, `scores` (row, column) of a
     detector or None. `row_names` and `column_names` say what the rows and columns are; `effects` (row,) by what the
@@ -30,6 +33,11 @@ class Decoded(Shown):
     effect: str | None
     input_spec: Any
     origin: Origin
+
+    @property
+    def variances(self) -> Array:
+        """The variance of every place along each row, as of the number that a traversal changes: (row, *input)."""
+        return np.asarray(self.decoded.var(axis=1, dtype=np.float64))
 
     def __repr__(self) -> str:
         rows, columns = self.codes.shape[:2]
@@ -127,10 +135,82 @@ class Restorations(Shown):
     input_spec: Any
     origin: Origin
 
-    def psnr(self, span: float = 1.0) -> Array:
-        """Give the peak signal-to-noise ratio of the mean error at each level, in decibels: (level,)."""
-        return np.asarray(10 * np.log10(span**2 / np.maximum(self.errors.mean(1), 1e-12)))
+    def psnr(self, span: float | None = None) -> Array:
+        """Give the peak signal-to-noise ratio of the mean error at each level, in decibels: (level,).
+
+        `span` is the largest difference that could be, by default the range of the clean samples.
+        """
+        return self._decibels(self.errors, span)
+
+    def psnr_before(self, span: float | None = None) -> Array:
+        """Give the same of the samples as they were given; infinite where nothing was spoiled."""
+        return self._decibels(self.before, span)
+
+    def _decibels(self, errors: Array, span: float | None) -> Array:
+        own = float(self.clean.max() - self.clean.min()) if span is None else span
+        with np.errstate(divide="ignore"):
+            return np.asarray(10 * np.log10(own**2 / errors.mean(1)))
 
     def __repr__(self) -> str:
         said = ", ".join(f"{lv:g}: {e:.3g}" for lv, e in zip(self.levels, self.errors.mean(1), strict=True))
         return f"<Restorations of {len(self.clean)} samples from {self.kind}, mean squared error {said}>"
+
+
+@dataclass(frozen=True, eq=False)
+class Inpainting(Shown):
+    """What a network gives for every patch that it was not shown, beside what it gives of the whole sample.
+
+    `x`, `filled` (each patch from its surroundings) and `copied` (the plain reconstruction) are (sample, *input) in the
+    network's units; `errors` and `copied_errors` (sample, *space) are squared, averaged over channels. `patch` is the
+    side of a patch, `hidden` the share that was hidden at a time.
+    """
+
+    x: Array
+    filled: Array
+    copied: Array
+    errors: Array
+    copied_errors: Array
+    patch: int
+    hidden: float
+    input_spec: Any
+    origin: Origin
+
+    @property
+    def values(self) -> Array:
+        """The mean error of the places filled in: (sample,)."""
+        return np.asarray(self.errors.reshape(len(self.errors), -1).mean(1))
+
+    def __repr__(self) -> str:
+        return (
+            f"<Inpainting of {len(self.x)} samples in patches of {self.patch}: mean squared error "
+            f"{self.errors.mean():.3g}, of the plain reconstruction {self.copied_errors.mean():.3g}>"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class CodeCapacity(Shown):
+    """Whether an autoencoder has learned to copy.
+
+    `width` is how many numbers its narrowest layer has (None for a network without layers), `inputs` how many the input
+    has; `errors` (sample,) those of the samples and `noise_errors` (draw,) those of uniform noise, each the mean over
+    the input by `error` ("mse" or "mae").
+    """
+
+    width: int | None
+    inputs: int
+    errors: Array
+    noise_errors: Array
+    error: str
+    status: Status
+    origin: Origin
+
+    @property
+    def ratio(self) -> float:
+        """How many times larger the mean error of noise is than that of the samples; 1 and below is an alarm."""
+        own = float(self.errors.mean())
+        return float(self.noise_errors.mean()) / own if own else float("inf")
+
+    def __repr__(self) -> str:
+        return (
+            f"<CodeCapacity: {self.width} of {self.inputs} numbers, noise errs {self.ratio:.3g} times: {self.status}>"
+        )
