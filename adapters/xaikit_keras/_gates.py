@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from xaikit.graph import Geometry, Layer
+from xaikit.graph import GATE, Geometry, Layer
 from xaikit_keras._private import inner_softmax, intercepted, replaced, replaced_scores
 
 Tap = Callable[[str, int | None, Any], Any]
@@ -24,7 +24,7 @@ CELLS: Mapping[str, tuple[str, ...]] = {
     "GRUCell": ("z", "r", "n", "h"),
     "SimpleRNNCell": ("h",),
 }
-INNER_SOFTMAX = ("MultiHeadAttention", "GroupQueryAttention")
+INNER_SOFTMAX = ("MultiHeadAttention", "GroupedQueryAttention")
 SCORED = ("Attention", "AdditiveAttention")
 
 
@@ -40,8 +40,8 @@ def gates_of(operation: Any, layer: Layer, sources: Sequence[Shape]) -> list[tup
 
     for prefix, rnn in _directions(operation):
         for gate in CELLS[_class(rnn.cell)]:
-            seen = None if rnn.go_backwards else Geometry("prefix")
-            add(prefix + gate, "gate", ("sample", "time", "channel"), (sources[0][1], rnn.cell.units), seen)
+            seen = Geometry("suffix" if rnn.go_backwards else "prefix")
+            add(prefix + gate, GATE, ("sample", "time", "channel"), (sources[0][1], rnn.cell.units), seen)
     if _class(operation) in (*INNER_SOFTMAX, *SCORED):
         heads = _heads(operation)
         pair = (sources[0][1], sources[min(1, len(sources) - 1)][1])

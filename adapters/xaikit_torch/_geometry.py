@@ -539,6 +539,16 @@ def _recurrent(op: Op, sources: Sequence[Value], result: Value) -> Geometry:
     return own if len(sources) == 1 else Geometry("each", parts=(own, *(_state_read(v, result) for v in sources[1:])))
 
 
+def geometry_of_gate(owner: Geometry, gate: str) -> Geometry:
+    """Give what a gate sees: as its layer does, but for a first depth of two directions, whose gates read one way."""
+    first = owner.parts[0] if owner.kind == "each" else owner
+    place = gate.rpartition("/")[0].removeprefix("l0/")
+    if place not in ("forward", "backward") or first.kind != "global":
+        return owner
+    turned = Geometry("prefix" if place == "forward" else "suffix", axes=first.axes)
+    return turned if owner is first else replace(owner, parts=(turned, *owner.parts[1:]))
+
+
 def _state_read(source: Value, result: Value) -> Geometry:
     return Geometry("renamed", result.lengths, axes=("",) * len(result.places), names=result.places)
 

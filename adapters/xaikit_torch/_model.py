@@ -38,7 +38,7 @@ TRACED_ROWS = 2
 
 
 class Layers(Mapping[str, Layer]):
-    """The layers in call order; a module made of layers ("layer4") or a gate ("lstm/i") can be looked up too."""
+    """The layers in call order, gates ("lstm/i") before their own; a module made of layers ("layer4") is found too."""
 
     def __init__(self, layers: Mapping[str, Layer], blocks: Mapping[str, Layer]) -> None:
         self._layers, self._blocks = dict(layers), dict(blocks)
@@ -522,9 +522,12 @@ class TorchModel(Network):
         if self._layers is None:
             counted: set[int] = set()
             modules = self._modules()
-            layers = {n: self._layer(r, modules, counted) for n, r in self._traced.records.items()}
-            inner = {**self._traced.blocks, **self._traced.gates}
-            blocks = {n: self._layer(r, modules, set()) for n, r in inner.items()}
+            inner: dict[str | None, list[Record]] = {}
+            for gate in self._traced.gates.values():
+                inner.setdefault(gate.within, []).append(gate)
+            listed = [r for own in self._traced.records.values() for r in (*inner.get(own.call, ()), own)]
+            layers = {r.name: self._layer(r, modules, counted) for r in listed}
+            blocks = {n: self._layer(r, modules, set()) for n, r in self._traced.blocks.items()}
             self._layers = Layers(layers, blocks)
         return self._layers
 
@@ -598,7 +601,7 @@ class TorchModel(Network):
         """
         path = layer.partition(":")[0]
         modules = self._modules()
-        if path and path in modules:
+        if path and path in modules and "/" not in layer:  # a gate of a second call, "lstm:1/i", has none
             return {n: to_array(t) for n, t in _effective(modules[path])}
         if layer not in self.layers:
             raise UnknownName(f"layer of {self.name}", layer, [*self.layers, *filter(None, modules)])

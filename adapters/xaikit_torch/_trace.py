@@ -1,18 +1,29 @@
 """Reading a network: one run on a small batch, and what its calls tell about layers, parents, axes and outputs."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
-from xaikit.graph import Geometry, Layer
+from xaikit.graph import GATE, Geometry, Layer
 from xaikit_torch import _graph as graph
 from xaikit_torch._calls import CONSTANT, TRANSPARENT, Call, Calls, Reached
 from xaikit_torch._gates import gates_of
-from xaikit_torch._geometry import POINTWISE, UNKNOWN, Path, composed, geometry, named, onward, state_of, unfolded
+from xaikit_torch._geometry import (
+    POINTWISE,
+    UNKNOWN,
+    Path,
+    composed,
+    geometry,
+    geometry_of_gate,
+    named,
+    onward,
+    state_of,
+    unfolded,
+)
 from xaikit_torch._graph import Axes, Op, Value
 from xaikit_torch._private import memory, version
 from xaikit_torch._values import activation, named_outputs, tensors
@@ -20,8 +31,6 @@ from xaikit_torch._values import activation, named_outputs, tensors
 End = Literal["softmax", "sigmoid"]
 WEIGHTS = "attention_weights"
 """The kind of the layer that stands for the weights inside an attention."""
-GATE = "gate"
-"""The kind of the layer that stands for a gate or a state inside a recurrent layer, at all its steps."""
 
 RESHAPING = ("reshape", "flatten", "permute", "dropout", "identity")
 
@@ -182,7 +191,8 @@ class Tracer:
             result = replace(result, axes=axes)
         parents = _unique(k.parents for k in read)
         own, late = geometry(op, inputs, result)
-        seen = composed(own, [self._paths(v) for v in inputs], parents)
+        paths = [self._paths(v) for v in inputs]
+        seen = composed(own, paths, parents)
         seen = replace(seen, folded=result.fold) if result.fold > 1 else seen
         source = next(iter(inputs), None)
         kind = graph.settled_kind(op, source, result)
@@ -201,7 +211,9 @@ class Tracer:
             _end(kind),
         )
         self.records.append(record)
-        self.gates += _gates(record, call.target, result)
+        self.gates += _gates(
+            record, call.target, result, lambda gate: composed(geometry_of_gate(own, gate), paths, parents)
+        )
         for tensor in tensors(call.args):
             if self.versions.get(id(tensor), version(tensor)) != version(tensor):
                 self._written_through(tensor, Known((name,), paths=((name, POINTWISE),)))
@@ -446,7 +458,7 @@ def _end(kind: str) -> End | None:
     return kind if kind in ("softmax", "sigmoid") else None  # type: ignore[return-value]
 
 
-def _gates(owner: Record, module: Any, value: Value) -> list[Record]:
+def _gates(owner: Record, module: Any, value: Value, seen: Callable[[str], Geometry]) -> list[Record]:
     """Describe the gates of a recurrent layer, always (sample, time, channel); none of any other layer."""
     if owner.kind not in graph.RECURRENT or not isinstance(module, nn.Module) or len(owner.shape) != 3:
         return []
@@ -461,6 +473,7 @@ def _gates(owner: Record, module: Any, value: Value) -> list[Record]:
             (value.rows, steps, units),
             axes,
             owner.parents,
+            seen(gate),
             within=owner.call,
         )
         for gate, units in gates_of(module)

@@ -124,3 +124,22 @@ def test_a_network_wrapped_without_a_spec_is_drawn_after_its_first_call() -> Non
     model = xk.wrap(torch.nn.Sequential(torch.nn.Conv1d(2, 3, 3), torch.nn.ReLU()))
     model.run(np.zeros((1, 2, 9), np.float32))
     assert xk.layer_graph(model).inputs == {"input": (2, 9)}
+
+
+@pytest.mark.parametrize("framework", ADAPTERS)
+def test_gates_are_listed_and_not_drawn(framework: str) -> None:
+    if framework == "torch":
+        from torch import nn
+
+        from tests.sequence.nets import of
+
+        model = of(nn.LSTM(3, 4, batch_first=True))
+    else:
+        import keras
+
+        L = keras.layers
+        model = xk.wrap(keras.Sequential([L.Input((6, 3)), L.LSTM(4, name="cell"), L.Dense(2)]))
+    listed = list(model.layers)
+    at = listed.index("cell")
+    assert listed[at - 6 : at] == [f"cell/{gate}" for gate in "ifgoch"]
+    assert list(xk.layer_graph(model)) == [n for n in listed if not n.startswith("cell/")]

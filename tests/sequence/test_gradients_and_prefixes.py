@@ -8,7 +8,7 @@ from torch import nn
 
 import xaikit as xk
 from tests.sequence.nets import CHANNELS, GOLDEN, LINEAR, STEPS, UNITS, Last, of, series
-from xaikit.errors import InputError, NotSupported, ParameterError
+from xaikit.errors import InputError, NotSupported, ParameterError, TargetError
 from xaikit.sequence import gradient_flow, prefixes
 
 
@@ -25,6 +25,10 @@ def test_the_golden_linear_network(linear) -> None:
     assert_allclose(model.run(GOLDEN[None]).output, [[4.64]], rtol=1e-5)
     for method in ("gradient-x-input", "integrated-gradients"):
         assert_allclose(xk.explain(model, GOLDEN, method).values[0], gold, atol=2e-5)
+    assert_allclose(xk.explain(model, GOLDEN, "occlusion", window=(1, 1), stride=(1, 1)).values[0], gold, atol=2e-5)
+    one_by_one = np.arange(8).reshape(4, 2)
+    assert_allclose(xk.explain(model, GOLDEN, "exact-shapley", segments=one_by_one).values[0], gold, atol=2e-5)
+    assert_allclose(xk.explain(model, GOLDEN, "integrated-gradients").values.sum(), 4.64, rtol=1e-5)
     flow = gradient_flow(model, GOLDEN)
     assert_allclose(flow.states[""], [2 * 0.8 ** np.arange(3, -1, -1)], rtol=1e-6)
     assert_allclose(flow.inputs[0], flow.states[""][0] * np.hypot(1, 0.5), rtol=1e-6)
@@ -40,14 +44,25 @@ def test_the_golden_linear_network(linear) -> None:
     assert_allclose(so_far.scores[0, -1], 4.64, rtol=1e-5)
 
 
-def test_the_golden_gate() -> None:
-    """S2: f = x1 · x2 at (2, 3): integrated gradients share equally, the gradient times the input counts twice."""
-
+def gate_torch():
     class Gate(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x[:, :1] * x[:, 1:]
 
-    model = xk.wrap(Gate(), inputs=xk.Array((2,)), outputs=xk.Values(["f"]))
+    return Gate()
+
+
+def gate_keras():
+    import keras
+
+    x = keras.layers.Input((2,))
+    return keras.Model(x, keras.layers.Multiply()([x[:, :1], x[:, 1:]]))
+
+
+@pytest.mark.parametrize("gate", [gate_torch, pytest.param(gate_keras, marks=pytest.mark.slow)])
+def test_the_golden_gate(gate) -> None:
+    """S2: f = x1 · x2 at (2, 3): integrated gradients share equally, the gradient times the input counts twice."""
+    model = xk.wrap(gate(), inputs=xk.Array((2,)), outputs=xk.Values(["f"]))
     x = np.array([[2.0, 3.0]], np.float32)
     assert_allclose(xk.explain(model, x, "integrated-gradients").values, [[3, 3]], rtol=1e-5)
     assert_allclose(xk.explain(model, x, "gradient-x-input").values, [[6, 6]], rtol=1e-6)
@@ -55,9 +70,10 @@ def test_the_golden_gate() -> None:
     assert_allclose(xk.explain(model, x, "occlusion").values, [[6, 6]], rtol=1e-6)
 
 
+@pytest.mark.parametrize("framework", ["torch", pytest.param("keras", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("a", "verdict"), [(0.4, "vanishing"), (2.5, "exploding"), (1.0, "healthy")])
-def test_the_verdict_of_linear_networks(a: float, verdict: str) -> None:
-    flow = gradient_flow(LINEAR["torch"](a, steps=10), np.random.default_rng(0).normal(size=(3, 10, 2)))
+def test_the_verdict_of_linear_networks(a: float, verdict: str, framework: str) -> None:
+    flow = gradient_flow(LINEAR[framework](a, steps=10), np.random.default_rng(0).normal(size=(3, 10, 2)))
     assert_allclose(flow.curve(), 2 * a ** np.arange(10), rtol=1e-5)
     assert_allclose(flow.ratio(), a**9, rtol=1e-5)
     assert flow.verdict() == verdict
@@ -109,7 +125,62 @@ def test_outputs_at_every_step_are_asked_at_the_last() -> None:
     assert all("step 5" in label for label in flow.target)
     early = gradient_flow(model, x, target=xk.At(step=2, index="b"))
     assert not early.states[""][:, 3:].any()
-    assert_allclose(prefixes(model, x, "b").scores, model.run(x).output[..., 1], atol=1e-6)
+    assert_allclose(early.curve(), early.states[""][:, 2::-1].mean(0))  # lag 0 is the step that is asked
+    assert early.verdict() == "healthy"
+    so_far = prefixes(model, x, "b")
+    assert so_far.how.startswith("answered at every step")
+    assert_allclose(so_far.scores, model.run(x).output[..., 1], atol=1e-6)
+    with pytest.raises(TargetError, match="leave step= out"):
+        prefixes(model, x, xk.At(step=2, index="b"))
+
+
+def test_answers_at_every_step_that_know_what_comes_are_cut() -> None:
+    class Every(Last):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.cell(x)[0])
+
+    torch.manual_seed(0)
+    net = Every(nn.GRU(CHANNELS, UNITS, batch_first=True, bidirectional=True)).eval()
+    model = xk.wrap(net, inputs=xk.Series(STEPS, CHANNELS), outputs=xk.Values(["a", "b"]))
+    found = prefixes(model, series(), "b")
+    assert found.how == "the series ends there"
+    short = xk.wrap(net, inputs=xk.Series(3, CHANNELS)).run(series()[:, :3]).output[:, -1, 1]
+    assert_allclose(found.scores[:, 2], short, atol=1e-6)
+
+
+def test_an_answer_of_other_steps_is_asked_at_the_step_named() -> None:
+    class Onwards(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder, self.decoder = (nn.GRU(n, UNITS, batch_first=True) for n in (CHANNELS, 1))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.decoder(x.new_zeros(len(x), 4, 1), self.encoder(x)[1])[0]
+
+    torch.manual_seed(0)
+    net = Onwards().eval()
+    model = xk.wrap(net, inputs=xk.Series(STEPS, CHANNELS))
+    found = prefixes(model, series(), xk.At(step=1, index=2))
+    assert_allclose(found.scores[:, -1], model.run(series()).output[:, 1, 2], atol=1e-6)
+    short = xk.wrap(net, inputs=xk.Series(3, CHANNELS)).run(series()[:, :3]).output[:, 1, 2]
+    assert_allclose(found.scores[:, 2], short, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("cell", "state"),
+    [
+        (lambda: nn.GRU(CHANNELS, UNITS, 2, batch_first=True), "cell/l1/h"),
+        (lambda: nn.LSTM(CHANNELS, UNITS), "cell/h"),
+    ],
+)
+def test_the_last_of_stacked_states_and_of_time_first_ones_is_read(cell, state) -> None:
+    model = of(cell())
+    x = series()
+    found = prefixes(model, x, "a")
+    assert repr(state) in found.how
+    for n in (1, 4):
+        short = xk.wrap(model.net, inputs=xk.Series(n, CHANNELS), layout=model.layout).run(x[:, :n]).output[:, 0]
+        assert_allclose(found.scores[:, n - 1], short, atol=1e-6)
 
 
 # ---------------------------------------------------------------- predictions so far

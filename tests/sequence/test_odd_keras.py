@@ -69,3 +69,16 @@ def test_nested_networks_and_subclassed_layers_have_gates() -> None:
     own, top = (xk.hidden_states(model, series(), n) for n in names)
     assert (own.kind, top.kind) == ("lstm", "gru")
     assert_allclose(top["h"][:, -1], inner(series()).numpy(), atol=1e-6)
+
+
+def test_queries_in_groups_show_their_weights() -> None:
+    import keras
+    from keras import layers as L
+
+    keras.utils.set_random_seed(0)
+    x = L.Input((STEPS, CHANNELS))
+    answer, weights = L.GroupQueryAttention(4, 4, 2)(x, x, return_attention_scores=True)
+    model = xk.wrap(keras.Model(x, L.GlobalAveragePooling1D()(answer)), inputs=xk.Series(STEPS, CHANNELS))
+    found = xk.attention(model, series())
+    assert found.axes == ("sample", "head", "target", "source")
+    assert_allclose(found.weights, keras.Model(x, weights)(series()).numpy(), atol=1e-6)

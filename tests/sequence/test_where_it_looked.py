@@ -86,3 +86,34 @@ def test_what_is_no_attention_is_refused() -> None:
     plain = xk.wrap(nn.Sequential(nn.Flatten(), nn.Linear(6, 1)), inputs=xk.Series(3, 2), layout="channels-last")
     with pytest.raises(NotSupported, match="no layer of attention"):
         xk.attention(plain, np.zeros((1, 3, 2)))
+
+
+class Summing(nn.Module):
+    """Attention that sums a text up: one weight for each token."""
+
+    def __init__(self, column: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.column = column
+        self.embedding, self.worth, self.head = nn.Embedding(len(WORDS), 8), nn.Linear(8, 1), nn.Linear(8, 1)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        x = self.embedding(ids)
+        worth = self.worth(x).masked_fill((ids == 0)[..., None], -1e9)
+        shares = worth.softmax(1) if self.column else worth[..., 0].softmax(-1)[..., None]
+        return self.head((shares * x).sum(1))
+
+
+@pytest.mark.parametrize("column", [False, True])
+def test_attention_that_sums_up_has_one_target_step(column: bool) -> None:
+    spec = xk.Text(LENGTH, vocabulary=WORDS, tokenizer="characters", pad_side="right")
+    model = xk.wrap(Summing(column).eval(), inputs=spec, outputs=xk.Values(["y"]))
+    with pytest.raises(NotSupported, match="if 'softmax' gives its weights, name it"):
+        xk.attention(model, ["abca"])
+    found = xk.attention(model, ["abca", "fedcba"], "softmax")
+    assert found.axes == ("sample", "target", "source")
+    given = model.run(model.inputs.encode(["abca", "fedcba"]), at=["softmax"]).activations["softmax"].reshape(2, LENGTH)
+    assert_allclose(found.weights[1, 0], given[1], atol=1e-6)
+    assert_allclose(found.weights[0, 0, :4], given[0, :4], atol=1e-6)
+    assert np.isnan(found.weights[0, 0, 4:]).all()
+    assert found.source[0] == ("a", "b", "c", "a", "", "")

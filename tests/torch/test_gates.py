@@ -169,10 +169,53 @@ def test_a_gru_that_resets_before_the_product_has_gates(both):
     assert net.cell.tap is None
 
 
-def test_gates_are_looked_up_but_are_no_layers_of_their_own():
-    model = xaikit_torch.wrap(Reader(CELLS["lstm"](), False), inputs=Series(STEPS, CHANNELS))
-    assert "cell/i" in model.layers
-    assert "cell/i" not in list(model.layers)
-    assert model.layers["cell/i"].axes == ("sample", "time", "channel")
-    assert model.layers["cell/i"].shape == (STEPS, UNITS)
-    assert model.layers["cell/i"].kind == "gate"
+@pytest.mark.filterwarnings("ignore:LSTM with projections:UserWarning")
+@pytest.mark.parametrize("name", CELLS)
+def test_gates_are_listed_before_their_layer_and_nothing_is_computed_for_it(name):
+    net = Reader(CELLS[name](), False).eval()
+    model = xaikit_torch.wrap(net, inputs=Series(STEPS, CHANNELS))
+    gates = [f"cell/{g}" for g, _ in gates_of(net.cell)]
+    listed = list(model.layers)
+    at = listed.index("cell")
+    assert listed[at - len(gates) : at] == gates
+    for gate, (_, units) in zip(gates, gates_of(net.cell), strict=True):
+        found = model.layers[gate]
+        assert (found.kind, found.axes, found.shape) == ("gate", ("sample", "time", "channel"), (STEPS, units))
+        assert (found.parameters, model.weights(gate)) == (0, {})
+        assert found.parents == model.layers["cell"].parents
+    assert sum(la.parameters for la in model.layers.values()) == sum(p.numel() for p in net.parameters())
+
+
+def test_a_cell_called_twice_has_gates_for_each_call():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cell = nn.GRU(CHANNELS, CHANNELS, batch_first=True)
+
+        def forward(self, x):
+            return self.cell(self.cell(x)[0])[0][:, -1]
+
+    torch.manual_seed(0)
+    net = Twice().eval()
+    model = xaikit_torch.wrap(net, inputs=Series(STEPS, CHANNELS))
+    assert [n for n in model.layers if n.endswith("/h")] == ["cell/h", "cell:1/h"]
+    assert model.weights("cell:1/h") == {}
+    with torch.no_grad():
+        first = net.cell(torch.tensor(samples()))[0]
+        second = net.cell(first)[0]
+    found = model.run(samples(), at=["cell/h", "cell:1/h"]).activations
+    np.testing.assert_allclose(found["cell/h"], first, atol=1e-6)
+    np.testing.assert_allclose(found["cell:1/h"], second, atol=1e-6)
+
+
+def test_gates_of_two_directions_see_from_their_own_end():
+    import xaikit as xk
+
+    net = Reader(CELLS["stacked both ways"](), False).eval()
+    fields = xk.receptive_field(xaikit_torch.wrap(net, inputs=Series(STEPS, CHANNELS)))
+    boxes = {
+        g: [fields.box(f"cell/{g}/c", (t,)) for t in range(STEPS)] for g in ("l0/forward", "l0/backward", "l1/forward")
+    }
+    assert boxes["l0/forward"] == [((0,), (t,)) for t in range(STEPS)]
+    assert boxes["l0/backward"] == [((t,), (STEPS - 1,)) for t in range(STEPS)]
+    assert boxes["l1/forward"] == [((0,), (STEPS - 1,))] * STEPS

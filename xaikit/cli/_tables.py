@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Mapping
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from xaikit import zoo
 from xaikit.attribution import DIALECTS, FAMILIES, families, methods
 from xaikit.figures import about_lines, file_lines, measures, recipe_lines, training_lines
+from xaikit.graph import GATE
 from xaikit.inputs import specs_to_dict
 from xaikit.model import Model
 from xaikit.quality import circumstances, examine
@@ -93,7 +95,7 @@ def doctor_page(model: Model) -> dict[str, Any]:
         "layout": getattr(model, "layout", "as-given"),
         "inputs": _short(specs_to_dict(model.inputs)),
         "outputs": _short(specs_to_dict(model.outputs)),
-        "layers": len(model.layers),
+        "layers": sum(layer.kind != GATE for layer in model.layers.values()),
         "parameters": sum(layer.parameters for layer in _once(model)),
         "circumstances": [{"remark": v.remark, "layers": list(v.layers)} for v in circumstances(model)],
         "methods": [
@@ -192,12 +194,19 @@ def _figure(value: Any) -> str:
 
 
 def layers_table(rows: list[dict[str, Any]]) -> Any:
-    """Draw the list of layers."""
-    lines = [
-        [r["name"], r["kind"], " × ".join(str(n) for n in r["shape"]), ", ".join(r["parents"]), f"{r['parameters']:,}"]
-        for r in rows
-    ]
+    """Draw the list of layers; the gates of one direction of a recurrent layer share a line."""
+    lines = []
+    for _, like in groupby(rows, key=_line_of):
+        first, *others = like
+        name = " ".join([first["name"], *(r["name"].rpartition("/")[2] for r in others)])
+        shape, parents = " × ".join(str(n) for n in first["shape"]), ", ".join(first["parents"])
+        lines.append([name, first["kind"], shape, parents, f"{first['parameters']:,}"])
     return _table(("layer", "kind", "output", "from", "parameters"), lines, right=(4,))
+
+
+def _line_of(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Give what gates share a line by; a layer has a line of its own."""
+    return (row["name"].rpartition("/")[0], *row["shape"]) if row["kind"] == GATE else (row["name"],)
 
 
 def doctor_text(page: dict[str, Any]) -> Any:

@@ -6,7 +6,7 @@ The walk that gives receptive fields comes with its first use.
 from typing import TYPE_CHECKING
 
 from xaikit.graph._geometry import FOLDED, Geometry
-from xaikit.graph._layers import Call, Layer, between, flattened, places
+from xaikit.graph._layers import GATE, Call, Layer, between, flattened, places
 from xaikit.later import given_later
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FOLDED",
+    "GATE",
     "Affine",
     "Call",
     "Geometry",

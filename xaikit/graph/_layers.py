@@ -8,6 +8,8 @@ from xaikit.arrays import SPACE
 from xaikit.graph._geometry import Geometry
 
 Node = TypeVar("Node", bound=Hashable)
+GATE = "gate"
+"""The kind of what stands for a gate or a state inside a recurrent layer, at all its steps: "lstm/i", "gru/h"."""
 
 
 class Call(Protocol):

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from xaikit.attribution import origin_of, require_wrapped
+from xaikit.graph import GATE
 from xaikit.insight._field_inputs import input_shapes
 from xaikit.insight._receptive_field import receptive_field
 from xaikit.model import Model, require_layers
@@ -16,14 +17,16 @@ def layer_graph(model: Model) -> LayerGraph:
     """Give the layers of a model as a LayerGraph: shapes, parameters and receptive fields on the nodes.
 
     It is drawn with repeated blocks folded (`xk.plot`, or in a notebook by itself), without Graphviz; the page that
-    `xaikit layers MODEL -o DIR` writes unfolds them. Raises NotSupported for a model that shows no layers.
+    `xaikit layers MODEL -o DIR` writes unfolds them. The gates inside recurrent layers are not drawn. Raises
+    NotSupported for a model that shows no layers.
     """
     require_wrapped(model, "layer_graph")
     start = time.perf_counter()
     require_layers(model)
     fields = receptive_field(model)
     out_of_line = {m.layer for m in fields.misaligned}
-    nodes = tuple(_with_field(described(layer), fields, out_of_line) for layer in model.layers.values())
+    drawn = [layer for layer in model.layers.values() if layer.kind != GATE]
+    nodes = tuple(_with_field(described(layer), fields, out_of_line) for layer in drawn)
     outputs = _outputs(model, nodes)
     seconds = time.perf_counter() - start
     origin = origin_of(model, None, "layer-graph", parameters={}, seconds=seconds, calls=0)

@@ -210,8 +210,9 @@ class GradientFlow(Shown):
     def curve(self, way: str | None = None) -> Array:
         """Give the mean size over the batch by how many steps a state is away from the last one read: (lag,).
 
-        Lag 0 is the last step that is no padding (for the backward direction the first). `way=None` is the first
-        direction; only lags that at least half of the samples have are given.
+        Lag 0 is the last step that is no padding and that the score hangs on: of an answer at an early step, that step
+        (for the backward direction the first such). `way=None` is the first direction; only lags that at least half of
+        the samples have are given.
         """
         way = self._way(way)
         return self._by_lag(self.states[way], way.rpartition("/")[2] == "backward")
@@ -225,7 +226,7 @@ class GradientFlow(Shown):
 
     def _by_lag(self, sizes: Array, backward: bool) -> Array:
         lags = [row[there] for row, there in zip(sizes, self.present, strict=True)]
-        lags = lags if backward else [row[::-1] for row in lags]
+        lags = [_from_first_felt(row if backward else row[::-1]) for row in lags]
         longest = int(np.median([len(row) for row in lags]))
         return np.array([np.mean([row[k] for row in lags if len(row) > k]) for k in range(max(longest, 1))])
 
@@ -285,6 +286,12 @@ class GradientFlow(Shown):
 
     def __repr__(self) -> str:
         return f"<GradientFlow of {self.layer} over {len(self)} samples: {'; '.join(map(self.words, self.states))}>"
+
+
+def _from_first_felt(sizes: Array) -> Array:
+    """Leave out the steps at the start that the score does not hang on; none where it hangs on no step."""
+    felt = np.flatnonzero(sizes)
+    return sizes[felt[0] :] if len(felt) else sizes
 
 
 @dataclass(frozen=True, eq=False)

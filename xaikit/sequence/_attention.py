@@ -24,9 +24,10 @@ def attention(model: Model, x: Any, layer: str | None = None) -> AttentionMap:
     """Give where attention looked, as AttentionMap: `weights` (sample, *head, target step, source step).
 
     Additive, dot-product and multi-head attention of either framework, by the name of the layer or of its weights;
-    `layer=None` is the only one. Masked cells, of padding and of steps to come, are NaN; the others of a row sum to
-    one. It says where the network looked, not why it answered: the same answer may come from other weights (Jain and
-    Wallace 2019, "Attention is not Explanation").
+    `layer=None` is the only one. Of attention that sums a sequence up, name its softmax: it has one target step. Masked
+    cells, of padding and of steps to come, are NaN; the others of a row sum to one. It says where the network looked,
+    not why it answered: the same answer may come from other weights (Jain and Wallace 2019, "Attention is not
+    Explanation").
 
     Raises UsageError that lists the layers where there are several, UnknownName, InputError, and NotSupported for a
     network or a layer without attention. Sources: Bahdanau, Cho and Bengio (2015), section 3.1; Vaswani et al. (2017),
@@ -37,7 +38,7 @@ def attention(model: Model, x: Any, layer: str | None = None) -> AttentionMap:
     encoded, display = prepare(model, x)
     prediction = model.run(encoded).output
     name = _chosen(model, layer)
-    given = model.run(encoded, at=[name]).activations[name]
+    given = _by_target(model.run(encoded, at=[name]).activations[name])
     if given.ndim not in (3, 4) or not _are_shares(given):
         raise NotSupported(f"{name!r} of {model.name} gives {given.shape}, no weights of attention that sum to one")
     targets, sources = given.shape[-2:]
@@ -74,7 +75,8 @@ def _chosen(model: Model, layer: str | None) -> str:
     known = _weights_of(model)
     if layer is None:
         if not known:
-            squares = [n for n, la in model.layers.items() if la.kind == "softmax" and len(la.shape) in (2, 3)]
+            inner = list(model.layers.items())[:-1]  # the last is the answer
+            squares = [n for n, la in inner if la.kind == "softmax" and len(la.shape) in (1, 2, 3)]
             hint = f"; if {squares[0]!r} gives its weights, name it" if squares else ""
             raise NotSupported(f"{model.name} has no layer of attention whose weights are known{hint}")
         if len(known) > 1:
@@ -94,6 +96,13 @@ def _weights_of(model: Model) -> list[str]:
         if la.kind == "attention_weights"
         or (la.kind == "softmax" and name.rpartition(".")[2] == "weights" and len(la.shape) in (2, 3))
     ]
+
+
+def _by_target(given: Array) -> Array:
+    """Give weights that sum a sequence up, (sample, source) or (sample, source, 1), one step of the target."""
+    if given.ndim == 3 and given.shape[-1] == 1 < given.shape[1]:
+        return given.transpose(0, 2, 1)
+    return given[:, None] if given.ndim == 2 else given
 
 
 def _are_shares(given: Array) -> bool:

@@ -7,6 +7,7 @@ import numpy as np
 
 from xaikit.arrays import Array, Tensors
 from xaikit.errors import NotSupported, UnknownName, UsageError
+from xaikit.graph import GATE
 from xaikit.inputs import InputSpec, Text
 from xaikit.model import Model
 
@@ -30,7 +31,7 @@ def gates_of(model: Model, layer: str) -> dict[str, str]:
 
 
 def _is_gate(known: Mapping[str, Any], name: str) -> bool:
-    return name in known and known[name].kind == "gate"
+    return name in known and known[name].kind == GATE
 
 
 def kind_of(gates: Mapping[str, str]) -> str:
