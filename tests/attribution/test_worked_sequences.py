@@ -17,7 +17,6 @@ REVIEW = (
     "I expected a dull evening, but this film is wonderful: the acting is superb and the story never boring. "
     "Only the ending was a little weak."
 )
-RATE = {"rate": 50.0}
 
 
 def words(e: Any) -> dict[str, float]:
@@ -56,7 +55,7 @@ def test_a_window_of_brain_waves(framework: str) -> None:
     model = xk.zoo.load("eeg_cnn", framework=framework)
     waves = draw_eeg(4, seed=3)
     x, discharge = waves.x[1], waves.discharge[1]
-    bands = xk.explain(model, x, "exact-shapley", target="seizure-like", segments=("bands", RATE))
+    bands = xk.explain(model, x, "exact-shapley", target="seizure-like", segments="bands")
     assert list(bands.origin.notes["bands"]) == ["delta", "theta", "alpha", "beta"]  # nothing is above 25 Hz
     assert bands.values[0].argmax() == 0  # three waves a second
     assert (bands.quality["completeness_gap_relative"] < 1e-3).all()

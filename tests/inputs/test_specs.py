@@ -236,3 +236,10 @@ def test_an_unknown_kind_of_spec_suggests_the_nearest():
         specs_from_dict({"kind": "Imge"})
     with pytest.raises(UnknownName, match="did you mean 'height'"):
         specs_from_dict({"kind": "Image", "hight": 3, "width": 3})
+
+
+def test_the_rate_of_an_array_is_along_its_time():
+    assert xk.Array((10, 2), axes=("time", "electrode"), rate=50.0).rate == 50.0
+    for wrong in ({"rate": 50.0}, {"axes": ("time", "electrode"), "rate": 0.0}):
+        with pytest.raises(ParameterError, match="the rate of an Array"):
+            xk.Array((10, 2), **wrong)

@@ -16,7 +16,8 @@ class Array(InputSpec):
     """Arrays of `shape` given to the network as they are; `axes` may name their axes.
 
     With `dtype` ("float32", "int64") that is what the network is given; without, integer arrays stay as they are (token
-    ids) and everything else becomes float32.
+    ids) and everything else becomes float32. `rate` is in samples per second along an axis named "time", for bands of
+    frequencies.
     """
 
     kind: ClassVar[str] = "Array"
@@ -24,6 +25,7 @@ class Array(InputSpec):
     shape: tuple[int, ...]
     axes: tuple[str, ...] | None = None  # type: ignore[assignment]
     dtype: Literal["float32", "int64"] | None = None
+    rate: float | None = None
 
     def __post_init__(self) -> None:
         if self.dtype not in (None, "float32", "int64"):
@@ -37,6 +39,8 @@ class Array(InputSpec):
         if len(axes) != len(shape):
             raise ParameterError(f"Array has {len(shape)} axes {shape} but {len(axes)} names {axes}")
         object.__setattr__(self, "axes", axes)
+        if self.rate is not None and ("time" not in axes or not self.rate > 0):
+            raise ParameterError(f"the rate of an Array is positive, along an axis 'time'; given {self.rate!r}, {axes}")
 
     def samples(self, x: Any) -> list[Any]:
         return split(x, len(self.shape), "the array", self.shape)

@@ -59,7 +59,7 @@ class Layout:
 def laid_out(spec: Any, x: Array, kind: str, parameters: Mapping[str, Any]) -> tuple[list[Array], list[Layout], Any]:
     """Give labels and layout of every sample for one of KINDS, and the bands in Hz (None for channels).
 
-    `parameters` of bands are "rate" in samples per second (by default that of the Series) and "bands", a mapping of
+    `parameters` of bands are "rate" in samples per second (by default that of the input spec) and "bands", a mapping of
     names to (from, below) in Hz. Raises ParameterError where there is no axis of time, no rate, or no frequency.
     """
     time = time_axis(spec, kind)
@@ -133,7 +133,7 @@ def _only(parameters: Mapping[str, Any], known: tuple[str, ...]) -> None:
 def _rate(rate: Any) -> float:
     if rate is None:
         raise ParameterError(
-            "bands need the sampling rate: wrap the model with xk.Series(..., rate=250), "
+            "bands need the sampling rate: wrap the model with xk.Series(..., rate=250) or xk.Array(..., rate=250), "
             "or give segments=('bands', {'rate': 250})"
         )
     if isinstance(rate, bool | str) or not np.isfinite(rate) or rate <= 0:

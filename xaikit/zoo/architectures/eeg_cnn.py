@@ -1,5 +1,6 @@
 """Three convolutions for windows of an electroencephalogram."""
 
+from xaikit.data.eeg import RATE
 from xaikit.inputs import Array, Classes
 from xaikit.zoo.building import Ops, Symbol
 from xaikit.zoo.networks import network
@@ -9,7 +10,7 @@ from xaikit.zoo.recipes import EarlyStopping, Recipe
 @network(
     title="Electroencephalogram, three convolutions",
     task="whether 100 steps of 16 electrodes hold a discharge like that of a seizure",
-    inputs=Array((100, 16, 1), axes=("time", "electrode", "channel")),
+    inputs=Array((100, 16, 1), axes=("time", "electrode", "channel"), rate=RATE),
     outputs=Classes(("background", "seizure-like"), form="sigmoid"),
     data="eeg",
     recipe=Recipe(
