@@ -1,14 +1,17 @@
 """One digit is normal, the other nine are not: a small autoencoder beside a linear one and the distance to the mean.
 
-    XAIKIT_DATA=FOLDER python benchmarks/one_class.py [SAMPLES [EPOCHS]]
+    XAIKIT_DATA=FOLDER python benchmarks/one_class.py [SAMPLES [EPOCHS [SEED]]]
 
-For each digit of MNIST the networks see its training pictures only: five sixths of SAMPLES train them, the others set
-the threshold. They are judged on the whole test set. The linear autoencoder is the projection on as many principal
-components as the other has numbers in its code. Prints the AUROC of each, by digit and on average.
+For each digit of MNIST the networks see its training pictures only: the first five sixths of at most SAMPLES train
+them, the others set the threshold. They are judged on the whole test set. The linear autoencoder is the projection on
+as many principal components as the other has numbers in its code. EPOCHS was chosen by the reconstruction error of the
+held-out normal pictures, which must come below that of the projection; the test set had no say in it. Prints the AUROC
+of each, by digit and on average, for what mnist.npz holds: it may be a part of the training set.
 """
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -59,22 +62,31 @@ def linear(x: Any) -> Any:
     return xk.wrap(project, inputs=xk.Image(28, 28, 1), outputs=xk.Reconstruction(), name="linear")
 
 
-def main(samples: int = 6000, epochs: int = 25) -> None:
+def main(samples: int = 6000, epochs: int = 200, seed: int = 0) -> None:
     x, y, test, labels = digits()
-    found = []
-    print("digit  autoencoder  linear  distance to mean")
+    found, start = [], time.perf_counter()
+    print(
+        f"{len(x):,} training digits, at most {samples:,} of each; judged on {len(test):,}\n"
+        f"784-{HIDDEN}-{CODE}-{HIDDEN}-784, noise {NOISE}, Adam 0.001 to 0 by a cosine, batches of {BATCH}, "
+        f"{epochs} epochs, seed {seed}, {torch.get_num_threads()} threads"
+    )
+    print("digit  trained  held out  autoencoder  linear  distance to mean")
     for digit in range(10):
         own = x[y == digit][:samples]
         cut = len(own) * 5 // 6
         row = []
-        for model in (autoencoder(own[:cut], epochs), linear(own[:cut])):
+        for model in (autoencoder(own[:cut], epochs, seed), linear(own[:cut])):
             detector = xk.anomaly.fit(model, own[cut:], progress=False)
             told = detector.evaluate(test[labels == digit], test[labels != digit], draws=1)
             row.append(told.auroc[0])
         found.append([*row, told.auroc[told.names.index("distance to mean")]])
-        print(f"{digit:5}  {found[-1][0]:11.4f}  {found[-1][1]:6.4f}  {found[-1][2]:16.4f}", flush=True)
-    mean = np.mean(found, axis=0)
-    print(f" mean  {mean[0]:11.4f}  {mean[1]:6.4f}  {mean[2]:16.4f}")
+        print(_line(f"{digit:5}  {cut:7}  {len(own) - cut:8}", found[-1]), flush=True)
+    print(_line(" mean" + " " * 19, np.mean(found, axis=0)))
+    print(f"{time.perf_counter() - start:.0f} seconds")
+
+
+def _line(begin: str, areas: Any) -> str:
+    return f"{begin}  {areas[0]:11.4f}  {areas[1]:6.4f}  {areas[2]:16.4f}"
 
 
 if __name__ == "__main__":

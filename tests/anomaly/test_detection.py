@@ -208,6 +208,15 @@ def test_a_detector_that_is_no_better_than_a_distance_is_told_so() -> None:
         xk.anomaly.fit(identity, normal).evaluate(normal, [])
 
 
+def test_classes_that_are_exchanged_are_told() -> None:
+    training, held_out, others = digits(0)
+    detector = xk.anomaly.fit(flat(training), training)
+    assert detector.evaluate(held_out, others, draws=1).status == "ok"
+    found = detector.evaluate(others, held_out, draws=1)
+    assert found.auroc[0] < 0.5
+    assert "exchanged" in found.status.reasons[-1]
+
+
 def test_region_overlap_is_one_where_regions_come_first_and_counts_regions_alike() -> None:
     masks = np.zeros((2, 12, 12), bool)
     masks[0, :6, :6] = masks[1, 9:, 9:] = masks[1, 0, 0] = True

@@ -105,6 +105,27 @@ def test_another_rule_does_not_run_the_network_again(zeros: Any) -> None:
     assert other.threshold == xk.anomaly.fit(model, held_out, "median-mad", k=3).threshold != detector.threshold
 
 
+@pytest.mark.parametrize("score", ["mse", "mae"])
+def test_the_share_of_the_variance_that_comes_back_is_measured(zeros: Any, score: str) -> None:
+    x = zeros[0]
+    detector = xk.anomaly.fit(flat(x), x, score=score)
+    found = np.square(np.asarray(detector.model.run(x).output) - x).sum()
+    variance = np.square(x - x.mean(0)).sum() * len(x) / (len(x) - 1)
+    assert_allclose(detector.calibration.explained, 1 - found / variance, rtol=1e-6)  # network in 32 bits
+    assert detector.calibration.explained > 0.5
+
+
+def test_a_network_that_does_not_give_the_normal_samples_back_is_told_whatever_the_rule(zeros: Any) -> None:
+    x = zeros[0]
+    inverted = xk.wrap(lambda given: 1 - np.asarray(given), inputs=xk.Array((64,)), outputs=xk.Reconstruction())
+    detector = xk.anomaly.fit(inverted, x, level=0.9)
+    said = "gives the normal samples back no better than their mean would"
+    assert said in detector.status.reasons[0]
+    assert said in detector.using("median-mad", k=3).status.reasons[0]
+    assert xk.anomaly.fit(inverted, x[:19], level=0.9).calibration.explained is None  # too few to know their variance
+    assert xk.anomaly.fit(inverted, np.repeat(x[:1], 30, 0), level=0.9).calibration.explained is None
+
+
 def test_many_normal_samples_are_scored_in_pieces_with_progress(zeros: Any) -> None:
     training, held_out, _ = zeros
     told: list[tuple[int, int]] = []

@@ -13,8 +13,8 @@ from sklearn.metrics import f1_score
 from tests.anomaly.nets import digits, flat
 from xaikit import anomaly
 from xaikit.anomaly import calibrate
-from xaikit.anomaly._tails import pareto
-from xaikit.anomaly._thresholds import share_interval
+from xaikit.anomaly._tails import Tail, fit_tail, pareto
+from xaikit.anomaly._thresholds import best_f1, share_interval
 from xaikit.errors import InputError, ParameterError, UnknownName
 
 SCORES = np.array([1.0, 2.0, 3.0, 4.0, 10.0] * 40)
@@ -193,3 +193,28 @@ def test_anomalies_among_the_normal_samples_are_told() -> None:
     assert "two groups, the upper one of 60 (17%)" in calibrate(mixed).status.reasons[-1]
     far = np.concatenate([rng.lognormal(0, 0.3, size=300), np.full(3, 1e3)])
     assert "3 of 303 normal samples have scores far outside" in calibrate(far, "median-mad", k=5).status.reasons[-1]
+
+
+def test_the_alert_rate_counts_the_new_sample_too() -> None:
+    assert calibrate(np.arange(1.0, 11), "alert-rate", 0.9).threshold == 10  # the ceil(11 * 0.9)-th of ten
+
+
+def test_equal_scores_are_on_one_side_of_the_best_cut() -> None:
+    threshold, f1 = best_f1(np.array([0.0, 1, 1]), np.array([1.0, 1, 2]))
+    assert (threshold, f1) == (0, 3 / 4)  # all ones are flagged, or none: 2 · 3 / (5 + 3)
+
+
+def test_an_exponential_tail_is_the_limit_of_a_generalised_pareto_one() -> None:
+    exponential, near = (Tail(1.0, 20, 1000, shape, 2.0, 0, 0).exceeded_by(0.001) for shape in (0.0, 1e-7))
+    assert_allclose(exponential, 1 + 2 * np.log(20))
+    assert_allclose(near, exponential, rtol=1e-6)
+
+
+def test_the_tail_begins_behind_its_start() -> None:
+    tail = fit_tail(np.arange(101.0), 0.99)
+    assert tail is not None
+    assert (tail.start, tail.count) == (98, 2)
+
+
+def test_scores_at_the_threshold_are_no_false_alarms() -> None:
+    assert calibrate(np.ones(30)).false_alarms[0] == 0

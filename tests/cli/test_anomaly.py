@@ -74,6 +74,15 @@ def test_one_sample_is_explained(run: Any, beats: Path, detector: Path, tmp_path
     assert "from 0 to 4" in err
 
 
+def test_what_cannot_be_trusted_is_said_beside_the_tables(run: Any, beats: Path, detector: Path) -> None:
+    exchanged = ("--anomalous", str(beats / "more.npy"), "--normal", str(beats / "bad.npy"))
+    code, out, err = run("anomaly", "report", *MODEL, str(detector), *exchanged)
+    assert code == 0
+    assert "nan" not in out
+    assert "whether the two are exchanged" in err
+    assert "quantile: a level of 0.99 needs at least 100 normal samples" in err
+
+
 def test_thresholds_and_metrics_are_reported(run: Any, beats: Path, detector: Path, tmp_path: Path) -> None:
     given = ("anomaly", "report", *MODEL, str(detector))
     code, out, _ = run(*given)
@@ -85,6 +94,8 @@ def test_thresholds_and_metrics_are_reported(run: Any, beats: Path, detector: Pa
     assert code == 0
     assert rows["thresholds"][-1]["rule"] == "best-f1"
     assert rows["detection"][1]["detector"] == "distance to mean"
+    assert "NaN" not in out
+    assert rows["detection"][1]["deployed_f1"] is None  # a baseline has no fitted threshold
     assert (tmp_path / "detection.png").exists()
 
 

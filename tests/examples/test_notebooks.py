@@ -38,9 +38,12 @@ def test_the_notebooks_are_these() -> None:
     assert NOTEBOOKS == [
         "a_photo",
         "a_review",
+        "daily_series",
         "digit_anomalies",
+        "ecg_beats",
         "evidence",
         "inside_a_cnn",
+        "one_class_digits",
         "your_keras_model",
         "your_pytorch_model",
     ]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xaikit.anomaly._scores import CHUNK, SCORES, Score, score_of
-from xaikit.anomaly._thresholds import calibrate, level_of
+from xaikit.anomaly._thresholds import FEW, calibrate, level_of
 from xaikit.arrays import Array, chunks
 from xaikit.attribution._explain import fingerprint, origin_of, prepare, require_wrapped
 from xaikit.errors import InputError, ModelError, NotSupported
@@ -58,7 +58,8 @@ class Detector:
         Raises as `xaikit.anomaly.calibrate`.
         """
         others = None if anomalous is None else self.values(np.asarray(prepare(self.model, anomalous)[0]))
-        return replace(self, calibration=calibrate(self.calibration.scores, rule, level, k, others))
+        known = self.calibration
+        return replace(self, calibration=calibrate(known.scores, rule, level, k, others, known.explained))
 
     def values(self, x: Array, progress: Progress | None = None) -> Array:
         """Score encoded samples (sample, *input): (sample,), without the parts of the scores."""
@@ -180,8 +181,9 @@ def fit(
     such as share=0.05 of "top-share", layer= of "latent" and "joint", samples= and seed= of "elbo". training: the
     samples that a score learns spreads from, by default the normal ones.
 
-    `detector.status` warns where the normal samples are too few for the level, and where they look like a mixture.
-    Raises UnknownName, ParameterError, InputError, and NotSupported for a model that does not give its input again.
+    `detector.status` warns where the normal samples are too few for the level, where they look like a mixture, and
+    where the network does not give them back. Raises UnknownName, ParameterError, InputError, and NotSupported for a
+    model that does not give its input again.
     """
     asked = score_of(score or _error_of(model), parameters)
     _error_of(model)
@@ -194,7 +196,18 @@ def fit(
     if not np.isfinite(found).all():
         raise InputError(f"{model.name} gives no finite numbers for {int((~np.isfinite(found)).sum())} normal samples")
     others = None if anomalous is None else bare.values(np.asarray(prepare(model, anomalous)[0]))
-    return replace(bare, calibration=calibrate(found, rule, level, k, others))
+    return replace(bare, calibration=calibrate(found, rule, level, k, others, _explained(bare, found)))
+
+
+def _explained(detector: Detector, scores: Array) -> float | None:
+    """The share of the normal samples' variance that comes back, None for too few of them or for equal ones."""
+    assert detector.normal is not None
+    x = np.asarray(detector.normal[:CHUNK], np.float64)
+    if len(x) < FEW or not (variance := float(x.var(0, ddof=1).mean())):
+        return None
+    if detector.error.name == "mse":
+        return 1 - float(scores[: len(x)].mean()) / variance
+    return 1 - float(np.square(np.asarray(detector.model.run(detector.normal[:CHUNK]).output) - x).mean()) / variance
 
 
 def _some(normal: Any) -> Any:

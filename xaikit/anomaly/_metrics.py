@@ -191,9 +191,10 @@ def _baselines(detector: Detector, x: Array, seed: int) -> Mapping[str, Array]:
 
 def _compared(names: Sequence[str], aurocs: Array) -> Status:
     better = [f"{n} ({a:.3f})" for n, a in zip(names[1:], aurocs[1:], strict=True) if a >= aurocs[0]]
-    if not better:
-        return Status("ok")
-    return Status("warn", (f"AUROC {aurocs[0]:.3f} is no better than that of {' and '.join(better)}",))
+    reasons = [f"AUROC {aurocs[0]:.3f} is no better than that of {' and '.join(better)}"] if better else []
+    if aurocs[0] < 0.5:
+        reasons.append("normal samples score higher than anomalies: look whether the two are exchanged")
+    return Status("warn" if reasons else "ok", tuple(reasons))
 
 
 def _kinds(normal: Any, anomalous: Any) -> tuple[tuple[Any, str], ...]:

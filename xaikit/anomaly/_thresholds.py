@@ -105,6 +105,7 @@ def calibrate(
     level: float | None = None,
     k: float | None = None,
     anomalous: Array | None = None,
+    explained: float | None = None,
 ) -> Calibration:
     """The threshold that a rule sets from the scores (sample,) of normal samples, and how far it can be trusted.
 
@@ -112,12 +113,13 @@ def calibrate(
     beyond the largest score; "alert-rate", at most 1 - level of new normal samples on average, however few were seen;
     "best-f1", the largest F1 on the scores of `anomalous` samples beside the normal ones. level: the share of normal
     samples that should stay below (0.99 where neither is given); the rules with deviations take k from it as if scores
-    were normally distributed, or `k` itself; "best-f1" takes neither.
+    were normally distributed, or `k` itself; "best-f1" takes neither. explained: the share of the normal samples'
+    variance that the network gives back.
 
     The status warns where there are too few samples for the level, where the scores do not spread, where they
-    contradict the normal distribution or the tail, and where they look like those of two populations, as when there are
-    anomalies among the normal samples. Raises UnknownName, ParameterError, and InputError for scores that are no finite
-    numbers or too few to have a spread.
+    contradict the normal distribution or the tail, where they look like those of two populations, as when there are
+    anomalies among the normal samples, and where the network gives these back no better than their mean would. Raises
+    UnknownName, ParameterError, and InputError for scores that are no finite numbers or too few to have a spread.
     """
     level = level_of(rule, level, k, anomalous is not None)
     scores = np.asarray(scores, np.float64)
@@ -128,9 +130,14 @@ def calibrate(
     threshold, diagnostics = threshold_of(scores, rule, level, k, anomalous)
     above = int((scores > threshold).sum())
     alarms = share_interval(above, len(scores))
-    reasons = (*_doubts(scores, rule, level, above, alarms), *_tail_doubts(rule, diagnostics), *_mixed(scores))
+    reasons = (
+        *_strange(explained),
+        *_doubts(scores, rule, level, above, alarms),
+        *_tail_doubts(rule, diagnostics),
+        *_mixed(scores),
+    )
     status = Status("warn" if reasons else "ok", reasons)
-    return Calibration(scores, rule, level, k, threshold, alarms, status, anomalous, diagnostics)
+    return Calibration(scores, rule, level, k, threshold, alarms, status, anomalous, diagnostics, explained)
 
 
 def _require_numbers(scores: Array, kind: str) -> None:
@@ -216,6 +223,15 @@ def _doubts(scores: Array, rule: str, level: float | None, above: int, alarms: t
     elif rule == "median-mad" and np.median(np.abs(scores - np.median(scores))) == 0:
         found.append("more than half of the normal samples have the same score, so that the MAD is zero")
     return tuple(found)
+
+
+def _strange(explained: float | None) -> tuple[str, ...]:
+    if explained is None or explained > 0:
+        return ()
+    return (
+        f"the network gives the normal samples back no better than their mean would (R² {explained:.2g}): it was "
+        "trained on others, or they are not prepared as those were",
+    )
 
 
 def _tail_doubts(rule: str, diagnostics: Mapping[str, float]) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """`xaikit anomaly`: fit a detector on normal samples, score others with it, explain one, and compare thresholds."""
 
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,8 @@ def fit_command(
 ) -> None:
     """Fit a detector on NORMAL samples that the network was not trained with.
 
-    Writes detector.npz and .json (the threshold, and what the score has learned) and threshold.png; their paths go to
-    stdout.
+    Writes detector.npz and .json (the threshold, and what the score has learned) and threshold.png; the path of
+    detector.json goes to stdout, with --json that of the picture too.
     """
     opened = open_model(model, framework, allow_code)
     found = fit_detector(
@@ -106,7 +107,7 @@ def score_command(
         scored = found.score(samples_of(inputs, found.model.inputs))
         columns = zip(scored.values, scored.flags, scored.p_values, strict=True)
         rows = [
-            {"sample": i, "score": float(v), "anomalous": bool(f), "p value": float(p)}
+            _known({"sample": i, "score": float(v), "anomalous": bool(f), "p value": float(p)})
             for i, (v, f, p) in enumerate(columns)
         ]
     if output is not None:
@@ -138,7 +139,7 @@ def explain_command(
 ) -> None:
     """Say why one sample is anomalous, what would make it normal, and which normal sample is nearest.
 
-    Writes NAME.anomaly.npz, .json and .png; their paths go to stdout.
+    Writes NAME.anomaly.npz, .json and .png; the path of the .json goes to stdout, with --json those of all.
     """
     found = _opened(model, framework, allow_code, detector)
     samples = samples_of((input_,), found.model.inputs)
@@ -180,12 +181,14 @@ def report_command(
         raise ParameterError("--normal is for comparing with anomalies: give --anomalous too")
     bad = samples_of(anomalous, found.model.inputs) if anomalous else None
     thresholds = found.thresholds(bad, level=level, seed=seed)
+    _warn(thresholds.status)
     rows = {"thresholds": thresholds.table()}
     if output is not None:
         keep(thresholds, output / "thresholds")
     if normal:
         detection = found.evaluate(samples_of(normal, found.model.inputs), bad, seed=seed)
-        rows["detection"] = detection.table()
+        _warn(detection.status)
+        rows["detection"] = [_known(row) for row in detection.table()]
         if output is not None:
             keep(detection, output / "detection")
     emit(rows, json_, lambda: _tables(rows))
@@ -253,11 +256,14 @@ def _tables(rows: dict[str, list[dict[str, Any]]]) -> Any:
     return Group(*(_table([{k: v for k, v in r.items() if k != "reasons"} for r in t], "") for t in rows.values()))
 
 
+def _known(row: dict[str, Any]) -> dict[str, Any]:
+    """Give None for what is no number: JSON has no other word for it."""
+    return {k: None if isinstance(v, float) and not isfinite(v) else v for k, v in row.items()}
+
+
 def _cell(value: Any) -> str:
-    return (
-        ("yes" if value else "no")
-        if isinstance(value, bool)
-        else f"{value:.4g}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -174,7 +174,7 @@ def _overlay(result: AnomalyScores, i: int) -> CurvePanel:
     return CurvePanel(
         traces=(Trace("input", x, signal[:, channel], 0), Trace("reconstruction", x, back[:, channel], 1, True)),
         title="Input and reconstruction" if len(result) == 1 else f"Input {i + 1} and reconstruction",
-        subtitle=f"{of}, the one with the largest error" if back.shape[-1] > 1 else "",
+        subtitle=f"{of}, the one with the largest error" if back.shape[-1] > 1 else "in the units of the series",
         x_label="time (s)" if spec.rate else "step",
         alt=f"The {of} and what the network gives back for it.",
     )

@@ -15,6 +15,7 @@ from xaikit.results import AnomalyExplanation, Calibration, Detection, SeriesSco
 
 LARGEST = 12
 EVENTS = 6
+NAMED = 6
 
 
 # ---------------------------------------------------------------- thresholds
@@ -128,19 +129,23 @@ def _largest(result: AnomalyExplanation) -> BarPanel:
 
 def _path(result: AnomalyExplanation) -> CurvePanel:
     steps = np.arange(len(result.path))
-    names = [result.names[p] for p in result.restored[:4]]
-    more = ", ..." * (len(result.restored) > 4)
+    names = _first(result, result.restored)
+    facts = (f"restored in turn: {names}", f"these suffice: {_first(result, result.needed)}") if names else ()
     return CurvePanel(
         traces=(
             Trace("score", steps, result.path, OWN),
             Trace("threshold", np.array([0, max(len(steps) - 1, 1)]), np.repeat(result.threshold, 2), LIMIT, True),
         ),
         title="Repair",
-        subtitle=f"restored in turn: {'; '.join(names)}{more}" if names else "nothing to restore",
+        subtitle="the score as parts are replaced by what the network gives back" if names else "nothing to restore",
         x_label="parts restored",
-        facts=(f"needed: {'; '.join(result.names[p] for p in result.needed[:6])}",) if result.needed else (),
+        facts=facts,
         alt=f"The score falls from {number(float(result.path[0]))} to {number(float(result.path[-1]))}.",
     )
+
+
+def _first(result: AnomalyExplanation, parts: tuple[int, ...]) -> str:
+    return "; ".join(result.names[p] for p in parts[:NAMED]) + f" and {len(parts) - NAMED} more" * (len(parts) > NAMED)
 
 
 def _seen(result: AnomalyExplanation) -> list[Panel]:

@@ -21,7 +21,8 @@ class Calibration(Shown):
     `anomalous` (sample,) are the scores of known anomalies, which the rule "best-f1" takes. `diagnostics` are numbers
     that the rule has found on its way: for "pot" where the tail begins, how many scores it has, its shape and scale,
     and how far the fitted tail is from them (Kolmogorov and Smirnov's distance, with what chance would give); for
-    "best-f1" the F1.
+    "best-f1" the F1. `explained` is the share of the normal samples' variance that the network gives back (R²), None
+    where that was not measured.
     """
 
     scores: Array
@@ -33,6 +34,7 @@ class Calibration(Shown):
     status: Status
     anomalous: Array | None = None
     diagnostics: Mapping[str, float] = field(default_factory=dict)
+    explained: float | None = None
 
     def __len__(self) -> int:
         """Count the normal samples."""
