@@ -111,12 +111,13 @@ def _break_down(result: BreakDown, *, shared: bool = False) -> Figure:
     )
 
 
-def waterfall(result: BreakDown, i: int, first: str = "mean prediction", last: str = "prediction") -> BarPanel:
+def waterfall(result: BreakDown, i: int, first: str = "", last: str = "prediction") -> BarPanel:
     """Give the way from the intercept to the prediction of one sample; the smallest contributions as one."""
     path = result.path(i)
     rest = sum(c for _, _, c in path[BARS:])
     steps = [(f"{name.replace(':', ' : ')} = {value}", c) for name, value, c in path[:BARS]]
     steps += [(f"{len(path) - BARS} more", rest)] if len(path) > BARS else []
+    first = first or ("mean prediction" if result.rows > 1 else "reference row")
     start, end = float(result.intercept[i]), float(result.prediction[i])
     values = np.array([0.0, *(c for _, c in steps), 0.0])
     levels = start + np.cumsum(values)

@@ -62,7 +62,9 @@ class Category:
             index = self.values.index(value)
         except ValueError:
             known = [str(v) for v in self.values]
-            raise InputError(f"column {column!r} has no category {value!r}{nearest(str(value), known)}") from None
+            alike = known.index(str(value)) if str(value) in known else -1  # of another type: the 3 for the text "3"
+            said = nearest(str(value), known) if alike < 0 else f"; it has {self.values[alike]!r}"
+            raise InputError(f"column {column!r} has no category {value!r}{said}") from None
         return [float(index)] if self.encoding == "index" else [float(i == index) for i in range(len(self.values))]
 
     def decode(self, encoded: Array) -> Any:

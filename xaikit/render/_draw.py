@@ -314,8 +314,12 @@ def _waterfall(r: Renderer, canvas: Any, panel: BarPanel, box: Box, theme: Theme
     low, high = float(min(starts.min(), ends.min())), float(max(starts.max(), ends.max()))
     if low == high:
         low, high = low - 1, high + 1
-    across, room = label_width(panel, box.width), 4.8 * BODY
-    zone = Box(box.x + across + room, box.y, box.width - across - 2 * room, BAR * len(values))
+    across, said = label_width(panel, box.width), panel.said or tuple(number(float(v)) for v in values)
+    before, behind = (
+        16 + 0.62 * BODY * max((len(w) for w, v in zip(said, values, strict=True) if (v < 0) == left), default=0)
+        for left in (True, False)
+    )
+    zone = Box(box.x + across + before, box.y, box.width - across - before - behind, BAR * len(values))
     per_unit = zone.width / (high - low)
     fits = int((across - 10) / (0.58 * BODY))
     for k, (start, end, value) in enumerate(zip(starts, ends, values, strict=True)):
@@ -334,10 +338,9 @@ def _waterfall(r: Renderer, canvas: Any, panel: BarPanel, box: Box, theme: Theme
         name = panel.labels[k] if len(panel.labels[k]) <= fits else panel.labels[k][: fits - 1] + "…"
         words = y + 0.5 * BAR - BODY * 0.62
         r.text(canvas, box.x + across, words, name, size=BODY, colour=theme.ink, bold=False, anchor="right")
-        shown = panel.said[k] if panel.said else number(float(value))
         place, side = (left - 6, "right") if value < 0 else (right + 6, "left")
         colour = theme.ink if not value else theme.muted
-        r.text(canvas, place, words, shown, size=BODY, colour=colour, bold=not value, anchor=side)  # type: ignore[arg-type]
+        r.text(canvas, place, words, said[k], size=BODY, colour=colour, bold=not value, anchor=side)  # type: ignore[arg-type]
 
 
 def _surface(r: Renderer, canvas: Any, panel: SurfacePanel, box: Box, theme: Theme) -> None:

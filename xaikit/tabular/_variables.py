@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -23,7 +24,7 @@ class Variable:
 
     `kind` is "number" (one number, shown as number · std + mean), "category" (of `codes` (value, place), shown as
     `words`), "level" (several numbers, shown as their mean) or "amplitude" (a band, shown as the root mean square of
-    what it adds). `members` names the columns in it.
+    what it adds, in which each of `places` counts with one of `weights`). `members` names the columns in it.
     """
 
     name: str
@@ -34,7 +35,7 @@ class Variable:
     words: tuple[Any, ...] = ()
     codes: Array | None = None
     members: tuple[str, ...] = ()
-    length: int = 1
+    weights: Array | None = None
 
     def numbers(self, flat: Array) -> Array:
         """Give the value of every row as one number: (row,); of a category the index of its word."""
@@ -43,7 +44,7 @@ class Variable:
             codes = np.asarray(self.codes)
             return np.asarray(((part[:, None] - codes[None]) ** 2).sum(-1).argmin(1), np.float64)
         if self.kind == "amplitude":
-            return np.asarray(np.sqrt((np.abs(part) ** 2).sum(1) * 2) / self.length)
+            return np.asarray(np.sqrt((np.abs(part) ** 2 * self.weights).sum(1, dtype=np.float64)))
         plain = np.asarray(part.mean(1, dtype=np.float64) * self.std + self.mean)
         if self.kind == "level" or (self.mean, self.std) == (0.0, 1.0):
             return plain
@@ -107,34 +108,45 @@ def frame_of(spec: Any, x: Array, variables: Any = None, *, whole: bool = False)
     if isinstance(spec, Mapping):
         raise ParameterError("variables of one input are asked for, and this model has several")
     shape = tuple(x.shape[1:])
-    rate, steps = getattr(spec, "rate", None), shape[0] if len(shape) == 2 else 0
+    rate, series = getattr(spec, "rate", None), _over_time(spec, shape)
     asked = _asked(spec, shape, variables)
     if isinstance(asked, tuple) and asked[0] == "bands":
-        found = _bands(asked[1], rate, steps, shape)
-        size = (steps // 2 + 1) * shape[1]
-        frame = Frame(_completed(found, size, whole), shape, *_spectrum(shape))
+        found = _bands(asked[1], rate, series)
+        size = (series[0] // 2 + 1) * series[1]
+        rest = partial(_wave, shape=series)
+        frame = Frame(_completed(found, size, whole, rest), shape, *_spectrum(series, shape))
     else:
-        found = asked if isinstance(asked, list) else _windows(asked, shape, rate, spec)
+        found = asked if isinstance(asked, list) else _windows(asked, series, rate, spec)
         size = int(np.prod(shape))
-        frame = Frame(_completed(found, size, whole), shape, lambda a: a.reshape(len(a), -1), _unflat(shape))
+        rest = partial(Variable, kind="level")
+        frame = Frame(_completed(found, size, whole, rest), shape, lambda a: a.reshape(len(a), -1), _unflat(shape))
     _check(frame)
     return frame
+
+
+def _over_time(spec: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Take an input whose first axis is named "time" as (time, channel): the other axes number its channels."""
+    if len(shape) > 2 and getattr(spec, "axes", ("",))[0] == "time":
+        return shape[0], int(np.prod(shape[1:]))
+    return shape
 
 
 def _unflat(shape: tuple[int, ...]) -> Callable[[Array], Array]:
     return lambda flat: flat.reshape(len(flat), *shape)
 
 
-def _spectrum(shape: tuple[int, ...]) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
+def _spectrum(
+    series: tuple[int, ...], shape: tuple[int, ...]
+) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
     """Give the way to a spectrum over time and back; the phases of what is left alone stay as they are."""
-    steps, channels = shape
+    steps, channels = series
 
     def there(x: Array) -> Array:
         return np.asarray(np.fft.rfft(x, axis=1).reshape(len(x), -1))
 
     def back(flat: Array) -> Array:
         waves = flat.reshape(len(flat), steps // 2 + 1, channels)
-        return np.asarray(np.fft.irfft(waves, n=steps, axis=1), np.float32)
+        return np.asarray(np.fft.irfft(waves, n=steps, axis=1), np.float32).reshape(len(flat), *shape)
 
     return there, back
 
@@ -142,9 +154,9 @@ def _spectrum(shape: tuple[int, ...]) -> tuple[Callable[[Array], Array], Callabl
 def _asked(spec: Any, shape: tuple[int, ...], variables: Any) -> Any:
     """Give a list of variables, or a kind of windows with its argument."""
     if isinstance(variables, str) and variables in KINDS:
-        return _needs_time((variables, None), shape)
+        return _needs_time((variables, None), spec, shape)
     if isinstance(variables, Mapping) and len(variables) == 1 and next(iter(variables)) in KINDS:
-        return _needs_time(next(iter(variables.items())), shape)
+        return _needs_time(next(iter(variables.items())), spec, shape)
     if isinstance(variables, np.ndarray) and variables.shape == shape and variables.dtype.kind in "iu":
         labels = variables.reshape(-1)
         return [_several(str(k), np.flatnonzero(labels == k)) for k in np.unique(labels)]
@@ -164,8 +176,8 @@ def _asked(spec: Any, shape: tuple[int, ...], variables: Any) -> Any:
     )
 
 
-def _needs_time(asked: tuple[str, Any], shape: tuple[int, ...]) -> tuple[str, Any]:
-    if len(shape) != 2:
+def _needs_time(asked: tuple[str, Any], spec: Any, shape: tuple[int, ...]) -> tuple[str, Any]:
+    if len(_over_time(spec, shape)) != 2:
         raise ParameterError(f"{asked[0]} are of inputs (time, channel); this model takes {shape}")
     return asked
 
@@ -176,7 +188,7 @@ def _own(spec: Any, shape: tuple[int, ...]) -> list[Variable]:
         return [_column(n, c, np.flatnonzero(spec.parts == i)) for i, (n, c) in enumerate(spec.columns.items())]
     if len(shape) == 1 or not shape:
         return [Variable(str(i), np.array([i]), "number", members=(str(i),)) for i in range(int(np.prod(shape)))]
-    return _channels(shape, spec)
+    return _channels(_over_time(spec, shape), spec)
 
 
 def _column(name: str, column: Number | Category, places: Array) -> Variable:
@@ -191,8 +203,18 @@ def _channels(shape: tuple[int, ...], spec: Any) -> list[Variable]:
     found = []
     for c in range(shape[-1]):
         mean, std = (_of_channel(getattr(spec, n, d), c, shape) for n, d in (("mean", 0.0), ("std", 1.0)))
-        found.append(_several(f"channel {c}", places[..., c].reshape(-1), mean, std))
+        found.append(_several(_channel(spec, c), places[..., c].reshape(-1), mean, std))
     return found
+
+
+def _channel(spec: Any, c: int) -> str:
+    """Name a channel: by its number, or where the axes over which channels are numbered have names, by these."""
+    axes: tuple[str, ...] = getattr(spec, "axes", ())
+    shape: tuple[int, ...] = getattr(spec, "shape", ())
+    if len(shape) < 3 or axes[0] != "time":
+        return f"channel {c}"
+    at = zip(axes[1:], shape[1:], np.unravel_index(c, shape[1:]), strict=True)
+    return ", ".join(f"{name} {i}" for name, size, i in at if size > 1) or f"channel {c}"
 
 
 def _of_channel(value: Any, c: int, shape: tuple[int, ...]) -> float:
@@ -239,7 +261,7 @@ def _windows(asked: Any, shape: tuple[int, ...], rate: float | None, spec: Any) 
         return [_several(said, places[s].reshape(-1), *(units if same else ())) for said, s in spans]
     whole = _channels(shape, spec)
     return [
-        _several(f"channel {c}, {said}", places[s, c], whole[c].mean, whole[c].std)
+        _several(f"{whole[c].name}, {said}", places[s, c], whole[c].mean, whole[c].std)
         for c in range(channels)
         for said, s in spans
     ]
@@ -249,31 +271,39 @@ def _time(step: int, rate: float | None) -> str:
     return f"{step / rate:.3g} s" if rate else str(step)
 
 
-def _bands(given: Any, rate: float | None, steps: int, shape: tuple[int, ...]) -> list[Variable]:
+def _bands(given: Any, rate: float | None, shape: tuple[int, ...]) -> list[Variable]:
     bands = dict(BANDS if given is None else given)
     if not rate:
-        raise ParameterError("bands are in hertz: give the input spec a rate, xk.Series(..., rate=...)")
+        raise ParameterError("bands are in hertz: give the input spec a rate, xk.Series or xk.Array(..., rate=...)")
+    steps = shape[0]
     frequency = np.fft.rfftfreq(steps, 1 / rate)
     places = np.arange(len(frequency) * shape[1]).reshape(len(frequency), shape[1])
     found = []
     for name, (low, high) in bands.items():
         inside = (frequency >= low) & (frequency < high)
         if inside.any():
-            members = (f"{low:g}–{high:g} Hz",)
-            found.append(Variable(str(name), places[inside].reshape(-1), "amplitude", members=members, length=steps))
+            found.append(_wave(str(name), places[inside].reshape(-1), (f"{low:g}–{high:g} Hz",), shape))
         elif given is not None:
             raise ParameterError(f"no frequency of {steps} steps at {rate:g} a second lies in the band {name!r}")
     return found
 
 
-def _completed(found: list[Variable], size: int, whole: bool) -> tuple[Variable, ...]:
+def _wave(name: str, places: Array, members: tuple[str, ...], shape: tuple[int, ...]) -> Variable:
+    """Take places of a spectrum (frequency, channel) as one; all but the first and the last frequency stand for two."""
+    steps, channels = shape
+    number = places // channels
+    weights = np.where((number == 0) | (2 * number == steps), 1.0, 2.0) / steps**2
+    return Variable(name, places, "amplitude", members=members, weights=weights)
+
+
+def _completed(found: list[Variable], size: int, whole: bool, rest: Callable[..., Variable]) -> tuple[Variable, ...]:
     """Add what no variable holds, where all of a row must be in one."""
     taken = np.zeros(size, bool)
     for v in found:
         taken[v.places] = True
     if not whole or taken.all():
         return tuple(found)
-    return (*found, Variable(REST, np.flatnonzero(~taken), "level", members=(REST,)))
+    return (*found, rest(REST, np.flatnonzero(~taken), members=(REST,)))
 
 
 def _check(frame: Frame) -> None:
