@@ -1,7 +1,7 @@
 # Needs Python 3.11 or newer and make; everything else goes into .venv.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-EXTRAS ?= torch,keras-cpu,fast,app,audit,report,distributed,dev
+EXTRAS ?= torch,keras-cpu,fast,app,audit,postgresql,report,distributed,dev
 PYTEST ?= --numprocesses 2 --dist loadfile
 
 VENV := .venv

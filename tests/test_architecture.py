@@ -49,7 +49,7 @@ def normal(name: str) -> str:
 @pytest.mark.parametrize(
     ("package", "extras"),
     [
-        ("xaikit", ["audit", "report", "distributed", "fast", "keras"]),
+        ("xaikit", ["audit", "postgresql", "report", "distributed", "fast", "keras"]),
         ("adapters/xaikit_torch", ["torch", "fast"]),
         ("adapters/xaikit_keras", ["keras", "keras-cpu", "fast"]),
         ("app/xaikit_app", ["app"]),

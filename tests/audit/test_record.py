@@ -64,7 +64,7 @@ def test_only_the_hash_is_kept_where_asked(model: Any, picture: Any, tmp_path: P
     raw = sqlite3.connect(tmp_path / "new.db")
     names = {n for (n,) in raw.execute("SELECT name FROM audit_arrays")}
     raw.close()
-    assert {n.partition("/")[0] for n in names} == {"prediction", "explanation"}
+    assert {n.partition("/")[0] for n in names} == {"prediction", "explanation", "scores"}
 
 
 def test_numbers_of_json_columns_are_readable_by_sql(db: Path) -> None:
@@ -101,8 +101,10 @@ def test_quality_that_is_no_number_is_kept(model: Any, picture: Any, tmp_path: P
 
     result = explain(model, picture(0), "saliency")
     odd = {"gap": np.array([np.nan]), "error": np.array([-np.inf])}
-    store = database(f"sqlite:///{tmp_path / 'new.db'}")
-    read = store.append(*columns_of(replace(result, quality=odd), None, True)).quality
+    store_url = f"sqlite:///{tmp_path / 'new.db'}"
+    store = database(store_url)
+    written = store.append(*columns_of(replace(result, quality=odd), None, True))
+    read = audit.read(store_url, written.columns["id"]).quality
     assert np.isnan(read["gap"])
     assert read["error"] == -np.inf
 
@@ -202,7 +204,7 @@ def test_a_kill_between_two_statements_leaves_nothing_of_the_record(db: Path, mo
 @pytest.mark.parametrize(
     ("url", "error", "said"),
     [
-        ("postgresql://me:secret@host/audit", UsageError, r"sqlite:///audit.db, not 'postgresql://me:\*\*\*@host"),
+        ("mysql://me:secret@host/audit", UsageError, r"postgresql://user@host/name, not 'mysql://me:\*\*\*@host"),
         ("audit.db", UsageError, "named by a URL, sqlite:///audit.db, not 'audit.db'"),
         ("sqlite://", UsageError, "names no file that lasts"),
         ("sqlite:///:memory:", UsageError, "names no file that lasts"),

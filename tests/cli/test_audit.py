@@ -92,9 +92,9 @@ def test_record_as_json(run: Run, cross: Path, db: Path) -> None:
 def test_verify_says_that_the_chain_is_whole(run: Run, db: Path) -> None:
     head = audit.verify(f"sqlite:///{db}").head
     code, out, _ = run("verify", "--db", f"sqlite:///{db}", "--head", head)
-    assert (code, out) == (0, f"2 records, unbroken\nhead {head}\nthe noted head is record 2\n")
+    assert (code, out) == (0, f"2 records, unbroken\nhead {head}\nthe noted head is entry 2\n")
     told = json.loads(run("verify", "--db", f"sqlite:///{db}", "--json")[1])
-    assert told == {"ok": True, "records": 2, "head": head, "fault": None, "noted": None, "guarded": True}
+    assert told == {"ok": True, "entries": 2, "records": 2, "head": head, "fault": None, "noted": None, "guarded": True}
 
 
 def test_verify_names_the_record_that_was_changed(run: Run, db: Path) -> None:
@@ -196,7 +196,7 @@ def test_a_model_from_a_file_is_found_again_from_another_folder(
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["verify", "--db", "postgres://me:secret@host/x"], 2, "sqlite:///audit.db, not"),
+        (["verify", "--db", "mysql://me:secret@host/x"], 2, "sqlite:///audit.db, or on a server"),
         (["verify", "--db", "{db}"], 2, "named by a URL, sqlite:///"),
         (["verify", "--db", "sqlite:///gone.db"], 5, "no audit database gone.db"),
         (["verify", "--db", "sqlite:///{cross}"], 5, "file is not a database"),

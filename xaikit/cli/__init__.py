@@ -4,7 +4,7 @@ from xaikit.cli import (
     _activations,
     _anomaly,
     _app,
-    _audit,
+    _audit_events,
     _compare,
     _explore,
     _fields,
@@ -25,7 +25,7 @@ cli.add_command(_activations.health_command)
 _anomaly.anomaly_group.add_command(_latent.latent_command)
 cli.add_command(_anomaly.anomaly_group)
 cli.add_command(_app.app)
-cli.add_command(_audit.audit)
+cli.add_command(_audit_events.audit)
 cli.add_command(_compare.compare)
 cli.add_command(_explore.explore_command)
 cli.add_command(_explore.operations_command)
