@@ -143,23 +143,24 @@ class Rescale(Walk):
         return list(tf.gradients(again(op, means), means, given))
 
     def _pooled(self, op: Any, given: Any) -> Any:
-        twin, dims = self.twins[op.name], op.inputs[0].shape.rank - 2
+        twin, pool = self.twins[op.name], _Pool.of(op)
         x, before = op.inputs[0], twin.inputs[0]
-        rise = op.outputs[0] - twin.outputs[0]
+        change, rise = x - before, op.outputs[0] - twin.outputs[0]
         found = tf.zeros_like(x)
         for value, top, part, own in (
             (x, op.outputs[0], tf.nn.relu(rise), 1.0),
             (before, twin.outputs[0], -tf.nn.relu(-rise), 0.0),
         ):
-            untied = _untied(value, top, dims, op)
-            largest = tf.broadcast_to(again(op, [untied]), tf.shape(rise))
-            untied = tf.broadcast_to(untied, tf.shape(x))
-            how = {n: op.get_attr(n) for n in ("ksize", "strides", "padding", "data_format")}
-            how |= {"orig_input": untied, "orig_output": largest}
-            name = "MaxPool" if op.type == "MaxPool" else "MaxPool3D"
-            moved = getattr(tf.raw_ops, f"{name}GradGrad")(grad=x - before, **how)
-            share = self._share(moved, part, own)
-            found += getattr(tf.raw_ops, f"{name}Grad")(grad=given * share, **how)
+            untied = _untied(value, top, pool)
+            largest = again(op, [untied])
+            if pool.apart:  # faster than the same by the second derivative of the maximum
+                chosen = pool.gradient(untied, largest, tf.ones_like(largest))
+                share = self._share(pool.sums(chosen * change), part, own)
+                found += chosen * pool.spread(given * share, x)
+            else:
+                untied, largest = tf.broadcast_to(untied, tf.shape(x)), tf.broadcast_to(largest, tf.shape(rise))
+                share = self._share(pool.picked(untied, largest, change), part, own)
+                found += pool.gradient(untied, largest, given * share)
         return found
 
     def _share(self, moved: Any, part: Any, own: float) -> Any:
@@ -272,19 +273,65 @@ def again(op: Any, inputs: Sequence[Any]) -> Any:
     return found[0] if isinstance(found, tuple | list) else found
 
 
-def _untied(x: Any, top: Any, dims: int, op: Any) -> Any:
+@dataclass(frozen=True)
+class _Pool:
+    """The windows of a maximum over places, `dims` of them from the axis `start` on."""
+
+    kind: str
+    how: Mapping[str, Any]
+    start: int
+    dims: int
+
+    @classmethod
+    def of(cls, op: Any) -> "_Pool":
+        """Read the windows of an operation."""
+        how = {n: op.get_attr(n) for n in ("ksize", "strides", "padding", "data_format")}
+        start = 2 if how["data_format"] in (b"NCHW", b"NCDHW") else 1
+        return cls("3D" if op.type == "MaxPool3D" else "", how, start, len(how["ksize"]) - 2)
+
+    @property
+    def apart(self) -> bool:
+        """Whether every place lies in one window at most, and no window over the border."""
+        far = all(k <= s for k, s in zip(self.how["ksize"], self.how["strides"], strict=True))
+        return far and self.how["padding"] == b"VALID"
+
+    def gradient(self, x: Any, largest: Any, given: Any) -> Any:
+        """Give the places that hold the maxima what is given for their windows."""
+        return self._op("MaxPool", "Grad", orig_input=x, orig_output=largest, grad=given)
+
+    def picked(self, x: Any, largest: Any, values: Any) -> Any:
+        """Give of other values those at the places that hold the maxima."""
+        return self._op("MaxPool", "GradGrad", orig_input=x, orig_output=largest, grad=values)
+
+    def sums(self, values: Any) -> Any:
+        """Sum values over every window."""
+        mean = self._op("AvgPool", "", **{"input" if self.kind else "value": values})
+        return mean * tf.cast(np.prod(self.how["ksize"]), values.dtype)
+
+    def spread(self, given: Any, like: Any) -> Any:
+        """Give every place what is given for its window, for windows that are apart."""
+        shape = tf.concat([tf.shape(given)[:1], tf.shape(like)[1:]], 0)
+        return self._op(
+            "AvgPool", "Grad", orig_input_shape=shape, grad=given * tf.cast(np.prod(self.how["ksize"]), given.dtype)
+        )
+
+    def _op(self, name: str, suffix: str, **given: Any) -> Any:
+        return getattr(tf.raw_ops, f"{name}{self.kind}{suffix}")(**given, **self.how)
+
+
+def _untied(x: Any, top: Any, pool: _Pool) -> Any:
     """Lower places by their order, by less than differences count, so that rounding does not choose among equals.
 
     `top` are the maxima.
     """
     step = tf.cast(TIE, x.dtype) * tf.reduce_max(tf.abs(top), range(1, x.shape.rank), keepdims=True)
-    start = 2 if op.get_attr("data_format") in (b"NCHW", b"NCDHW") else 1
-    for i in range(dims):
+    order = tf.zeros([1] * x.shape.rank, x.dtype)
+    for i in range(pool.dims):
         shape = [1] * x.shape.rank
-        shape[start + i] = -1
-        order = tf.reshape(tf.range(tf.shape(x)[start + i]), shape)
-        x -= step * tf.cast(order, x.dtype) * 4 ** (dims - 1 - i)
-    return x
+        shape[pool.start + i] = -1
+        places = tf.reshape(tf.range(tf.shape(x)[pool.start + i]), shape)
+        order += tf.cast(places, x.dtype) * 4 ** (pool.dims - 1 - i)
+    return x - step * order
 
 
 def _first(chosen: Any, axes: Any, like: Any) -> Any:

@@ -145,3 +145,37 @@ def test_samples_that_share_a_baseline_have_the_values_they_have_alone(kind: str
     for i in range(len(given)):
         alone = xk.explain(model, given[i : i + 1], "deep-lift", target=0, baseline=0.3)
         assert_allclose(together.values[i], alone.values[0], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "pool"),
+    [
+        ((11, 9, 3), layers.MaxPooling2D(2)),
+        ((11, 9, 3), layers.MaxPooling2D((3, 2), strides=(4, 2))),
+        ((11, 2), layers.MaxPooling1D(3)),
+        ((5, 6, 4, 2), layers.MaxPooling3D(2)),
+    ],
+)
+@pytest.mark.parametrize("baseline", [0, "rows"])
+def test_maxima_of_windows_apart_pass_on_what_those_of_any_windows_do(
+    shape: tuple[int, ...], pool: Any, baseline: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keras.utils.set_random_seed(0)
+    drawn = np.random.default_rng(2)
+    x = drawn.integers(-2, 3, (3, *shape)).astype(np.float32)  # whole numbers, so that there are ties
+    starts = baseline if baseline == 0 else drawn.normal(size=(3, *shape)).astype(np.float32)
+
+    def values() -> Any:
+        net = keras.Sequential([layers.Input(shape), layers.ReLU(), pool, layers.Flatten(), layers.Dense(2)])
+        net.layers[-1].set_weights([np.linspace(-1, 1, 2 * net.layers[-1].kernel.shape[0]).reshape(-1, 2), np.ones(2)])
+        model = xk.wrap(net)
+        found = [model.native("deep-lift", x, np.ones((3, 2)), baseline=np.broadcast_to(starts, x.shape))]
+        return np.concatenate(found), model.run(x).output.sum(1) - model.run(
+            np.broadcast_to(starts, x.shape)
+        ).output.sum(1)
+
+    apart, rise = values()
+    assert_allclose(apart.reshape(3, -1).sum(1), rise, atol=1e-5)  # float32
+    monkeypatch.setattr("xaikit_keras._native._Pool.apart", False)
+    assert_allclose(apart, values()[0], atol=1e-6)
+    assert np.abs(apart).max() > 0.1
