@@ -1,5 +1,6 @@
 """Views of codes: what is decoded is what the network decodes, and numbers are those of their formulas."""
 
+from dataclasses import make_dataclass
 from functools import cache
 from pathlib import Path
 from statistics import NormalDist
@@ -14,8 +15,11 @@ import xaikit as xk
 from tests.anomaly.nets import Variational, digits, flat
 from tests.anomaly.test_detection import kept
 from xaikit.anomaly import latent
+from xaikit.anomaly._codes import encode
 from xaikit.anomaly.latent import arc, line
-from xaikit.errors import InputError, NotSupported, ParameterError, UnknownName
+from xaikit.errors import InputError, ModelError, NotSupported, ParameterError, UnknownName
+from xaikit.figures import SpacePanel, TilesPanel, panels, percent
+from xaikit.render import draw
 
 pytestmark = pytest.mark.slow
 
@@ -179,7 +183,7 @@ def test_mistakes_are_said() -> None:
     _, model, held_out = zeros()
     with pytest.raises(NotSupported, match="no variational"):
         latent.grid(flat(digits(0)[0]))
-    with pytest.raises(ParameterError, match="two different"):
+    with pytest.raises(ParameterError, match="one or two different"):
         latent.grid(model, numbers=(1, 1))
     with pytest.raises(ParameterError, match="2 or 3"):
         latent.embed(model, held_out, dimensions=4)
@@ -191,3 +195,371 @@ def test_mistakes_are_said() -> None:
         latent.restore(model, held_out, "blur")
     with pytest.raises(NotSupported, match="patches are of pictures"):
         latent.restore(model, held_out, "mask")
+
+
+# ---------------------------------------------------------------- the way to a normal code, classes, order, variances
+
+
+def test_the_way_to_a_normal_code_ends_at_the_nearest_one(tmp_path: Path) -> None:
+    model, samples = pictures()
+    detector = xk.anomaly.fit(model, samples[:40])
+    odd = samples[50].copy()
+    odd[:2, :2] = 16
+    found = latent.to_normal(detector, odd, 5)
+    codes = encode(model, detector.normal)
+    own = encode(model, model.inputs.encode([odd]))[0]
+    nearest = int(np.linalg.norm(codes - own, axis=1).argmin())
+    assert found.origin.notes["nearest"] == nearest
+    assert_allclose(found.codes[:, 0], np.tile(own, (2, 1)), atol=1e-9)
+    assert_allclose(found.codes[:, -1], np.tile(codes[nearest], (2, 1)), atol=1e-9)
+    assert_allclose(found.origin.notes["own_score"], detector.score(odd).values[0])
+    assert_allclose(found.scores, detector.values(found.decoded.reshape(10, 8, 8, 1)).reshape(2, 5))
+    assert found.threshold == detector.threshold
+    kept(found, tmp_path)
+    with pytest.raises(InputError, match="one sample, not 2"):
+        latent.to_normal(detector, samples[:2])
+
+
+def test_the_mean_code_of_a_class_is_decoded(tmp_path: Path) -> None:
+    net, model, held_out = zeros()
+    labels = ["10", "9"] * 44 + ["9"]
+    found = latent.means(model, held_out, labels)
+    own = np.array(labels)
+    assert found.column_names == ("10", "9")
+    for k, name in enumerate(found.column_names):
+        assert_allclose(found.codes[0, k], encode(model, np.float32(held_out))[own == name].mean(0), atol=1e-6)
+    assert_allclose(found.decoded, found.codes @ net.components + net.mean, atol=1e-5)
+    kept(found, tmp_path)
+    with pytest.raises(InputError, match="2 labels for 89"):
+        latent.means(model, held_out, ["a", "b"])
+
+
+def test_a_traversal_may_be_sorted_by_what_changes(tmp_path: Path) -> None:
+    training, held_out, _ = digits(0)
+    net = Variational(training, 3)
+    net.components = net.components * np.array([[1.0], [3.0], [2.0]])  # the second number moves the output most
+    found = latent.traverse(net.wrapped(), held_out[0], by="change", reach=1.0, steps=5)
+    assert found.row_names == ("z1", "z2", "z0")
+    assert_allclose(found.effects, [4 * 9 / 64, 4 * 4 / 64, 4 * 1 / 64], rtol=1e-5)  # ends 2 apart, unit directions
+    # of -1, -0.5, 0, 0.5, 1 the variance is 0.5
+    assert_allclose(found.variances, 0.5 * np.square(net.components[[1, 2, 0]]), rtol=1e-4, atol=1e-7)
+    assert found.column_names == ("-1", "-0.5", "0", "0.5", "1")
+    kept(found, tmp_path)
+    with pytest.raises(UnknownName, match="size"):
+        latent.traverse(net.wrapped(), held_out[0], by="size")  # type: ignore[arg-type]
+    with pytest.raises(ParameterError, match="2 on"):
+        latent.traverse(net.wrapped(), held_out[0], steps=1)
+
+
+def test_a_traversed_picture_ends_with_where_it_changed() -> None:
+    model, samples = pictures()
+    found = latent.traverse(model, samples[0], steps=3)
+    (panel,) = panels(found).panels
+    assert isinstance(panel, TilesPanel)
+    assert panel.across == 4
+    assert panel.columns == ("−3", "0", "3", "variance")
+    assert panel.rows[0].startswith(f"{found.row_names[0]}: KL ")
+    assert_allclose(panel.tiles[3].values, found.variances[0][..., 0])
+    assert_allclose(panel.tiles[3].scale.limit, found.variances.max())
+    grid = latent.grid(model, 3)
+    (shown,) = panels(grid).panels
+    assert shown.columns == ("−1.64", "0.00", "1.64")
+    assert shown.rows == ("1.64", "0.00", "−1.64")
+    assert shown.subtitle == "across: z0 · up: z1"
+
+
+# ---------------------------------------------------------------- three dimensions
+
+
+def test_three_components_are_a_space_that_plotly_turns() -> None:
+    _, model, held_out = zeros()
+    labels = [f"{k}" for k in np.arange(len(held_out)) % 11]
+    found = latent.embed(model, held_out, dimensions=3, labels=labels)
+    figure = panels(found)
+    space, *planes = figure.panels
+    assert isinstance(space, SpacePanel)
+    assert [c.name for c in space.clouds] == [str(k) for k in range(11)]  # 10 after 9, not after 1
+    own = np.array(labels)
+    assert_array_equal(space.clouds[10].points, found.coordinates[own == "10"])
+    assert space.labels[1] == f"component 2 ({percent(float(found.explained[1]))})"
+    assert len(planes) == 6
+    drawn = draw(figure, "plotly")
+    scatters = [t for t in drawn.data if t.type == "scatter3d"]
+    assert len(scatters) == 11
+    assert_array_equal(np.array([scatters[3].x, scatters[3].y, scatters[3].z]).T, space.clouds[3].points)
+    assert scatters[0].marker.symbol != scatters[6].marker.symbol  # the seventh has the colour of the first
+    assert scatters[0].marker.color == scatters[6].marker.color
+    scene = drawn.layout.scene
+    assert scene.xaxis.title.text == space.labels[0]
+    spans = [axis.range[1] - axis.range[0] for axis in (scene.xaxis, scene.yaxis, scene.zaxis)]
+    assert_allclose(spans, spans[0])  # one scale
+    assert scene.dragmode == "turntable"
+
+
+def test_scores_colour_by_fifths_and_what_has_none_is_grey() -> None:
+    _, model, held_out = zeros()
+    scores = np.arange(len(held_out), dtype=float)
+    scores[:9] = np.nan
+    space = next(panels(latent.embed(model, held_out, dimensions=3, scores=scores)).panels)
+    assert [len(c.points) for c in space.clouds] == [16, 16, 16, 16, 16, 9]
+    assert len({c.colour for c in space.clouds}) == 6
+    assert space.clouds[-1].colour == -1
+    assert space.clouds[-1].name == "no finite score"
+    assert space.clouds[0].name == "score to 24.8"
+
+
+# ---------------------------------------------------------------- filling in, copying
+
+
+def copying(spec: Any = None) -> Any:
+    return xk.wrap(
+        lambda x: x, inputs=spec or xk.Image(8, 8, 1, scale=1 / 16), outputs=xk.Reconstruction(), name="copy"
+    )
+
+
+def test_a_patch_is_filled_in_without_being_seen(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.integers(1, 16, (2, 8, 8))
+    found = latent.inpaint(copying(), list(x), patch=3, value=0.25)
+    assert_allclose(found.filled, 0.25)  # a copy of what was put there
+    assert_allclose(found.copied, found.x)
+    assert_allclose(found.errors, np.square(x / 16 - 0.25), rtol=1e-5)
+    assert_allclose(found.copied_errors, 0)
+    assert_allclose(found.values, np.square(x / 16 - 0.25).mean((1, 2)), rtol=1e-5)
+    assert found.origin.model_calls == 2 * (9 + 1)  # 3 × 3 patches, and the whole
+    kept(found, tmp_path)
+    half = latent.inpaint(copying(), list(x), patch=4, hidden=0.5, value=0.5)
+    assert_allclose(half.filled, 0.5)
+    series = latent.inpaint(copying(xk.Series(10, 2)), rng.normal(size=(1, 10, 2)), patch=4)
+    assert series.errors.shape == (1, 10)
+    assert_allclose(series.errors, np.square(series.x).mean(-1), rtol=1e-5)
+    kept(series, tmp_path)
+    for wrong in ({"hidden": 1.0}, {"patch": 0}):
+        with pytest.raises(ParameterError, match=r"hidden is a share|patch is a number"):
+            latent.inpaint(copying(), list(x), **wrong)
+    with pytest.raises(NotSupported, match="patches are of pictures"):
+        latent.inpaint(copying(xk.Array((4,))), x[0, 0, :4])
+
+
+def test_a_neighbourhood_fills_in_what_a_copy_hides() -> None:
+    """A network that gives the mean of the neighbours: an odd pixel has a large error where it was hidden."""
+
+    def neighbours(x: Any) -> Any:
+        return sum(np.roll(x, s, a) for a in (1, 2) for s in (1, -1)) / 4
+
+    model = xk.wrap(neighbours, inputs=xk.Image(8, 8, 1, scale=1.0), outputs=xk.Reconstruction(), name="mean")
+    x = np.full((8, 8), 0.2)
+    x[3, 4] = 1.0
+    found = latent.inpaint(model, x, patch=1)
+    assert np.unravel_index(found.errors[0].argmax(), (8, 8)) == (3, 4)
+    assert_allclose(found.errors[0, 3, 4], 0.8**2, rtol=1e-5)
+
+
+def test_a_network_that_copies_is_an_alarm(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).uniform(0, 16, (20, 8, 8))
+    found = latent.capacity(copying(), list(x))
+    assert found.status == "fail"
+    assert "noise comes back as well" in found.status.reasons[0]
+    assert found.width is None
+    kept(found, tmp_path)
+    _, model, held_out = zeros()
+    narrow = latent.capacity(model, held_out, draws=30)
+    assert narrow.status == "ok"
+    assert (narrow.width, narrow.inputs, len(narrow.noise_errors)) == (4, 64, 30)
+    assert_allclose(narrow.errors, xk.anomaly.fit(model, held_out).score(held_out).values, rtol=1e-5)
+    assert_allclose(narrow.ratio, narrow.noise_errors.mean() / narrow.errors.mean())
+    assert narrow.ratio > 2
+    kept(narrow, tmp_path)
+    with pytest.raises(InputError, match="all numbers of the samples are 0"):
+        latent.capacity(copying(), np.zeros((2, 8, 8)))
+
+
+def test_a_code_as_wide_as_the_input_is_a_warning() -> None:
+    training, held_out, _ = digits(0)
+    wide = Variational(training, 8)
+    wide.components = np.eye(64)[:, :]
+    wide.mean = training.mean(0)
+    noisy = wide.wrapped()
+    noisy.net.components = np.eye(64) * 0.9  # gives back nearly all, noise a little worse
+    found = latent.capacity(noisy, held_out)
+    assert found.width == 64
+    assert found.status == "warn"
+    assert "the narrowest layer has 64 numbers for 64 of the input" in found.status.reasons[0]
+
+
+def test_decibels_are_against_the_range_of_the_samples() -> None:
+    x = np.random.default_rng(0).integers(0, 4, (3, 8, 8))
+    x[0, 0, :2] = 0, 4
+    found = latent.restore(copying(), list(x), "noise", [0.0, 0.05])
+    assert np.isinf(found.psnr()[0])
+    assert_allclose(found.psnr()[1], 10 * np.log10(0.25**2 / found.before[1].mean()))
+    assert_allclose(found.psnr_before(1.0)[1], -10 * np.log10(found.before[1].mean()))
+    error, ratio = [p for p in panels(found).panels if p.title.startswith(("Mean", "Peak"))]
+    assert_allclose(ratio.traces[0].y, found.psnr())
+    assert_allclose(error.traces[1].y, found.before.mean(1))
+
+
+# ---------------------------------------------------------------- networks as people write them
+
+
+def torch_vae(gives: str, size: int = 3, names: tuple[str, str] = ("fc_mu", "fc_logvar")) -> Any:
+    """A subclassed variational autoencoder that draws in its forward, and gives its code with the output."""
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    made = make_dataclass("Given", ["reconstruction", "mean", "log_variance"])
+
+    class Net(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder, self.decoder = torch.nn.Linear(12, 8), torch.nn.Linear(size, 12)
+            for name in names:
+                setattr(self, name, torch.nn.Linear(8, size))
+
+        def forward(self, x: Any) -> Any:
+            h = torch.tanh(self.encoder(x))
+            mean, log_variance = (getattr(self, name)(h) for name in names)
+            back = self.decoder(mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean))
+            if gives == "tuple":
+                return back, mean, log_variance
+            if gives == "dict":
+                return {"reconstruction": back, "mean": mean, "log_variance": log_variance}
+            return made(back, mean, log_variance) if gives == "dataclass" else back
+
+    return Net()
+
+
+def keras_vae(gives: str) -> Any:
+    keras = pytest.importorskip("keras")
+    keras.utils.set_random_seed(0)
+
+    class Sampling(keras.layers.Layer):  # type: ignore[misc, name-defined]
+        def __init__(self, **described: Any) -> None:
+            super().__init__(**described)
+            self.stream = keras.random.SeedGenerator(1)
+
+        def call(self, both: Any) -> Any:
+            mean, log_variance = both
+            drawn = keras.random.normal(keras.ops.shape(mean), seed=self.stream)
+            return mean + keras.ops.exp(0.5 * log_variance) * drawn
+
+    x = keras.Input((12,))
+    h = keras.layers.Dense(8, "tanh")(x)
+    mean, log_variance = keras.layers.Dense(3, name="z_mean")(h), keras.layers.Dense(3, name="z_log_var")(h)
+    back = keras.layers.Dense(12, name="decoder")(Sampling(name="sampling")([mean, log_variance]))
+    return keras.Model(x, [back, mean, log_variance] if gives == "several" else back)
+
+
+X = np.random.default_rng(0).normal(size=(20, 12)).astype(np.float32)
+
+
+@pytest.mark.parametrize("gives", ["array", "tuple", "dict", "dataclass"])
+def test_a_torch_network_that_draws_and_gives_several_outputs(gives: str) -> None:
+    torch = pytest.importorskip("torch")
+    net = torch_vae(gives)
+    model = xk.wrap(net, inputs=xk.Array((12,)))
+    found = latent.grid(model, 3)
+    with torch.no_grad():
+        expected = net.decoder(torch.tensor(np.float32(found.codes))).numpy()
+    assert_allclose(found.decoded, expected, atol=1e-6)  # nothing is drawn where a code is given
+    assert_array_equal(found.decoded, latent.grid(model, 3).decoded)
+    assert latent.interpolate(model, X[0], X[1]).decoded.shape == (2, 9, 12)
+    assert latent.health(model, X).divergences.shape == (3,)
+    assert latent.capacity(model, X).width == 3
+    assert latent.restore(model, X[:2], "noise", [0.1]).restored.shape == (1, 2, 12)
+
+
+@pytest.mark.parametrize("gives", ["array", "several"])
+def test_a_keras_network_with_a_sampling_layer(gives: str) -> None:
+    net = keras_vae(gives)
+    model = xk.wrap(net, inputs=xk.Array((12,)))
+    found = latent.traverse(model, X[0], X, steps=3)
+    kernel, bias = net.get_layer("decoder").get_weights()
+    assert_allclose(found.decoded, found.codes @ kernel + bias, atol=1e-6)
+    assert latent.embed(model, X, dimensions=3).layer == "z_mean"
+    assert latent.health(model, X).divergences.shape == (3,)
+
+
+def test_layers_of_a_code_are_named_where_their_names_do_not_tell() -> None:
+    model = xk.wrap(torch_vae("array", names=("fc21", "fc22")), inputs=xk.Array((12,)), outputs=xk.Reconstruction())
+    with pytest.raises(NotSupported, match="no variational"):
+        latent.grid(model)
+    code = latent.Code("fc21", "fc22", "fc21")
+    assert latent.grid(model, 3, code=code).codes.shape == (3, 3, 3)
+    assert latent.traverse(model, X[0], X, code=code).effect == "divergence"
+    assert latent.health(model, X, code=code).divergences.shape == (3,)
+    with pytest.raises(UnknownName, match="fc23"):
+        latent.interpolate(model, X[0], X[1], code=latent.Code("fc21", "fc23", "fc21"))
+    with pytest.raises(ParameterError, match="has no prior"):
+        latent.grid(model, code="encoder")
+
+
+@pytest.mark.parametrize("size", [1, 64])
+def test_codes_of_one_number_and_of_many(size: int, tmp_path: Path) -> None:
+    model = xk.wrap(torch_vae("array", size), inputs=xk.Array((12,)), outputs=xk.Reconstruction())
+    found = latent.grid(model, 4)
+    assert found.codes.shape == ((1, 4, 1) if size == 1 else (4, 4, 64))
+    kept(found, tmp_path)
+    traversed = latent.traverse(model, X[0], X)
+    assert traversed.codes.shape == (size, 9, size)
+    kept(traversed, tmp_path)
+    if size == 64:
+        assert panels(traversed).notes == ("The last 56 of 64 rows are not drawn.",)
+    embedded = latent.embed(model, X, dimensions=3)
+    assert_allclose(embedded.explained.sum(), 1.0 if size == 1 else embedded.explained.sum())
+    kept(embedded, tmp_path)
+
+
+def test_a_code_that_is_a_map_of_features(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    encoder, decoder = torch.nn.Conv2d(1, 2, 3, 4, 1), torch.nn.ConvTranspose2d(2, 1, 4, 4)
+    model = xk.wrap(
+        torch.nn.Sequential(encoder, decoder), inputs=xk.Image(16, 16, 1, scale=1.0), outputs=xk.Reconstruction()
+    )
+    x = np.random.default_rng(0).uniform(size=(6, 16, 16, 1))
+    found = latent.interpolate(model, x[0], x[1], 3)
+    assert found.codes.shape == (2, 3, 32)
+    with torch.no_grad():
+        back = decoder(encoder(torch.tensor(np.float32(x[:2].transpose(0, 3, 1, 2))))).numpy().transpose(0, 2, 3, 1)
+    assert_allclose(found.decoded[0, [0, 2]], back, atol=1e-6)
+    assert latent.grid(model, 3, samples=list(x)).codes.shape == (3, 3, 32)
+    kept(found, tmp_path)
+
+
+def test_constant_samples_are_drawn_at_one_place(tmp_path: Path) -> None:
+    _, model, held_out = zeros()
+    same_ones = np.tile(held_out[0], (4, 1))
+    found = latent.embed(model, same_ones, dimensions=3, scores=np.zeros(4))
+    assert_allclose(found.coordinates, 0, atol=1e-9)
+    assert_allclose(found.explained.sum(), 0, atol=1)
+    kept(found, tmp_path)
+    with pytest.raises(InputError, match="at least two samples"):
+        latent.embed(model, held_out[:1])
+
+
+def test_one_spec_for_several_outputs_is_refused_in_words() -> None:
+    model = xk.wrap(torch_vae("tuple"), inputs=xk.Array((12,)), outputs=xk.Reconstruction())
+    with pytest.raises(ModelError, match="several outputs"):
+        latent.grid(model)
+
+
+def test_what_does_not_give_its_input_again_is_refused() -> None:
+    model = xk.wrap(lambda x: x[:, :3], inputs=xk.Array((12,)), name="shorter")
+    with pytest.raises(NotSupported, match="does not give its input again"):
+        latent.restore(model, X[:2])
+
+
+@pytest.mark.parametrize("name", ["dense_vae", "conv_vae"])
+def test_both_frameworks_decode_alike(name: str) -> None:
+    found = []
+    for framework in ("torch", "keras"):
+        pytest.importorskip(framework)
+        model = xk.zoo.load(name, framework=framework)
+        x = np.random.default_rng(0).integers(0, 255, (6, 28, 28)).astype(np.uint8)
+        grid, told = latent.grid(model, 3), latent.health(model, x)
+        embedded = latent.embed(model, x, dimensions=2)
+        found.append(
+            (grid.decoded, told.divergences, embedded.coordinates, latent.inpaint(model, x[:1], patch=14).errors)
+        )
+    for a, b in zip(*found, strict=True):
+        assert_allclose(a, b, rtol=1e-4, atol=1e-5)

@@ -97,7 +97,8 @@ def variational(model: Model, mean: str | None = None, log_variance: str | None 
     if found is None and not named:
         raise NotSupported(
             f"{model.name} is no variational autoencoder, as far as the names of its layers tell; give mean= and "
-            f"log_variance=, and z= where it is drawn, of {', '.join(model.layers) or 'a network with known layers'}"
+            "log_variance=, and z= where it is drawn (to a view: code=latent.Code(mean, log_variance, z)), of "
+            f"{', '.join(model.layers) or 'a network with known layers'}"
         )
     known = found or Code(str(mean), str(log_variance), str(z or mean))
     return Code(mean or known.mean, log_variance or known.log_variance, z or known.z)

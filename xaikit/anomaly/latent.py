@@ -169,7 +169,7 @@ def traverse(
     own = _finite(encode(model, encoded, where(known)))[0]
     if isinstance(known, Code):
         lines = np.tile(np.linspace(-reach, reach, steps)[:, None], len(own))
-        columns = tuple(f"{v:.2g}" for v in lines[:, 0])
+        columns = tuple(f"{round(float(v), 9) + 0.0:.2g}" for v in lines[:, 0])
     elif samples is None:
         raise ParameterError("this code has no prior: give samples=, whose codes say how far it goes")
     else:
@@ -280,7 +280,7 @@ def _finite(codes: Array) -> Array:
 
 
 def _said(number: int, values: Array) -> tuple[str, ...]:
-    return tuple(f"z{number} = {v:.2f}" for v in values)
+    return tuple(f"z{number} = {round(float(v), 2) + 0.0:.2f}" for v in values)
 
 
 def _between(

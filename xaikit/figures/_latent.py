@@ -376,7 +376,8 @@ def _restorations(result: Restorations, *, shared: bool = False) -> Figure:
         )
         rows.append((_strip(f"Sample 0 at {number(float(result.levels[k]))}", series),))
     title = "Without the noise" if noise else "What was hidden"
-    return Figure(title=title, subtitle=_model(result.origin), rows=tuple(rows), below=(tuple(curves),))
+    below = (tuple(curves),) if rows else ()
+    return Figure(title=title, subtitle=_model(result.origin), rows=tuple(rows) or (tuple(curves),), below=below)
 
 
 def _strip(title: str, series: Sequence[tuple[str, Array, int]]) -> CurvePanel:

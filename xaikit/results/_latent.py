@@ -148,7 +148,7 @@ class Restorations(Shown):
 
     def _decibels(self, errors: Array, span: float | None) -> Array:
         own = float(self.clean.max() - self.clean.min()) if span is None else span
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(10 * np.log10(own**2 / errors.mean(1)))
 
     def __repr__(self) -> str:
