@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, Protocol
 
-from xaikit.errors import Cancelled, QueueFull, WorkerLost, XaikitError
+from xaikit.errors import Cancelled, InputError, JobError, QueueFull, WorkerLost, XaikitError
 from xaikit.jobs import Job, Pool, Recipe, Store, Unit, tasks
 from xaikit.jobs.line import unforeseen
+from xaikit.jobs.unit import unit_digest
 from xaikit.model import Model
 from xaikit.progress import silent
 from xaikit.study._plan import MethodPlan
@@ -24,9 +25,13 @@ PAUSE = 0.01
 
 @dataclass(frozen=True, eq=False)
 class Planned:
-    """A unit that is to be carried out: its `key` in the store, the name of its input, what the plan asks about it."""
+    """A unit that is to be carried out: its `key` in the store, the name of its input, what the plan asks about it.
+
+    `digest` is of all that decides its result but model and code.
+    """
 
     key: str
+    digest: str
     input: str
     method: MethodPlan
     target: Any
@@ -137,6 +142,8 @@ class Workers:
             raise Cancelled("the study was cancelled")
         if job.failure is not None:
             return job.failure
-        if job.address != planned.key:
-            return XaikitError("the model, the input or the code has been changed since the study began: run it again")
-        return None
+        if job.address == planned.key:
+            return None
+        if unit_digest(planned.unit) != planned.digest:
+            return InputError(f"{planned.input} has been changed since its turn came: run again with --resume")
+        raise JobError("the model or the code of xaikit has been changed since the study began: run it again")

@@ -368,7 +368,7 @@ def _whole(value: Any) -> bool:
 
 
 def difference(first: Plan, second: Plan) -> list[str]:
-    """Say in which fields two plans ask for different things; where their files lie makes none."""
+    """Say in which fields two plans ask for different units: where files lie, and what limits hold, does not matter."""
     a, b = _flat(first), _flat(second)
     return [
         f"{name} is {_shown(a.get(name))} and not {_shown(b.get(name))}"
@@ -378,7 +378,8 @@ def difference(first: Plan, second: Plan) -> list[str]:
 
 
 def _flat(plan: Plan) -> dict[str, Any]:
-    data = {k: v for k, v in plan.to_dict().items() if k not in ("root", "outputs")}
+    asked = replace(plan, root=None, outputs=OutputsPlan(), quality=replace(plan.quality, limits=()))
+    data = asked.to_dict()
     flat: dict[str, Any] = {}
 
     def walk(value: Any, at: Place) -> None:

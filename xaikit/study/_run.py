@@ -191,7 +191,8 @@ class _Course:
             return None
         unit = unit_of(self.plan, item, method, target)
         try:
-            return Planned(address(self.identity, unit_digest(unit)), item.name, method, target, unit)
+            digest = unit_digest(unit)
+            return Planned(address(self.identity, digest), digest, item.name, method, target, unit)
         except XaikitError as error:
             self.note(_line(item.name, method, target), "failed", error=str(error))
             return None
