@@ -8,7 +8,7 @@ that is no module, named by the path of the module it stands in with "/" ("block
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from types import TracebackType
@@ -96,8 +96,10 @@ class Calls:
         self.functions = functions
         self.opening = opening
         self.unrolling = unrolling
-        self.modules = list(modules_of(net))
-        self.paths = _paths(net, self.modules)
+        # with few to be hooked, a walk over a large network's modules would take longer than their calls
+        named = list(modules_of(net)) if only is None else _found(net, only)
+        self.modules = [m for _, m in named]
+        self.paths = _paths(net, named)
         self.numbers: Counter[str] = Counter()
         self.inside: list[str] = []
         self.leaf: nn.Module | None = None
@@ -107,11 +109,10 @@ class Calls:
 
     def __enter__(self) -> "Calls":
         with ExitStack() as stack:
-            hooked = [m for _, m in self.modules if self.only is None or self.paths[id(m)] in self.only]
-            for module in hooked:
+            for module in self.modules:
                 if not isinstance(module, torch.jit.ScriptModule):
                     self._hook(stack, module)
-            scripted = {id(m) for m in hooked if isinstance(m, torch.jit.ScriptModule)}
+            scripted = {id(m) for m in self.modules if isinstance(m, torch.jit.ScriptModule)}
             if scripted:
                 self._hook_everywhere(stack, scripted)
             if self.only is None:
@@ -270,6 +271,17 @@ def _paths(net: nn.Module, modules: Iterable[tuple[str, nn.Module]]) -> dict[int
     if is_leaf(net):
         paths[id(net)] = str(getattr(net, "original_name", type(net).__name__)).lower()
     return paths
+
+
+def _found(net: nn.Module, paths: Iterable[str]) -> list[tuple[str, nn.Module]]:
+    """Find the modules at some paths, as `module_paths` names them; those that are there."""
+    if is_leaf(net):
+        return [(path, net) for path in paths if path == _paths(net, ())[id(net)]]
+    found = []
+    for path in paths:
+        with suppress(AttributeError):
+            found.append((path, net.get_submodule(path)))
+    return found
 
 
 def is_leaf(module: nn.Module) -> bool:

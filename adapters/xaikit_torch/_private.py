@@ -39,6 +39,18 @@ def modules_of(net: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             left += reversed(inside)
 
 
+def every_module(net: nn.Module) -> list[nn.Module]:
+    """List a network's modules, each once, in no given order: what a pass looks at, so in the least time."""
+    found = {net: None}
+    left = [net]
+    while left:
+        for module in left.pop()._modules.values():
+            if module is not None and module not in found:
+                found[module] = None
+                left.append(module)
+    return list(found)
+
+
 def weights_of(net: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     """Walk over a network's parameters, then over its buffers, each once, with their paths."""
     modules: list[tuple[str, nn.Module]] = []

@@ -16,7 +16,11 @@ def to_tensor(a: Array, device: torch.device, dtype: torch.dtype) -> torch.Tenso
     a = np.asarray(a)
     if a.dtype.kind == "u" and a.dtype.itemsize > 1:
         a = a.astype(np.int64)
-    t = torch.from_numpy(np.array(a, order="C")).to(device)  # one copy, and none that the network could write into
+    # one copy, and none that the network could write into; in torch's own memory, whose rows begin where vectors do: a
+    # dense network takes a fifth longer to read what numpy has allocated
+    t = torch.empty(a.shape, dtype=torch.from_numpy(np.empty(0, a.dtype)).dtype)
+    t.numpy()[...] = a
+    t = t.to(device)
     return t.to(dtype) if t.is_floating_point() else t
 
 
