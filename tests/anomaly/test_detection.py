@@ -208,6 +208,14 @@ def test_a_detector_that_is_no_better_than_a_distance_is_told_so() -> None:
         xk.anomaly.fit(identity, normal).evaluate(normal, [])
 
 
+def test_anomalies_that_are_none_are_told() -> None:
+    training, _, _ = digits(0)
+    detector = xk.anomaly.fit(flat(training), training)
+    for asked in (detector.thresholds, lambda x: detector.using("best-f1", anomalous=x)):
+        with pytest.raises(InputError, match="there is no anomalous sample"):
+            asked(training[:0])
+
+
 def test_classes_that_are_exchanged_are_told() -> None:
     training, held_out, others = digits(0)
     detector = xk.anomaly.fit(flat(training), training)

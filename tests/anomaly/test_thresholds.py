@@ -218,3 +218,21 @@ def test_the_tail_begins_behind_its_start() -> None:
 
 def test_scores_at_the_threshold_are_no_false_alarms() -> None:
     assert calibrate(np.ones(30)).false_alarms[0] == 0
+
+
+def test_a_share_of_the_variance_above_zero_is_enough() -> None:
+    spread = np.random.default_rng(0).gamma(9, size=300)
+    assert calibrate(spread, explained=0.01).status == "ok"
+    assert "R² 0" in calibrate(spread, explained=0.0).status.reasons[0]
+
+
+@pytest.mark.parametrize(("far", "told"), [(1.75, False), (2.4, True)])
+def test_scores_are_far_outside_from_three_times_the_middle_half_on(far: float, told: bool) -> None:
+    logs = np.append(np.linspace(0, 1, 201), [far, far])  # the middle half is 0.5 wide and ends at 0.75
+    assert any("far outside" in r for r in calibrate(np.exp(logs)).status.reasons) == told
+
+
+@pytest.mark.parametrize(("count", "told"), [(16, False), (17, True)])
+def test_few_scores_are_no_mixture(count: int, told: bool) -> None:
+    scores = np.append(np.linspace(1, 2, count), [1e6, 2e6, 3e6])
+    assert any("two groups" in r for r in calibrate(scores).status.reasons) == told

@@ -57,9 +57,10 @@ class Detector:
 
         Raises as `xaikit.anomaly.calibrate`.
         """
-        others = None if anomalous is None else self.values(np.asarray(prepare(self.model, anomalous)[0]))
         known = self.calibration
-        return replace(self, calibration=calibrate(known.scores, rule, level, k, others, known.explained))
+        return replace(
+            self, calibration=calibrate(known.scores, rule, level, k, self._labelled(anomalous), known.explained)
+        )
 
     def values(self, x: Array, progress: Progress | None = None) -> Array:
         """Score encoded samples (sample, *input): (sample,), without the parts of the scores."""
@@ -135,8 +136,15 @@ class Detector:
         """Set several rules side by side, with intervals; as `xaikit.anomaly.threshold_report`, but for samples."""
         from xaikit.anomaly._report import threshold_report
 
-        others = None if anomalous is None else self.values(np.asarray(prepare(self.model, anomalous)[0]))
-        return threshold_report(self.calibration.scores, anomalous=others, **asked)
+        return threshold_report(self.calibration.scores, anomalous=self._labelled(anomalous), **asked)
+
+    def _labelled(self, anomalous: Any) -> Array | None:
+        """Score the known anomalies, if there are any."""
+        if anomalous is None:
+            return None
+        if hasattr(anomalous, "__len__") and not len(anomalous):
+            raise InputError("there is no anomalous sample: leave them out, or give at least one")
+        return self.values(np.asarray(prepare(self.model, anomalous)[0]))
 
     def record(self) -> DetectorRecord:
         """Give what is needed to score later, for `xk.save`; the network is not part of it."""
@@ -195,8 +203,8 @@ def fit(
         found = bare.values(encoded, shown)
     if not np.isfinite(found).all():
         raise InputError(f"{model.name} gives no finite numbers for {int((~np.isfinite(found)).sum())} normal samples")
-    others = None if anomalous is None else bare.values(np.asarray(prepare(model, anomalous)[0]))
-    return replace(bare, calibration=calibrate(found, rule, level, k, others, _explained(bare, found)))
+    known = bare._labelled(anomalous)
+    return replace(bare, calibration=calibrate(found, rule, level, k, known, _explained(bare, found)))
 
 
 def _explained(detector: Detector, scores: Array) -> float | None:

@@ -203,18 +203,13 @@ def _opened(model: str, framework: str | None, allow_code: bool, place: str) -> 
 
 def _series(inputs: tuple[str, ...], detector: Detector) -> Any:
     """Read one long series of numbers, a .csv or .npy."""
+    from xaikit.data.files import read_array
     from xaikit.data.series import read_series
 
     if len(inputs) != 1 or not isinstance(detector.model.inputs, Series):
         raise ParameterError("--stream takes one series, and a model of series")
-    if Path(inputs[0]).suffix == ".npy":
-        import numpy as np
-
-        try:
-            return np.load(inputs[0], allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{inputs[0]} is no array: {error}") from None
-    return read_series(Path(inputs[0])).values
+    path = Path(inputs[0])
+    return read_array(path) if path.suffix == ".npy" else read_series(path).values
 
 
 def _read(parameters: tuple[str, ...]) -> dict[str, Any]:
