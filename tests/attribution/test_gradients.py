@@ -227,3 +227,23 @@ def test_a_baseline_that_all_samples_share_is_asked_for_once() -> None:
     alone = [explain(model, row, "integrated-gradients", 1, steps=5, baseline=0) for row in x]
     for key in ("completeness_gap", "score"):
         assert_allclose(shared.quality[key], [a.quality[key][0] for a in alone], atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["integrated-gradients", "gradient-shap"])
+@pytest.mark.parametrize("steps, passes", [(20, 0), (64, 1)])
+def test_the_ends_of_a_path_are_run_beside_its_gradients_where_they_fit(method, steps, passes, monkeypatch):
+    model, pictures = image_pair("torch")
+    names = ("steps", "baseline") if method == "integrated-gradients" else ("samples", "background")
+    of = {**dict(zip(names, (steps, 0.0), strict=True)), "target": 0, "score": "logit"}
+    explain(model, pictures[0], method, **of)
+    monkeypatch.setattr(type(model), "batch_size", 128)
+    ran = []
+    run = type(model)._forward
+    monkeypatch.setattr(type(model), "_forward", lambda self, x, *rest: ran.append(len(x)) or run(self, x, *rest))
+    result = explain(model, pictures[0], method, **of)
+    assert len(ran) == passes
+    f = model.run(np.concatenate([result.x, np.zeros_like(result.x)]), score="logit").output[:, 0].astype(np.float64)
+    gap = abs(result.values.sum(dtype=np.float64) - (f[0] - f[1]))
+    assert_allclose(result.quality["completeness_gap"], gap, atol=1e-6)  # f in float32
+    assert_allclose(result.quality["score"], f[0], atol=1e-6)
+    assert result.origin.model_calls == steps + 2

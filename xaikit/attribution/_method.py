@@ -44,7 +44,8 @@ class Task:
     taken from the logits in float64: near 0 and 1 a float32 probability is too coarse for the difference of two.
     The budget (`max_calls`, `deadline`, `tolerance`) and `accelerate` are as in the engine's Question:
     `ask` and `until` heed them. `notes` go into the origin. `said` is what a model has said of `x` on the way, by the
-    form of its output ("output" is the raw one), with that model and `x`.
+    form of its output ("output" is the raw one), with that model and `x`; `beside` what it has said of baselines in a
+    pass that was made for something else, with these.
     """
 
     model: Model
@@ -63,6 +64,7 @@ class Task:
     accelerate: str = "none"
     notes: dict[str, Any] = field(default_factory=dict)
     said: dict[ScoreKind, tuple[Model, Tensors, Tensors]] = field(default_factory=dict)
+    beside: list[tuple[Model, Tensors, Tensors]] = field(default_factory=list)
 
     def __len__(self) -> int:
         return length(self.x)
@@ -128,14 +130,14 @@ class Task:
         """Give f(x) - f(b), the mean over the baselines b, for the first `count` samples: (sample,).
 
         `starts` (sample, baseline, *shape). Samples and baselines go through the model together, and baselines that all
-        samples share only once.
+        samples share only once; those that a pull has run beside its own rows not at all.
         """
         baselines, there = next(a.shape[1] for _, a in leaves(starts)), slice(0, count)
-        shared = count > 1 and all((a[1:count] == a[:1]).all() for _, a in leaves(starts))
-        b = each(lambda a: a[0] if shared else a[there].reshape(-1, *a.shape[2:]), starts)
+        b, shared = _distinct(starts, count)
         x, known = rows(self.x, there), self._known(self.scores.kind)
+        at_b = self._known_beside(starts) if count == len(self) else None
         if known is not None:
-            at_x, at_b = rows(known, there), self.run(b).output
+            at_x, at_b = rows(known, there), self.run(b).output if at_b is None else at_b
         else:
             run = self.run(concatenate([x, b]))
             at_x, at_b = rows(run.output, there), rows(run.output, slice(count, None))
@@ -146,14 +148,31 @@ class Task:
         below = self.scores.value(rows(at_b, which), rows(b, which), index).reshape(count, baselines)
         return np.asarray(self.scores.value(at_x, x) - below.mean(1))
 
-    def pull(self, x: Tensors, index: Array | None = None, *, wrt: str | None = None, rule: Rule | None = None) -> Pull:
+    def _known_beside(self, starts: Tensors) -> Tensors | None:
+        """Give what this model has said of these very baselines beside a pull."""
+        return next((said for model, asked, said in self.beside if model is self.model and asked is starts), None)
+
+    def pull(
+        self,
+        x: Tensors,
+        index: Array | None = None,
+        *,
+        wrt: str | None = None,
+        rule: Rule | None = None,
+        beside: Tensors | None = None,
+    ) -> Pull:
         """Pull the explained scalar back to the input, or to the layer `wrt`, row by row; `rule` is for its ReLUs.
 
-        The gradient is total: for a reconstruction error it includes the input's direct part.
+        The gradient is total: for a reconstruction error it includes the input's direct part. `beside` are baselines
+        (sample, baseline, *shape) that `risen` will be asked for: where they and the samples fit into the same pass
+        they are run in it, since a small pass of its own costs more than a few rows.
         """
         if wrt is None and any(a.dtype.kind in "iu" for _, a in leaves(x)):
             able = ", ".join(n for n, m in methods.items() if "pull" not in m.needs)
             raise NotSupported(f"{self.model.name} takes integers, which have no gradient; use {able}")
+        ends = None if beside is None or wrt is not None or rule is not None else self._ends(x, beside)
+        if beside is not None and ends is not None:
+            return self._pulled_beside(x, index, beside, ends)
         self._count(x)
         if self.scores.linear:
             seed = self.scores.seed(x, x, index)  # of the output it takes no more than the number of rows
@@ -178,6 +197,26 @@ class Task:
         self.remember(self.x, rows(both.value, sample), None if raw is None else rows(raw, sample))
         raw = None if raw is None else rows(raw, others)
         return Pull(rows(both.value, others), rows(both.source, others), rows(both.gradient, others), raw)
+
+    def _pulled_beside(self, x: Tensors, index: Array | None, beside: Tensors, ends: Tensors) -> Pull:
+        """Pull rows back in one pass with the samples and their baselines `ends`; keep what it says of these."""
+        count, own = length(x), np.arange(len(self))
+        which = [np.arange(count) if index is None else index, own, np.zeros(length(ends), int)]
+        both = self.pull(concatenate([x, self.x, ends]), np.concatenate(which))
+        at_x, at_b = both.only(slice(count, count + len(own))), both.only(slice(count + len(own), None))
+        self.remember(self.x, at_x.value, at_x.output)
+        self.beside.append((self.model, beside, at_b.value))
+        return both.only(slice(0, count))
+
+    def _ends(self, x: Tensors, beside: Tensors) -> Tensors | None:
+        """Give the baselines that still fit, with the samples, into the pass that pulls `x` back; None where not."""
+        if self.by_logits or not self.scores.linear or self._known_beside(beside) is not None:
+            return None
+        room = self.model.batch_size // 2 - length(x) - len(self)
+        if room < 1:
+            return None
+        ends, _ = _distinct(beside, len(self))
+        return ends if length(ends) <= room else None
 
     def baselines(self, value: Any) -> Tensors:
         """Give the encoded baselines of every sample: (sample, baseline, *shape)."""
@@ -284,6 +323,12 @@ def checked(cls: Any, title: str, parameters: Mapping[str, Any]) -> None:
 
 
 methods: Registry[type[Method]] = Registry("method", "xaikit.attribution")
+
+
+def _distinct(starts: Tensors, count: int) -> tuple[Tensors, bool]:
+    """Give the baselines (row, *shape) of the first `count` samples, and whether these share them: then only once."""
+    shared = count > 1 and all((a[1:count] == a[:1]).all() for _, a in leaves(starts))
+    return each(lambda a: a[0] if shared else a[:count].reshape(-1, *a.shape[2:]), starts), shared
 
 
 def sample_by_sample(task: Task, one: Callable[[int], T]) -> list[T]:

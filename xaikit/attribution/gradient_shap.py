@@ -109,7 +109,7 @@ def _estimate(task: Task, draws: Draws, starts: Tensors, samples: Array) -> "_Me
         which, alpha, weight = draws.which[part], draws.alpha[part], draws.weight[part]
         ways = each(lambda x, b: x[samples, None] - b[samples[:, None], which].astype(np.float64), task.x, starts)
         points = each(lambda x, way: _points(x[samples, None], way, alpha), task.x, ways)
-        gradient = task.pull(points, np.repeat(samples, len(alpha))).gradient
+        gradient = task.pull(points, np.repeat(samples, len(alpha)), beside=starts).gradient
         mean.add(each(lambda way, g: _weighted(way, g, weight), ways, gradient), weight)
         task.progress(int(samples[0]) * len(draws) + part.stop * len(samples), len(task) * len(draws))
 

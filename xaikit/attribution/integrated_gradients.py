@@ -81,6 +81,7 @@ def along_paths(task: Task, starts: Tensors, alpha: Array, weights: Array, which
     in batches, in float64 until the model takes them. When time is up the samples that are done are given; raises
     TimeUp where none is.
     """
+    everything = which is None
     which = np.arange(len(task)) if which is None else which
     baselines, steps = _count(starts), len(alpha)
     sums = each(lambda a: np.zeros(a.shape), task.x)
@@ -90,7 +91,7 @@ def along_paths(task: Task, starts: Tensors, alpha: Array, weights: Array, which
         i = which[place]
         path = each(lambda x, y: _points(x, y, i, b, alpha[k]), task.x, starts)  # noqa: B023
         try:
-            gradient = task.pull(path, i).gradient
+            gradient = task.pull(path, i, beside=starts if everything else None).gradient
         except TimeUp:
             if not place[0]:
                 raise
