@@ -186,3 +186,49 @@ def test_one_of_several_outputs(run: Any, tmp_path: Path) -> None:
     asked = ("break-down", "mnist_two_heads", tmp_path / "digits.npy", "-o", tmp_path, "--json")
     code, out, _ = run(*asked, "-t", "digit:7")
     assert (code, json.loads(out)["rows"][-1]["variable"]) == (0, "prediction (digit: 7)")
+
+
+COMMANDS: dict[str, list[str]] = {
+    "importance": ["-y", "risk", "--repeats", "2"],
+    "break-down": [],
+    "profile": ["age"],
+    "what-if": ["--set", "duration=12"],
+    "fairness": ["-y", "risk", "-c", "sex"],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda rows: [{k: v for k, v in r.items() if k != "age"} for r in rows], "lacks 'age'"),
+        (lambda rows: [*rows[:2], {**rows[2], "housing": "tent"}, *rows[3:]], "no category 'tent'"),
+        (lambda rows: [{**rows[0], "age": "nan"}, *rows[1:]], "nan"),
+        (lambda rows: [{**rows[0], "age": ""}, *rows[1:]], "age"),
+        (lambda rows: [{**rows[0], "age": "old"}, *rows[1:]], "'old'"),
+    ],
+    ids=["a missing column", "an unseen category", "nan", "an empty cell", "text"],
+)
+def test_wrong_files_are_told_in_a_line(
+    run: Any, applicants: Path, tmp_path: Path, command: str, change: Any, said: str
+) -> None:
+    with applicants.open() as file:
+        rows = change(list(csv.DictReader(file)))
+    path = tmp_path / "wrong.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    code, out, err = run(command, "credit_mlp", path, *COMMANDS[command], "-o", tmp_path)
+    assert (code, out, len(err.strip().splitlines())) == (5, "", 1)
+    assert said in err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_one_row_is_enough_to_say_so(run: Any, applicants: Path, tmp_path: Path, command: str) -> None:
+    path = tmp_path / "one.csv"
+    path.write_text("\n".join(applicants.read_text().splitlines()[:2]))
+    code, out, err = run(command, "credit_mlp", path, *COMMANDS[command], "-o", tmp_path)
+    assert code == 0
+    assert out
+    assert all(line.startswith(("warn: ", "fail: ")) for line in err.splitlines())

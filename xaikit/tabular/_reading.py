@@ -53,7 +53,11 @@ def read(model: Model, X: Any, asked: str) -> Array:
 
 def _by_column(spec: Table, X: Any) -> Array | None:
     """Encode a frame or an array (row, column) in whole columns; None where the spec must look at single rows."""
-    if hasattr(X, "columns") and hasattr(X, "iloc") and {str(c) for c in X.columns} == set(spec.names):
+    frame = hasattr(X, "columns") and hasattr(X, "iloc")
+    names = [str(c) for c in X.columns] if frame else []
+    if len(set(names)) < len(names):
+        raise InputError(f"the frame has the column {max(names, key=names.count)!r} more than once")
+    if frame and set(names) == set(spec.names):
         named = {str(c): X[c].to_numpy() for c in X.columns}
         columns = [named[n] for n in spec.names]
     elif isinstance(X, np.ndarray) and X.ndim == 2 and X.shape[1] == len(spec.names):
@@ -131,7 +135,11 @@ def output_of(model: Model, target: Any = None) -> tuple[str | None, Any, Any]:
     """
     spec = model.outputs
     if not isinstance(spec, Mapping):
-        return None, spec, target
+        if not isinstance(target, At) or target.step is not None or target.position is not None:
+            return None, spec, target
+        if target.output is not None:
+            raise TargetError(f"{model.name} has one output: leave output={target.output!r} out of xk.At")
+        return None, spec, target.index
     names = list(spec)
     name = target.output if isinstance(target, At) else target if isinstance(target, str) and target in names else None
     if name is None and len(names) > 1:
