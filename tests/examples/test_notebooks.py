@@ -44,6 +44,7 @@ def test_the_notebooks_are_these() -> None:
         "ecg_beats",
         "evidence",
         "inside_a_cnn",
+        "reading_sequences",
         "one_class_digits",
         "your_keras_model",
         "your_pytorch_model",

@@ -165,3 +165,10 @@ def test_figures_leave_padding_out_and_say_tokens(reader, speller) -> None:
     assert attention.notes[0].startswith("It says where the network looked")
     assert attention.rows[0][0].columns == tuple("12 march 1999")
     assert attention.rows[0][0].rows == tuple("1999-03-12")
+
+
+def test_rows_of_what_is_expected_next_are_of_like_lengths(speller) -> None:
+    assert len(LINE) == 52  # two more than stand in one row
+    _, *rows = panels(speller.unit(3)).rows
+    assert [len(row[0].columns) for row in rows] == [26, 26]
+    assert "".join(c for row in rows for c in row[0].columns) == LINE

@@ -26,7 +26,7 @@ from xaikit.results import AttentionMap, GradientFlow, HiddenStates, Prefixes, U
 
 SAMPLES, HEADS, BARS = 4, 8, 20
 CHUNK = 50
-"""Steps of a coloured text whose predictions stand in one row."""
+"""Steps of a coloured text whose predictions stand in one row, at most."""
 GATES = {
     "i": "input gate: how much of the new is written",
     "f": "forget gate: how much of the cell is kept",
@@ -220,7 +220,8 @@ def _unit_text(result: UnitText, *, shared: bool = False) -> Figure:
     )
     rows: list[tuple[Panel, ...]] = [(text,)]
     if result.predicted:
-        rows += [(_next(result, there[s : s + CHUNK], s == 0),) for s in range(0, len(there), CHUNK)]
+        parts = np.array_split(there, -(-len(there) // CHUNK))  # of like lengths, so that no letter stands alone
+        rows += [(_next(result, part, k == 0),) for k, part in enumerate(parts)]
     return Figure(
         title=f"{result.label}, unit {result.unit}",
         subtitle=network(result.origin),
