@@ -16,8 +16,8 @@ SYMBOLS = ("circle", "square", "diamond")
 DOT = 5.0
 BANDS = 12
 """Of how many distances points are told apart where near ones hide far ones."""
-FILLED = 0.345
-"""Half an edge of the cube on paper, as a share of the box's smaller side: its corners reach 1.7 times as far."""
+FILLED = 0.325
+"""Half an edge of the cube on paper, as a share of the box's smaller side: its corners reach 1.5 times as far."""
 
 
 @dataclass(frozen=True, eq=False)
