@@ -236,6 +236,12 @@ def written_as_onnx(traced: Any, inputs: list[str], outputs: list[str]) -> bytes
             return bytes(made.make_model("xaikit").SerializeToString())
 
 
+def stored_in(variable: Any) -> Any:
+    """Give TensorFlow's own variable that one of Keras keeps its value in, whatever scope is open."""
+    stored = variable._value
+    return variable.value if stored is None else stored
+
+
 def read_together(stored: Sequence[Any]) -> Callable[[], list[Any]]:
     """Give what reads TensorFlow's variables by one operation; one by one where they lie on several devices."""
     if len({v.device for v in stored}) != 1:

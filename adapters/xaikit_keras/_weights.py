@@ -18,6 +18,7 @@ from xaikit_keras._private import (
     is_container,
     python_randomness_kept,
     read_together,
+    stored_in,
     sublayers,
 )
 from xaikit_keras._reading import own_weights
@@ -143,7 +144,7 @@ class Marks:
         self._held: list[Mark] = []
 
     def __call__(self, weights: Sequence[Any]) -> tuple[bytes, ...]:
-        stored = [v.value for v in weights]
+        stored = [stored_in(v) for v in weights]
         of, reads = self._reading
         if len(stored) != len(of) or not all(map(is_, stored, of)):
             reads = read_together(stored)

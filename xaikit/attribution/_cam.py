@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from xaikit.errors import NotSupported, UnknownName
 from xaikit.graph import Layer
 from xaikit.inputs import InputSpec, Raw
 from xaikit.model import Model
+from xaikit.perturb.budget import unbounded
 
 NOT_FEATURES = (
     "pool",
@@ -27,6 +29,8 @@ NOT_FEATURES = (
     "input",
     "upsample",
 )
+_CHOSEN: WeakKeyDictionary[Model, tuple[Mapping[str, Layer], Layer]] = WeakKeyDictionary()
+"""By model: its layers, and the one that is looked at where none is named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +107,13 @@ def choose_layer(model: Model, name: str | None) -> Layer:
                 "needs channels over space or time"
             )
         return model.layers[name]
+    known = _CHOSEN.get(unbounded(model))
+    if known is None or known[0] is not model.layers:
+        known = _CHOSEN[unbounded(model)] = model.layers, _last_map(model)
+    return known[1]
+
+
+def _last_map(model: Model) -> Layer:
     layers = list(model.layers.values())
     last = next((layer for layer in reversed(layers) if _is_feature_map(layer)), None)
     if last is None:
