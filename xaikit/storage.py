@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -23,6 +23,8 @@ from xaikit.errors import StorageError
 from xaikit.results import RESULTS, Attributions, Status
 
 SCHEMA = 1
+TRIED, LITTLE, WORTH = 1 << 14, 512, 0.7
+"""Bytes that are tried, those too few to gain anything, and what is to be left of the former."""
 SPECS: tuple[Any, ...] = (*inputs.INPUTS.values(), *inputs.OUTPUTS.values())
 TARGETS: tuple[type[Any], ...] = (inputs.Margin, inputs.At, inputs.Region, inputs.ReconstructionError)
 
@@ -37,14 +39,31 @@ def save(result: Any, path: str | os.PathLike[str]) -> Path:
     place = _without_suffix(Path(path))
     arrays: dict[str, Array] = {}
     text = json.dumps({"schema": SCHEMA, "result": pack(result, arrays)}, indent=1, ensure_ascii=False)
-    packed = BytesIO()
-    np.savez_compressed(packed, **cast(Any, arrays))
+    packed = _archive(arrays)
     try:
-        write_atomically(place.with_name(place.name + ".npz"), packed.getvalue())
+        write_atomically(place.with_name(place.name + ".npz"), packed)
         write_atomically(place.with_name(place.name + ".json"), text.encode())
     except OSError as error:
         raise StorageError(f"the result cannot be written to {place}: {error.strerror or error}") from None
     return place.with_name(place.name + ".json")
+
+
+def _archive(arrays: Mapping[str, Array]) -> bytes:
+    """Give the bytes of a .npz; only what becomes smaller is compressed, which the middle of an array is tried for.
+
+    Values of a map hardly do, and compressing them all takes ten times as long: 70 ms for a photo of 224 × 224.
+    """
+    packed = BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, array in arrays.items():
+            one = BytesIO()
+            np.lib.format.write_array(one, np.asanyarray(array), allow_pickle=False)
+            data = one.getvalue()
+            middle = data[len(data) // 2 :][:TRIED]
+            smaller = len(data) > LITTLE and len(zlib.compress(middle, 1)) < WORTH * len(middle)
+            how = zipfile.ZIP_DEFLATED if smaller else zipfile.ZIP_STORED
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), data, how, compresslevel=1)
+    return packed.getvalue()
 
 
 def load(path: str | os.PathLike[str]) -> Any:

@@ -5,10 +5,11 @@ import typing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from xaikit.errors import StorageError
-from xaikit.storage import save, write_atomically
+from xaikit.storage import _archive, save, write_atomically
 
 
 @pytest.mark.parametrize("thing", [3, None, {"a": 1}, "text"])
@@ -30,3 +31,16 @@ def test_an_error_while_writing_leaves_no_file(tmp_path: Path, monkeypatch: pyte
         write_atomically(place, b"after")
     assert os.listdir(tmp_path) == ["a.png"]
     assert place.read_bytes() == b"before"
+
+
+def test_only_what_becomes_smaller_is_compressed_and_the_same_result_gives_the_same_bytes(tmp_path: Path) -> None:
+    """Noise stays as it is, and a label map becomes a hundredth; no time of day is in the files."""
+    noise = np.random.default_rng(0).normal(size=(64, 64, 3)).astype(np.float32)
+    labels = np.repeat(np.arange(64), 64).reshape(1, 64, 64)
+    both = {"noise": noise, "labels": labels}
+    assert _archive(both) == _archive(both)
+    assert noise.nbytes < len(_archive(both)) < noise.nbytes + labels.nbytes / 20
+    (tmp_path / "a.npz").write_bytes(_archive(both))
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as found:
+        np.testing.assert_array_equal(found["noise"], noise)
+        np.testing.assert_array_equal(found["labels"], labels)

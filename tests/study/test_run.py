@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 
 import xaikit as xk
+from xaikit import storage
 from xaikit.errors import InputError, ParameterError, StorageError, UnknownName, UsageError
+from xaikit.results import Attributions, Status
 from xaikit.study import InputsPlan, MethodPlan, Plan, QualityPlan, open_study, run
 from xaikit.study._folder import Manifest, held, read_events, sweep
+from xaikit.study._row import row_at, row_of
 
 from .conftest import draw
 
@@ -203,3 +206,22 @@ def test_what_a_killed_writer_left_is_swept(tmp_path) -> None:
         (place / name).write_bytes(b"")
     sweep(tmp_path)
     assert sorted(p.name for p in place.iterdir()) == ["z.json", "z.npz"]
+
+
+def test_a_glance_at_a_stored_result_says_what_the_whole_of_it_says(plan, tmp_path) -> None:
+    """Of one input and of several, without the arrays that nobody asks for."""
+    study = run(plan("saliency", inputs="digits/000.png"), tmp_path / "out").study
+    row = next(study.rows())
+    path, result = study.store.path(row["key"]), study.result(row)
+    assert row_at(path) == row_of(result)
+    storage.save(Attributions({"a": result, "b": replace(result, status=Status("fail", ("why",)))}), path)
+    told = row_at(path)
+    assert (told["status"], told["reasons"], told["predicted"]) == ("fail", ["why"], row["predicted"])
+    with np.load(path.with_suffix(".npz")) as stored:
+        arrays = dict(stored)
+    np.savez(path.with_suffix(".npz"), **{n: a for n, a in arrays.items() if a.size < 100})
+    assert row_at(path) == told
+    with pytest.raises(StorageError, match="does not fit"):
+        storage.load(path)
+    with pytest.raises(StorageError, match="does not fit"):
+        storage.glance(path, ["no such field"])
