@@ -230,7 +230,7 @@ def test_a_baseline_that_all_samples_share_is_asked_for_once() -> None:
 
 
 @pytest.mark.parametrize("method", ["integrated-gradients", "gradient-shap"])
-@pytest.mark.parametrize("steps, passes", [(20, 0), (64, 1)])
+@pytest.mark.parametrize(("steps", "passes"), [(20, 0), (64, 1)])
 def test_the_ends_of_a_path_are_run_beside_its_gradients_where_they_fit(method, steps, passes, monkeypatch):
     model, pictures = image_pair("torch")
     names = ("steps", "baseline") if method == "integrated-gradients" else ("samples", "background")

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from xaikit.arrays import Array, Tensors, concatenate, each, leaves, length, rows, total
+from xaikit.arrays import Array, Tensors, concatenate, each, leaves, length, rows
 from xaikit.errors import TargetError, nearest
 from xaikit.inputs._spec import plain
 from xaikit.inputs.outputs import Classes, Masks, OutputSpec, OutputSpecs, Reconstruction, Values
@@ -139,11 +139,17 @@ class LinearScore(Score):
     linear = True
 
     def value(self, output: Tensors, x: Tensors) -> Array:
-        return np.asarray(total(each(lambda w, y: np.asarray(y, np.float64) * w, self.weights, output)) + self.offset)
+        sums = dict(leaves(each(_weighted, self.weights, output)))  # one product with each output, and no array between
+        return np.asarray(sum(sums.values()) + self.offset)
 
     def seed(self, output: Tensors, x: Tensors) -> Tensors:
         n = length(output)
         return each(lambda w: np.repeat(w.astype(np.float32)[None], n, axis=0), self.weights)
+
+
+def _weighted(weights: Array, output: Array) -> Array:
+    """Give Σ weights·output of each row: (row,), float64."""
+    return np.asarray(np.asarray(output, np.float64).reshape(len(output), -1) @ np.asarray(weights, np.float64).ravel())
 
 
 @dataclass(frozen=True, eq=False)
