@@ -33,7 +33,10 @@ def canonical(value: Any) -> str:
 
 def canonical_words(value: Any) -> str:
     """Give `canonical` of a value whose keys are ASCII and that holds no numbers: a fifth of the time, in C."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return WORDS.encode(value)
+
+
+WORDS = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, check_circular=False)
 
 
 def _number(value: float) -> str:

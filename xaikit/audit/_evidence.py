@@ -32,7 +32,8 @@ def first_of(e: Explained) -> Attribution:
 def checks_left_out(e: Explained) -> dict[str, str]:
     """Say for each check of an explanation why it was not made."""
     notes = first_of(e).origin.notes.get("evidence", {})
-    return {n: notes.get(n, {}).get("skipped", "") for n in CHECKS if n not in notes or "skipped" in notes[n]}
+    untold = {"skipped": "it was not asked for"}
+    return {n: own["skipped"] for n in CHECKS if "skipped" in (own := notes.get(n, untold))}
 
 
 def second_opinion(model: Model, x: Any, e: Explained, method: str | None) -> dict[str, Any] | str:

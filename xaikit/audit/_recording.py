@@ -122,7 +122,7 @@ def _besides(
     if counterfactual is True or isinstance(counterfactual, Mapping) or (counterfactual is None and evidence == "full"):
         options = counterfactual if isinstance(counterfactual, Mapping) else {}
         found["counterfactual"] = turned(model, x, result, terms.threshold, options, asked=bool(counterfactual))
-    without = checks_left_out(result) if evidence == "full" else {}
+    without = {} if evidence == "free" else checks_left_out(result)
     return Besides(terms, card, evidence, without, **found)
 
 
