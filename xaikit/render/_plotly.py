@@ -20,8 +20,8 @@ FONT = "Inter, Segoe UI, Helvetica Neue, Arial, DejaVu Sans, sans-serif"
 MONO = "DejaVu Sans Mono, Menlo, Consolas, monospace"
 
 
-ZOOM = 1.35
-"""How far the eye is from the middle of a cube of points: at this distance it fills its box."""
+LARGER, DISTANCE = 1.3, 2.0
+"""The edge of a cube of points, so that it fills its box, and how far the eye is from its middle."""
 LARGE = 2**20
 """The numbers of a picture from which the smallest file is not worth the seconds that it takes."""
 
@@ -266,10 +266,11 @@ def space(canvas: Canvas, box: Box, view: View) -> None:
         }
         for letter, label, middle, ticks in zip("xyz", view.labels, view.centre, view.ticks, strict=True)
     }
-    length = ZOOM / np.linalg.norm(EYE)
+    length = DISTANCE / np.linalg.norm(EYE)
     canvas.scenes[name] = {
         **axes,
-        "aspectmode": "cube",
+        "aspectmode": "manual",
+        "aspectratio": dict.fromkeys("xyz", LARGER),
         "domain": {
             "x": [canvas.x(box.x), canvas.x(box.x + box.width)],
             "y": [canvas.y(box.y + box.height), canvas.y(box.y)],
