@@ -377,7 +377,7 @@ def test_a_function_is_described_as_the_module_is(function: Any, module: Any) ->
     [
         (nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU()), (2, 9, 9), ["window", "pointwise"]),
         (nn.Sequential(nn.ReLU(), nn.Conv1d(2, 3, 3)), (2, 9), ["pointwise", "window"]),
-        (nn.Sequential(nn.Linear(2, 3), nn.LSTM(3, 2, batch_first=True)), (9, 2), ["pointwise", "prefix"]),
+        (nn.Sequential(nn.Linear(2, 3), nn.LSTM(3, 2, batch_first=True)), (9, 2), ["pointwise", *7 * ["prefix"]]),
         (nn.Sequential(nn.Unflatten(1, (1, 9)), nn.Conv2d(1, 3, 3)), (9, 9), ["renamed", "steps"]),
         (nn.Sequential(nn.Linear(4, 16), nn.Unflatten(1, (1, 4, 4))), (4,), ["global", "moved"]),
     ],
