@@ -10,6 +10,7 @@ import xaikit as xk
 from tests.sequence.nets import CHANNELS, STEPS, UNITS, Last, of, series
 from xaikit.errors import InputError, NotSupported, ParameterError, UnknownName, UsageError
 from xaikit.sequence import following_units
+from xaikit.sequence._states import _status
 
 
 def test_an_lstm_has_its_six_gates_and_they_make_its_state() -> None:
@@ -223,3 +224,12 @@ def test_annotations_of_another_kind_are_refused() -> None:
             following_units(found, wrong)
     with pytest.raises(ParameterError, match="rotations"):
         following_units(found, np.eye(2, STEPS), rotations=0)
+
+
+@pytest.mark.parametrize(
+    ("deviation", "status"), [(1e-6, "ok"), (1e-3, "warn"), (0.02, "fail"), (float("nan"), "fail")]
+)
+def test_gates_that_make_another_output_are_told(deviation: float, status: str) -> None:
+    found = _status(deviation, None)
+    assert str(found) == status
+    assert bool(found.reasons) == (status != "ok")
