@@ -208,6 +208,13 @@ def test_a_detector_that_is_no_better_than_a_distance_is_told_so() -> None:
         xk.anomaly.fit(identity, normal).evaluate(normal, [])
 
 
+def test_the_share_of_anomalies_that_is_asked_for_is_enough() -> None:
+    scores = np.append(np.arange(2.0, 22), 2.5)  # a normal sample between the 19th and the last of 20 anomalies
+    labels = np.append(np.ones(20, bool), False)
+    assert fpr_at(labels, scores, 0.95) == 0
+    assert fpr_at(labels, scores, 0.96) == 1
+
+
 def test_anomalies_that_are_none_are_told() -> None:
     training, _, _ = digits(0)
     detector = xk.anomaly.fit(flat(training), training)
@@ -235,6 +242,21 @@ def test_region_overlap_is_one_where_regions_come_first_and_counts_regions_alike
     assert anomaly.pro(np.random.default_rng(0).random((2, 12, 12)), masks) < 0.4
     with pytest.raises(InputError, match="hold no anomalous"):
         anomaly.pro(missed, masks * False)
+
+
+def test_pixels_that_touch_at_a_corner_are_one_region() -> None:
+    mask = np.zeros((1, 5, 5), bool)
+    mask[0, 0, 0] = mask[0, 1, 1] = mask[0, 4, 4] = True
+    maps = np.where(mask, 1.0, 2.0)
+    maps[0, 0, 0] = 3  # half of the first region, and nothing of the second, comes before normal pixels
+    assert_allclose(anomaly.pro(maps, mask), 1 / 4)
+
+
+def test_what_is_found_after_too_many_false_alarms_does_not_count() -> None:
+    mask = np.zeros((1, 3, 7), bool)
+    mask[0, 1, 2] = True  # the tenth of 21 pixels, so after 9 of 20 false alarms: more than 30 %
+    assert_allclose(anomaly.pro(-np.arange(21.0).reshape(mask.shape), mask), 0, atol=1e-12)
+    assert_allclose(anomaly.pro(-np.arange(21.0).reshape(mask.shape), mask, limit=0.9), 0.5)
 
 
 def test_events_are_counted_once_and_point_adjustment_flatters() -> None:

@@ -44,8 +44,8 @@ def test_the_notebooks_are_these() -> None:
         "ecg_beats",
         "evidence",
         "inside_a_cnn",
-        "reading_sequences",
         "one_class_digits",
+        "reading_sequences",
         "your_keras_model",
         "your_pytorch_model",
     ]
