@@ -66,7 +66,7 @@ class Stamps:
 def workers(home: Path, count: int) -> Iterator[str]:
     """Compare the pace of one and of two processes of one thread each, once all are at work."""
     pictures(home / "photos", count, (150, 150, 3))
-    method = MethodPlan("occlusion", None, {"window": 15, "stride": 10, "accelerate": "none"})
+    method = MethodPlan("occlusion", None, {"window": 30, "stride": 20, "accelerate": "none"})
     plan = planned("cats_vs_dogs", home / "photos", method)
     pace = {}
     for number in (1, 2):

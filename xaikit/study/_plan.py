@@ -126,7 +126,7 @@ class Plan:
         from tomli_w import dumps
 
         data = self.to_dict()
-        after = {name: data.pop(name) for name in ("quality", "outputs") if name in data}
+        after: dict[str, Any] = {name: data.pop(name) for name in ("quality", "outputs") if name in data}
         try:
             methods = (f"[{dumps({'methods': each})}".replace("]", "]]", 1) for each in data.pop("methods"))
             return "\n".join(filter(None, (dumps(data), *methods, dumps(after))))
