@@ -74,8 +74,6 @@ class Pull:
         """Put pulls of one kind behind each other."""
         if len(parts) == 1:
             return parts[0]
-        if len(parts) == 1:
-            return parts[0]
         value, source, gradient = (concatenate([getattr(p, f) for p in parts]) for f in ("value", "source", "gradient"))
         return cls(value, source, gradient, _joined([p.output for p in parts]))
 
