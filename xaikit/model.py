@@ -66,8 +66,8 @@ class Pull:
 
     def only(self, index: Any) -> "Pull":
         """Give what belongs to some rows."""
-        found = (rows(part, index) for part in (self.value, self.source, self.gradient))
-        return Pull(*found, None if self.output is None else rows(self.output, index))
+        value, source, gradient = (rows(part, index) for part in (self.value, self.source, self.gradient))
+        return Pull(value, source, gradient, None if self.output is None else rows(self.output, index))
 
     @classmethod
     def join(cls, parts: Sequence["Pull"]) -> "Pull":
