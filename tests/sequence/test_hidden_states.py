@@ -11,6 +11,7 @@ from tests.sequence.nets import CHANNELS, STEPS, UNITS, Last, of, series
 from xaikit.errors import InputError, NotSupported, ParameterError, UnknownName, UsageError
 from xaikit.sequence import following_units
 from xaikit.sequence._states import _status
+from xaikit.sequence._units import _areas
 
 
 def test_an_lstm_has_its_six_gates_and_they_make_its_state() -> None:
@@ -233,3 +234,9 @@ def test_gates_that_make_another_output_are_told(deviation: float, status: str) 
     found = _status(deviation, None)
     assert str(found) == status
     assert bool(found.reasons) == (status != "ok")
+
+
+def test_values_that_are_equal_count_half() -> None:
+    """Of the pairs of a marked and another step (2, 1), (2, 2), (3, 1), (3, 2) three and a half are in order."""
+    values = np.array([[2.0], [1.0], [2.0], [3.0]])
+    assert_allclose(_areas(values)(np.array([[1.0, 0.0, 0.0, 1.0]])), [[3.5 / 4]])
