@@ -28,6 +28,7 @@ def cli(ctx: click.Context, debug: bool) -> None:
     xaikit explain cats_vs_dogs photo.jpg -m lime      why this prediction
     xaikit compare mnist_cnn 7.png -m lime,grad-cam    which explanation holds
     xaikit report mnist_cnn digits/ -m lime,grad-cam   many inputs, one page
+    xaikit study --help                                thousands of inputs, by a plan
     xaikit audit --help                                prove it later
 
     MODEL is a name from `xaikit zoo list`, a model.toml, or a .keras, .h5 or .pt2 file.
@@ -38,8 +39,8 @@ def cli(ctx: click.Context, debug: bool) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code.
 
-    0 ok, 1 crash, 2 usage, 3 a report without some of its units, 4 an audit record does not hold, 5 input or model
-    could not be loaded, 130 interrupted.
+    0 ok, 1 crash, 2 usage, 3 a report or study without some of its units, 4 an audit record or a rule of a study does
+    not hold, 5 input or model could not be loaded, 130 interrupted.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     sys.exit(_run(arguments, debug="--debug" in arguments))
