@@ -12,10 +12,11 @@ import xaikit as xk
 from tests.anomaly.nets import Linear, Variational, digits, flat, pictures
 from tests.equality import same
 from xaikit import anomaly
-from xaikit.anomaly._metrics import auprc, auroc, fpr_at, runs
+from xaikit.anomaly._metrics import _compared, auprc, auroc, fpr_at, runs
 from xaikit.anomaly._stream import events_of
 from xaikit.errors import InputError, NotSupported, ParameterError, UnknownName
 from xaikit.render import draw, png
+from xaikit.results import Status
 
 pytestmark = pytest.mark.slow
 
@@ -221,6 +222,13 @@ def test_anomalies_that_are_none_are_told() -> None:
     for asked in (detector.thresholds, lambda x: detector.using("best-f1", anomalous=x)):
         with pytest.raises(InputError, match="there is no anomalous sample"):
             asked(training[:0])
+
+
+@pytest.mark.parametrize(("other", "status"), [(0.69, "ok"), (0.7, "warn"), (0.71, "warn")])
+def test_as_good_as_a_baseline_is_not_better(other: float, status: str) -> None:
+    assert _compared(("network", "distance to mean"), np.array([0.7, other])) == Status(
+        status, () if status == "ok" else (f"AUROC 0.700 is no better than that of distance to mean ({other:.3f})",)
+    )
 
 
 def test_classes_that_are_exchanged_are_told() -> None:

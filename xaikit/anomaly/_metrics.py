@@ -114,8 +114,9 @@ def pro(maps: Array, masks: Array, limit: float = 0.3) -> float:
     ends = np.append(ranked[1:] < ranked[:-1], True)
     false = np.append(0.0, np.cumsum(normal.ravel()[order])[ends])
     covered = np.append(0.0, np.cumsum(weights.ravel()[order])[ends] / count)
-    at = np.append(false[false < limit], limit)
-    return float(np.trapezoid(np.interp(at, false, covered), at) / limit)
+    before = false < limit
+    reached = np.append(covered[before], np.interp(limit, false, covered))
+    return float(np.trapezoid(reached, np.append(false[before], limit)) / limit)
 
 
 def event_scores(flags: Array, truth: Array) -> dict[str, float]:
