@@ -228,3 +228,41 @@ def test_bands() -> None:
     assert max(abs(v) for n, v in by_name.items() if n != "alpha") < 1e-5
     with pytest.raises(ParameterError, match="rate"):
         xk.importance(series(None), np.zeros((4, 100, 3)), np.zeros(4), variables="bands")
+
+
+def test_every_repeat_has_a_permutation_of_its_own() -> None:
+    X = normal(40, 2)
+    found = xk.importance(product(), X, X[:, 0] * X[:, 1] + 0.1, repeats=6)
+    assert len(np.unique(found.losses[0])) == 6
+    assert len(np.unique(found.reference)) == 6
+    assert (found.deviation > 0).all()
+
+
+def test_a_model_that_knows_nothing_is_said_to() -> None:
+    X = normal(40, 2)
+    y = X[:, 0] * X[:, 1]
+    assert xk.importance(product(), X, y + 0.1).status == "ok"
+    against = xk.importance(product(), X, -y)
+    assert against.status == "warn"
+    assert "no better than with y shuffled" in against.status.reasons[0]
+
+
+def test_areas_by_class_are_those_against_the_rest() -> None:
+    from sklearn.metrics import roc_auc_score
+
+    model, X = softmax3(), normal(50, 4)
+    p = model.run(X).output
+    y = (p + np.random.default_rng(0).gumbel(size=p.shape) / 3).argmax(1)
+    found = xk.importance(model, X, y, "1-auc", repeats=2)
+    expected = [1 - roc_auc_score(y == k, p[:, k]) for k in range(3)]
+    assert_allclose(found.baseline_by_output, expected, atol=1e-9)
+    assert_allclose(found.baseline, np.mean(expected), atol=1e-9)
+
+
+def test_the_share_that_is_not_explained() -> None:
+    from sklearn.metrics import r2_score
+
+    from xaikit.tabular._losses import one_minus_r2
+
+    y, f = np.random.default_rng(0).normal(size=(2, 30, 2)) + [[[0.0]], [[2.0]]]
+    assert_allclose(one_minus_r2(y, f), 1 - r2_score(y, f), rtol=1e-12)
