@@ -99,7 +99,8 @@ def test_padding_of_texts_is_nan_and_has_no_gradient(reader) -> None:
     for values in found.values.values():
         assert_array_equal(np.isnan(values).all(-1), ~found.present)
     flow = gradient_flow(reader, REVIEW)
-    assert_array_equal(np.isnan(flow.inputs), ~found.present)
+    for sizes in (flow.inputs, *flow.states.values()):
+        assert_array_equal(np.isnan(sizes), ~found.present)
     encoded = reader.inputs.encode(REVIEW)
     pull = reader.pull(encoded, np.ones((2, 1), np.float32), wrt="embedding1")
     assert not pull.gradient[~found.present].any()
