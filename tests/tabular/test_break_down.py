@@ -294,3 +294,12 @@ def test_titanic() -> None:
         both = xk.break_down(model, X, johnny, order=[":".join(pair)], interactions=True)
         singles = sum(found.singles[0][int(i)] for i in pair)
         assert_allclose(both.path()[0][2] - singles, beyond, atol=5e-8)
+
+
+def test_a_preference_lets_pairs_go_first() -> None:
+    """What both do beyond each is 1, each alone does 2: the pair is named when it counts for three times as much."""
+    model, X = of(lambda x: 2 * x[:, 0] + 2 * x[:, 1] + x[:, 0] * x[:, 1]), np.zeros((1, 2))
+    plain = xk.break_down(model, X, np.ones((1, 2)), interactions=True)
+    liked = xk.break_down(model, X, np.ones((1, 2)), interactions=True, preference=3.0)
+    assert "0:1" not in plain.variables
+    assert [n for n, _, _ in liked.path()] == ["0:1"]

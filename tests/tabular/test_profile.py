@@ -234,3 +234,10 @@ def test_one_profile_alone_has_shorthands() -> None:
     with pytest.raises(UnknownName, match="profile"):
         found["2"]
     assert [e.name for e in found] == ["0", "1"]
+
+
+def test_numbers_are_cut_at_their_thirds() -> None:
+    from xaikit.tabular._profile import grouped
+
+    found = grouped(np.arange(9.0)[::-1])
+    assert [sorted(rows.tolist()) for rows in found.values()] == [[6, 7, 8], [3, 4, 5], [0, 1, 2]]
