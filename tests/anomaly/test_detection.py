@@ -12,7 +12,7 @@ import xaikit as xk
 from tests.anomaly.nets import Linear, Variational, digits, flat, pictures
 from tests.equality import same
 from xaikit import anomaly
-from xaikit.anomaly._metrics import _compared, auprc, auroc, fpr_at, runs
+from xaikit.anomaly._metrics import _compared, _redrawn, auprc, auroc, fpr_at, runs
 from xaikit.anomaly._stream import events_of
 from xaikit.errors import InputError, NotSupported, ParameterError, UnknownName
 from xaikit.render import draw, png
@@ -191,6 +191,8 @@ def test_a_detector_is_compared_with_trivial_ones(tmp_path: Path) -> None:
     assert_allclose(found.auroc[1], roc_auc_score(labels, distance), rtol=1e-9)
     assert found.auroc_interval[2, 0] < 0.5 < found.auroc_interval[2, 1]
     assert_allclose(found.prevalence, len(others) / len(labels))
+    assert found.k == len(others)
+    assert_allclose(found.precision_at_k[2], labels[np.argsort(-found.scores[2])[: found.k]].mean())
     assert found.status == "ok"
     flags = detector.score(np.concatenate([held_out, others])).flags
     assert_allclose(found.deployed_f1[0], 2 * (labels & flags).sum() / (labels.sum() + flags.sum()))
@@ -229,6 +231,13 @@ def test_as_good_as_a_baseline_is_not_better(other: float, status: str) -> None:
     assert _compared(("network", "distance to mean"), np.array([0.7, other])) == Status(
         status, () if status == "ok" else (f"AUROC 0.700 is no better than that of distance to mean ({other:.3f})",)
     )
+
+
+def test_weights_are_drawn_anew_by_their_inputs_and_outputs() -> None:
+    drawn = _redrawn(np.zeros((300, 100)), "kernel", np.random.default_rng(0))
+    assert_allclose(drawn.std(), np.sqrt(2 / 400), rtol=0.02)  # 30,000 draws: the deviation is known to 0.4 %
+    assert not _redrawn(np.ones(3), "bias", np.random.default_rng(0)).any()
+    assert _redrawn(np.ones(3), "gamma", np.random.default_rng(0)).all()
 
 
 def test_classes_that_are_exchanged_are_told() -> None:
