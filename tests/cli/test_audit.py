@@ -253,3 +253,24 @@ def test_verifying_in_a_process_of_its_own_needs_no_framework(db: Path) -> None:
         arguments = [sys.executable, "-c", program, "audit", "verify", "--db", f"sqlite:///{db}"]
         done = subprocess.run(arguments, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (code, "")
+
+
+def test_what_became_of_a_record(run: Run, db: Path, cross: Path, tmp_path: Path) -> None:
+    url, key, pem = ("--db", f"sqlite:///{db}"), tmp_path / "audit.key", tmp_path / "signing.pem"
+    assert run("new-key", key)[0] == 0
+    assert run("new-key", pem, "--signing")[1] == f"{pem}.pub\n"
+    secret = ["--key-file", key, "--encrypt", "--author", "Ada", "--recipient", "no. 7"]
+    assert run("record", "xo_cnn", cross, "-m", "saliency", "--framework", "torch", *url, *secret)[0] == 0
+    assert run("review", 3, "--reviewer", "Ada", "--verdict", "approved", *url)[0] == 2
+    code, out, _ = run("review", 3, "--reviewer", "Bob", "--verdict", "approved", *url)
+    assert (code, out.splitlines()[0]) == (0, "event 4: record 3 approved by Bob")
+    anchors = tmp_path / "anchors.jsonl"
+    assert json.loads(run("anchor", anchors, "--sign-key", pem, *url)[1])["entries"] == 4
+    assert "no. 7" not in run("show", 3, *url)[1]
+    assert "no. 7" in run("show", 3, "--key-file", key, *url)[1]
+    assert run("erase", 3, "--author", "Ada", "--reason", "asked", "--yes", *url)[0] == 0
+    told = json.loads(run("show", 3, "--key-file", key, "--json", *url)[1])
+    assert (told["privacy"], told["recipient"], told["author"]) == ("erased", None, "Ada")
+    assert [e["kind"] for e in told["events"]] == ["review", "erasure"]
+    code, out, _ = run("verify", "--anchors", anchors, "--public-key", f"{pem}.pub", *url)
+    assert (code, out.splitlines()[0]) == (0, "3 records and 2 events, unbroken")
