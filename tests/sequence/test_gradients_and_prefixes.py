@@ -152,15 +152,17 @@ def test_an_answer_of_other_steps_is_asked_at_the_step_named() -> None:
     class Onwards(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.encoder, self.decoder = (nn.GRU(n, UNITS, batch_first=True) for n in (CHANNELS, 1))
+            self.encoder = nn.GRU(CHANNELS, UNITS, batch_first=True, bidirectional=True)
+            self.decoder = nn.GRU(1, UNITS, batch_first=True)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.decoder(x.new_zeros(len(x), 4, 1), self.encoder(x)[1])[0]
+            return self.decoder(x.new_zeros(len(x), 4, 1), self.encoder(x)[1][:1].contiguous())[0]
 
     torch.manual_seed(0)
     net = Onwards().eval()
     model = xk.wrap(net, inputs=xk.Series(STEPS, CHANNELS))
     found = prefixes(model, series(), xk.At(step=1, index=2))
+    assert found.how == "the series ends there"
     assert_allclose(found.scores[:, -1], model.run(series()).output[:, 1, 2], atol=1e-6)
     short = xk.wrap(net, inputs=xk.Series(3, CHANNELS)).run(series()[:, :3]).output[:, 1, 2]
     assert_allclose(found.scores[:, 2], short, atol=1e-6)
