@@ -102,3 +102,21 @@ def test_several_classes_and_bad_input() -> None:
         xk.fairness(model, X, y, "0", cutoff=1.0)
     with pytest.raises(TargetError, match="2 outputs"):
         xk.fairness(of(lambda x: x, 2, ("a", "b")), X[:, :2], X[:, :2], "0")
+
+
+def test_a_row_at_the_cutoff_is_predicted_positive() -> None:
+    model, X, y, group = biased()
+    X = np.stack([np.full(400, 0.5), np.zeros(400)], 1).astype(np.float32)
+    assert xk.fairness(model, X, y, group).of("share predicted positive")["first"][0] == 1
+
+
+def test_an_area_of_unequal_classes_has_its_own_interval() -> None:
+    """Placements of 5 positives and 60 negatives, pair by pair."""
+    from xaikit.tabular._fairness import NORMAL, area
+
+    rng = np.random.default_rng(0)
+    positive, p = np.arange(65) < 5, rng.normal(size=65)
+    above = (p[positive][:, None] > p[~positive]).astype(float)
+    half = NORMAL * np.sqrt(above.mean(1).var(ddof=1) / 5 + above.mean(0).var(ddof=1) / 60)
+    found, low, _ = area(positive, p)
+    assert_allclose([found, found - low], [above.mean(), half], atol=1e-12)
