@@ -347,3 +347,12 @@ def test_series_that_cannot_be_scored_are_told() -> None:
     training, held_out, _ = digits(0)
     with pytest.raises(NotSupported, match="no series"):
         xk.anomaly.fit(flat(training), held_out).stream(signal)
+
+
+def test_a_series_as_long_as_the_window_is_scored_in_the_units_of_the_network() -> None:
+    spec = xk.Series(4, 1, mean=10, std=2)
+    model = xk.wrap(lambda x: np.zeros_like(np.asarray(x)), inputs=spec, outputs=xk.Reconstruction(), name="none")
+    detector = xk.anomaly.fit(model, [np.full((4, 1), 14.0)])
+    found = detector.stream(np.full(4, 14.0))
+    assert_allclose(found.windows, [4])  # (14 - 10) / 2, squared
+    assert found.events == ()  # as high as the threshold is not above it
