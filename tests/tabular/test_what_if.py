@@ -229,3 +229,12 @@ def test_who_is_refused_credit() -> None:
     exact = xk.explain(model, part.x[refused], "exact-shapley", baseline=part.x, target="bad")
     assert np.corrcoef(exact.part_values[0], broken.contributions[0])[0, 1] > 0.9
     assert xk.counterfactuals(model, part.x, part.x[refused], "good", immutable=["age", "sex"]).found
+
+
+def test_half_is_not_more_than_half() -> None:
+    even = xk.wrap(
+        lambda x: np.full(len(x), 0.5), inputs=xk.Array((2,)), outputs=xk.Classes(["no", "yes"], form="sigmoid")
+    )
+    found = xk.counterfactuals(even, normal(20, 2), np.zeros((1, 2)), "yes")
+    assert len(found.scores) == 0
+    assert "no row with up to" in found.status.reasons[0]
