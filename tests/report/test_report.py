@@ -22,8 +22,8 @@ from xaikit import zoo
 from xaikit.errors import InputError, ModelError, ParameterError, StorageError, UnknownName, UsageError
 from xaikit.jobs import Local, Pool, Recipe
 from xaikit.report import Explanations, collect, free, named, write_report
-from xaikit.report._report import _maps
 from xaikit.report._sheet import sheet
+from xaikit.report._view import maps_of
 from xaikit.results import Attribution
 
 pytestmark = pytest.mark.slow
@@ -202,14 +202,14 @@ def test_what_an_autoencoder_gives_back_is_shown(explained: Make, place: Path) -
 
 def test_maps_in_one_unit_have_one_scale(explained: Make, place: Path) -> None:
     found = explained("credit_mlp", {"row": [applicant()]}, ["exact-shapley", "kernel-shap"])
-    panels, _, _ = _maps(sheet(found).samples[0])
+    panels, _, _ = maps_of(sheet(found).samples[0])
     assert panels[0].limit == panels[1].limit  # type: ignore[attr-defined]
     weak = found.inputs[0].results["kernel-shap"]
     assert isinstance(weak, Attribution)
     assert weak.part_values is not None
     weaker = replace(weak, values=weak.values / 9, part_values=weak.part_values / 9)
     inputs = (replace(found.inputs[0], results={**found.inputs[0].results, "kernel-shap": weaker}),)
-    panels, _, _ = _maps(sheet(replace(found, inputs=inputs)).samples[0])
+    panels, _, _ = maps_of(sheet(replace(found, inputs=inputs)).samples[0])
     assert panels[0].limit > 5 * panels[1].limit  # type: ignore[attr-defined]
 
 

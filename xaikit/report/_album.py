@@ -25,11 +25,15 @@ INKED = 0.7
 
 @dataclass
 class Album:
-    """Pictures as they are drawn, and as the page has them: inline at a level of quality, or as files of a folder."""
+    """Pictures as they are drawn, and as the page has them: inline at a level of quality, or as files of a folder.
+
+    A `bare` page has none, only their words.
+    """
 
     drawn: list[tuple[bytes, bool]] = field(default_factory=list)
     level: int = 0
     folder: str = ""
+    bare: bool = False
     _known: dict[tuple[int, int], bytes] = field(default_factory=dict)
 
     def add(self, panel: Panel) -> "Figured":

@@ -1,53 +1,27 @@
 """A report: one page and one JSON file about several inputs and methods, with every result beside them."""
 
 import os
-from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from xaikit import zoo
 from xaikit.errors import ParameterError
-from xaikit.figures import (
-    Badge,
-    Legend,
-    Panel,
-    about_lines,
-    badge_of,
-    label_of,
-    measures,
-    number,
-    panels,
-    probability,
-    reading,
-    seconds,
-    spoken,
-    training_lines,
-    unit,
-)
-from xaikit.figures._cards import spec_words
-from xaikit.inputs import Classes, specs_to_dict
-from xaikit.render import legend_png
+from xaikit.figures import badge_of, reading, seconds, spoken
 from xaikit.render._layout import MARKS
-from xaikit.report._album import LEVELS, Album, Figured
-from xaikit.report._answers import Answer, given, restored
+from xaikit.report._album import LEVELS, Album
 from xaikit.report._collect import PREDICT, Explanations
 from xaikit.report._folder import written
 from xaikit.report._names import distinct, safe
 from xaikit.report._page import LOWEST, Measure, evidence_columns, rendered
-from xaikit.report._sheet import Entry, Sample, Sheet, counts, described, sheet
+from xaikit.report._sheet import Sample, Sheet, counts, described, sheet
+from xaikit.report._view import card_of, checked, listed, matrix, said, settings, shown, times, verdicts
 from xaikit.results import Attribution
 
 PAGE, DATA, UNITS, IMAGES = "index.html", "report.json", "units", "images"
 MOST_MB = 20.0
-RELATIVE = ((0.0, "−range"), (0.25, "−½"), (0.5, "0"), (0.75, "½"), (1.0, "+range"))
-COLUMNS = 4
-FAINT = 5.0
-"""How much weaker a map may be than another on the same scale."""
 
 
 @dataclass(frozen=True)
@@ -128,15 +102,15 @@ def _context(s: Sheet, data: Mapping[str, Any], places: Mapping[tuple[str, str],
         },
         "methods": [spoken(m) for m in found.methods],
         "rows": [_row(sample, s) for sample in s.samples],
-        "card": _card(s),
+        "card": card_of(found.model, origin.model, found.inputs[0].prediction),
         "quality_names": [name for _, name, _ in columns],
         "quality": [_quality(m, s, columns) for m in found.methods],
-        "agreement": _agreement(s),
+        "agreement": matrix(s.agreement, [spoken(m) for m in found.methods]),
         "failed": [
             (f.input, "reading it" if f.method == PREDICT else spoken(f.method), f.error) for f in found.failures
         ],
-        "samples": [_shown(sample, s, places, album) for sample in s.samples],
-        "parameters": [(spoken(m["name"]), reading(m["name"]), _settings(m["parameters"])) for m in data["methods"]],
+        "samples": [_sample(sample, s, places, album) for sample in s.samples],
+        "parameters": [(spoken(m["name"]), reading(m["name"]), settings(m["parameters"])) for m in data["methods"]],
         "identity": [(n, v) for n, v in (("Fingerprint", origin.fingerprint), ("Weights id", origin.weights_id)) if v],
         "command": data["command"],
         "marks": {**MARKS, "failed": "–"},
@@ -147,77 +121,26 @@ def _context(s: Sheet, data: Mapping[str, Any], places: Mapping[tuple[str, str],
 def _title(s: Sheet) -> str:
     count = len(s.samples)
     what = s.samples[0].title if count == 1 else f"{count} samples"
-    return f"{s.found.origin.model}: {what}, explained {_times(len(s.found.methods), 'way')}"
-
-
-def _times(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' * (count != 1)}"
+    return f"{s.found.origin.model}: {what}, explained {times(len(s.found.methods), 'way')}"
 
 
 def _lead(s: Sheet) -> str:
     """Say in two sentences what was done and what came of it."""
     found = s.found
-    levels = [badge_of(e.result).level for e in s.entries]
-    said = f"{_times(len(levels), 'explanation')} of {_times(len(s.samples), 'sample')} by {_listed(found.methods)}."
-    told = {
-        "ok": "passed their checks",
-        "none": "have no free check",
-        "warn": "call for caution",
-        "fail": "failed a check",
-    }
-    parts = [f"{levels.count(level)} {words}" for level, words in told.items() if level in levels]
-    said += f" {', '.join(parts)[:1].upper()}{', '.join(parts)[1:]}." if parts else ""
-    return said + (f" {_times(len(found.failures), 'unit')} could not be made." if found.failures else "")
-
-
-def _listed(names: Sequence[str]) -> str:
-    words = [spoken(n) for n in names]
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    levels = Counter(badge_of(e.result).level for e in s.entries)
+    by = listed([spoken(m) for m in found.methods])
+    what = f"{times(levels.total(), 'explanation')} of {times(len(s.samples), 'sample')} by {by}."
+    missing = f"{times(len(found.failures), 'unit')} could not be made." if found.failures else ""
+    return " ".join(filter(None, (what, checked(levels), missing)))
 
 
 def _row(sample: Sample, s: Sheet) -> dict[str, Any]:
-    badges: dict[str, list[Badge]] = {m: [] for m in s.found.methods}
-    for e in sample.entries:
-        badges[e.method].append(badge_of(e.result))
-    order = ("fail", "warn", "ok", "none")
-    worst = {m: min(found, key=lambda b: order.index(b.level)) if found else None for m, found in badges.items()}
     return {
         "number": sample.number,
         "title": sample.title,
-        "answer": "; ".join(_said(a) for a in sample.answers),
-        "verdicts": [("failed", "no result") if b is None else (b.level, b.text) for b in worst.values()],
+        "answer": "; ".join(said(a) for a in sample.answers),
+        "verdicts": verdicts(sample.entries, s.found.methods),
     }
-
-
-def _said(answer: Answer) -> str:
-    label = answer.label if len(answer.label) <= 60 else answer.label[:57] + "…"
-    return " ".join(p for p in (f"{answer.output}:" if answer.output else "", label, answer.score) if p)
-
-
-def _card(s: Sheet) -> dict[str, Any]:
-    """The model card in short: the zoo's, or what the results know of the network."""
-    name, prediction = s.found.origin.model, s.found.inputs[0].prediction
-    if name in zoo.names() and s.found.model == name:
-        card = zoo.card(name)
-        stored = card.to_dict()
-        trained = stored["trained"]
-        tested = measures(trained["metrics"]) if trained else ()
-        facts = about_lines(stored) | ({"Trained": training_lines(trained)["Trained"]} if trained else {})
-        rows = [
-            (f"{m.output} {label}".strip(), value, f"on {m.samples:,} test samples" if m.samples else "")
-            for m in tested
-            for label, value in m.rows[:3]
-        ]
-        return {"title": card.title, "facts": facts, "tested": rows, "limits": card.limits}
-    facts = {
-        "Input": spec_words(_several(specs_to_dict(prediction.input_spec))),
-        "Output": spec_words(_several(specs_to_dict(prediction.output_spec))),
-    }
-    return {"title": "", "facts": facts, "tested": [], "limits": ()}
-
-
-def _several(spec: Mapping[str, Any]) -> Mapping[str, Any]:
-    return spec if "kind" in spec else {"kind": "several", "specs": spec}
 
 
 def _quality(method: str, s: Sheet, columns: Sequence[Measure]) -> dict[str, Any]:
@@ -238,168 +161,8 @@ def _quality(method: str, s: Sheet, columns: Sequence[Measure]) -> dict[str, Any
     }
 
 
-def _agreement(s: Sheet) -> list[tuple[str, list[tuple[str, int]]]] | None:
-    """The matrix of rank agreements as text and strength of colour; None where no two maps can be compared."""
-    apart = ~np.eye(len(s.found.methods), dtype=bool)
-    if not np.isfinite(s.agreement[apart]).any():
-        return None
-    cells = [[_cell(v, i == j) for j, v in enumerate(row)] for i, row in enumerate(s.agreement.tolist())]
-    return [(spoken(m), row) for m, row in zip(s.found.methods, cells, strict=True)]
-
-
-def _cell(value: float, diagonal: bool) -> tuple[str, int]:
-    if diagonal or not np.isfinite(value):
-        return ("" if diagonal else "–"), 0
-    return _signed(value), round(55 * abs(value))
-
-
-def _settings(parameters: Mapping[str, Any]) -> str:
-    return ", ".join(f"{k} {v}" for k, v in parameters.items() if v is not None) or "none"
-
-
-# ---------------------------------------------------------------- one sample
-
-
-def _shown(sample: Sample, s: Sheet, places: Mapping[tuple[str, str], str], album: Album) -> dict[str, Any]:
-    explained, i = sample.explained, sample.index
-    drawn, legend, scales = _maps(sample)
-    maps = [_map(e, p, album, places[explained.name, e.method]) for e, p in zip(sample.entries, drawn, strict=True)]
-    errors = {f.method: f.error for f in s.found.failures if f.input == explained.name}
-    inputs = given(explained.prediction, i)
-    return {
-        "number": sample.number,
-        "title": sample.title,
-        "given": explained.given,
-        "inputs": [(g, [_figure(p, album) for p in g.panels]) for g in inputs],
-        "answers": sample.answers,
-        "restored": [_figure(p, album) for p in restored(explained.prediction, i)],
-        "summary": _summary(sample, s.found.methods),
-        "legend": _legend(legend),
-        "scales": scales,
-        "maps": maps,
-        "columns": min(max(len(maps), 1), COLUMNS),
-        "side": all(m["figure"].album is None or m["wide"] for m in maps),
-        "missing": [(spoken(m), errors.get(m, "")) for m in sample.missing],
-    }
-
-
-def _figure(panel: Panel, album: Album) -> dict[str, Any]:
-    return {"figure": album.add(panel), "title": panel.title, "subtitle": panel.subtitle}
-
-
-def _maps(sample: Sample) -> tuple[list[Panel], Legend | None, list[str]]:
-    """Draw all maps of a sample; those in the same unit have one scale.
-
-    A map whose strongest value is under a fifth of another's has a scale of its own: a pixel's share and a superpixel's
-    differ by orders of magnitude, and on one scale the finer map would be blank.
-    """
-    found: dict[int, Panel] = {}
-    legends, scales = [], []
-    for group in _of_one_scale(sample.entries):
-        figure = panels({k: e.result for k, e in group.items()}, shared=True)
-        drawn = [p for p in figure.panels if p.badge is not None]
-        found |= {int(k): p for k, p in zip(group, drawn, strict=True)}
-        if figure.legend is not None:
-            legends.append(figure.legend)
-        ranges = [p.subtitle for p in drawn if p.subtitle.startswith("±")]
-        if ranges:
-            scales.append(f"{_listed([e.method for e in group.values()])}: {ranges[0]}")
-    legend = None if not legends else legends[0] if len(legends) == 1 else replace(legends[0], ticks=RELATIVE)
-    return [found[k] for k in range(len(sample.entries))], legend, scales
-
-
-def _of_one_scale(entries: Sequence[Entry]) -> Iterator[dict[str, Entry]]:
-    """Give the entries that share a scale, by their place among all."""
-    sizes = [float(np.nan_to_num(np.abs(e.result.values), posinf=0.0).max(initial=0.0)) for e in entries]
-    groups: list[tuple[str, float, dict[str, Entry]]] = []
-    for k in np.argsort([-size for size in sizes], kind="stable"):
-        kind = unit(entries[k].result)
-        fits = (g for of, largest, g in groups if of == kind and sizes[k] >= largest / FAINT)
-        group = next(fits, None)
-        if group is None:
-            groups.append((kind, sizes[k], {str(k): entries[k]}))
-        else:
-            group[str(k)] = entries[k]
-    return (
-        {k: g[k] for k in sorted(g, key=int)} for _, _, g in sorted(groups, key=lambda each: min(map(int, each[2])))
-    )
-
-
-def _legend(legend: Legend | None) -> dict[str, Any] | None:
-    if legend is None:
-        return None
-    alt = f"Colour scale from blue ({legend.low}) over grey (zero) to red ({legend.high})."
-    bar = "data:image/png;base64," + b64encode(legend_png(legend)).decode("ascii")
-    ticks = [(f"{100 * at:g}%", words) for at, words in legend.ticks]
-    return {"bar": bar, "alt": alt, "ticks": ticks, "low": legend.low, "high": legend.high}
-
-
-def _map(e: Entry, panel: Panel, album: Album, place: str) -> dict[str, Any]:
-    figure = album.add(panel)
-    return {
-        "name": spoken(e.method) + (f", input {e.of_input}" if e.of_input else ""),
-        "figure": figure,
-        "wide": _is_wide(figure, panel),
-        "range": panel.subtitle,
-        "facts": list(_facts(e)),
-        "notes": [f for f in panel.facts if f.startswith(("drawn", "summed")) or "beyond" in f or "not finite" in f],
-        "badge": badge_of(e.result),
-        "sentence": e.sentence,
-        "kind": e.strongest.kind,
-        "of": e.strongest.of,
-        "parts": [
-            (p.name, p.place, ("+" if p.value > 0 else "") + number(p.value), f"{100 * p.share:.1f} %")
-            for p in e.strongest.parts
-        ],
-        "place": place,
-    }
-
-
-def _is_wide(figure: Figured, panel: Panel) -> bool:
-    return figure.album is None or not hasattr(panel, "shape")
-
-
-def _facts(e: Entry) -> Iterator[tuple[str, str]]:
-    r, quality, origin = e.result, e.quality, e.result.origin
-    yield "Target", label_of(r, 0) + (f", at {r.layer}" if r.layer else "")
-    if "score" in quality:
-        share = origin.score == "probability"
-        said = probability(quality["score"]) if share else number(quality["score"], 4)
-        yield origin.score.capitalize() if isinstance(r.output_spec, Classes) else "Score", said
-    for key, name, write in evidence_columns([quality]):
-        if key in quality:
-            yield name, write(quality[key])
-    if "deletion" in quality:
-        areas = f"{number(quality['deletion'])} and {number(quality['insertion'])}"
-        yield "Deletion and insertion", f"{areas}; random maps {number(quality['random_deletion'])}"
-    yield "Model calls", f"{origin.model_calls:,}"
-    yield "Time", seconds(origin.seconds) + (f" for {e.together} samples" if e.together > 1 else "")
-
-
-def _summary(sample: Sample, methods: Sequence[str]) -> str:
-    """Say what the network answers, and how far the methods agree about why."""
-    said = f"The network says {'; '.join(_said(a) for a in sample.answers)}."
-    leading: dict[str, list[str]] = {}
-    for e in sample.entries:
-        if e.strongest.parts and e.strongest.parts[0].value > 0:
-            leading.setdefault(e.strongest.parts[0].full, []).append(e.method)
-    for name, same in leading.items():
-        said += f" {_listed(same)} name the same strongest part: {name}." if len(same) > 1 else ""
-    pairs = [
-        (float(table[i, j]), f"{spoken(methods[j])} and {spoken(methods[i])}")
-        for table in sample.agreement
-        for i in range(len(methods))
-        for j in range(i)
-        if np.isfinite(table[i, j])
-    ]
-    if not pairs:
-        return said
-    (low, low_pair), (high, high_pair) = min(pairs), max(pairs)
-    if len(pairs) == 1:
-        return f"{said} {high_pair} agree by {_signed(high)} in the ranks of their values."
-    least = f"least are {low_pair} ({_signed(low)})"
-    return f"{said} Most alike in the ranks of their values are {high_pair} ({_signed(high)}), {least}."
-
-
-def _signed(value: float) -> str:
-    return f"{value:.2f}".replace("-", "−")
+def _sample(sample: Sample, s: Sheet, places: Mapping[tuple[str, str], str], album: Album) -> dict[str, Any]:
+    own = sample.explained.name
+    errors = {f.method: f.error for f in s.found.failures if f.input == own}
+    names = {m: spoken(m) for m in s.found.methods}
+    return shown(sample, names, errors, {m: place for (of, m), place in places.items() if of == own}, album)

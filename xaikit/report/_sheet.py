@@ -10,7 +10,7 @@ import numpy as np
 
 from xaikit.arrays import Array
 from xaikit.attribution import methods as known
-from xaikit.figures import badge_of, label_of, unit
+from xaikit.figures import badge_of, label_of, spoken, unit
 from xaikit.inputs import specs_to_dict, target_to_json
 from xaikit.jobs.kinds import BESIDES
 from xaikit.quality import agreements
@@ -30,6 +30,12 @@ class Entry:
     of_input: str
     result: Attribution
     together: int
+    named: str = ""
+
+    @property
+    def name(self) -> str:
+        """The method as people write it, with what tells it from others."""
+        return self.named or spoken(self.method)
 
     @cached_property
     def strongest(self) -> Strongest:
