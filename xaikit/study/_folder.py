@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,18 @@ def held(folder: Path) -> Iterator[None]:
         os.close(file)
 
 
+def is_running(folder: Path) -> bool:
+    """Whether a run is at work in a folder."""
+    try:
+        file = os.open(folder / LOCK, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        return not _locked(file)
+    finally:
+        os.close(file)
+
+
 def _locked(file: int) -> bool:
     """Take the lock of an open file, unless another process has it."""
     try:
@@ -220,3 +233,14 @@ class Ledger:
         """Give the lines in the order of their units."""
         for (row,) in self._rows.execute("SELECT row FROM rows ORDER BY number"):
             yield json.loads(row)
+
+    def inputs(self) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+        """Give the inputs in the order in which they came first, each with the lines of its units."""
+        query = (
+            "SELECT rows.input, row FROM rows "
+            "JOIN (SELECT input, MIN(number) AS first FROM rows GROUP BY input) AS firsts ON firsts.input = rows.input "
+            "ORDER BY first, number"
+        )
+        found = self._rows.execute(query)
+        for name, group in groupby(found, key=lambda pair: str(pair[0])):
+            yield name, [json.loads(row) for _, row in group]
