@@ -72,8 +72,10 @@ def test_mistakes_are_said() -> None:
         xk.anomaly.forecasting(
             xk.wrap(lambda x: np.zeros((len(x), 3)), inputs=xk.Series(4, 2), outputs=xk.Values(["a", "b", "c"]))
         )
-    with pytest.raises(NotSupported, match="fills in no picture"):
+    with pytest.raises(NotSupported, match="gives Values, not its input again"):
         xk.anomaly.masking(last())
+    with pytest.raises(NotSupported, match="takes Array: patches are of pictures and series"):
+        xk.anomaly.masking(xk.wrap(lambda x: x, inputs=xk.Array((3,)), outputs=xk.Reconstruction()))
     copy = xk.wrap(lambda x: x, inputs=xk.Series(8, 1), outputs=xk.Reconstruction())
     with pytest.raises(ParameterError, match="hidden"):
         xk.anomaly.masking(copy, hidden=1.0)

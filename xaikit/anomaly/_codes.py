@@ -20,8 +20,8 @@ LOG_VARIANCE = (
 )
 DRAWN = ("z", "sampling", "latent", "z_sample", "sampler", "reparameterize")
 """What people call the layers of a variational autoencoder."""
-NOTHING = -40.0
-"""The logarithm of a variance whose root, 2·10⁻⁹, moves no float32 code."""
+NOTHING = -100.0
+"""The logarithm of a variance whose root, 2·10⁻²², moves no float32 code."""
 
 
 @dataclass(frozen=True)
@@ -136,17 +136,33 @@ def decode(model: Model, codes: Array, code: Code | str | None = None) -> Array:
     return given_back(model, model.run(blank, patch=patch).output)
 
 
-def given_back(model: Model, output: Any) -> Array:
-    """Take the reconstruction of a network's output: of several the one said to be one, else the first of its shape.
+def given_back(model: Model, output: Any, name: str | None = None) -> Array:
+    """Take the reconstruction of a network's output: of several the one named, or said to be one, else the first.
 
-    Raises NotSupported where none has the shape of the input.
+    Numbers in one row are brought to the shape of the input, in the network's own order. Raises NotSupported where
+    there are not as many as the input has.
     """
     outputs = dict(output) if isinstance(output, Mapping) else {"": output}
     specs = model.outputs if isinstance(model.outputs, Mapping) else {}
-    found = [n for n in outputs if isinstance(specs.get(n), Reconstruction)] or list(outputs)
+    said = [n for n in outputs if isinstance(specs.get(n), Reconstruction)]
+    found = [name] if name is not None else said or list(outputs)
     wanted = prod(s for s in model.inputs.shape if s)
     fitting = [a for a in (np.asarray(outputs[n]) for n in found) if prod(a.shape[1:]) == wanted]
     if not fitting:
         given = ", ".join(str(("sample", *np.shape(outputs[n])[1:])) for n in found)
         raise NotSupported(f"{model.name} does not give its input again: it gives {given} for {model.inputs.shape}")
-    return fitting[0].reshape(len(fitting[0]), *model.inputs.shape)
+    back, shape = fitting[0], tuple(model.inputs.shape)
+    if _flattened(model, back.shape[1:]):
+        return np.moveaxis(back.reshape(len(back), shape[-1], *shape[:-1]), 1, -1)
+    return back.reshape(len(back), *shape)
+
+
+def taken_back(model: Model, x: Array, shape: tuple[int, ...]) -> Array:
+    """Bring what is shaped like the input to an output's `shape`, the reverse of `given_back`."""
+    flat = np.moveaxis(x, -1, 1) if _flattened(model, shape[1:]) else x
+    return flat.reshape(len(x), *shape[1:])
+
+
+def _flattened(model: Model, shape: tuple[int, ...]) -> bool:
+    """Whether an output holds the channels of its input one after the other, in one row."""
+    return getattr(model, "layout", None) == "channels-first" and len(shape) == 1 < len(model.inputs.shape)

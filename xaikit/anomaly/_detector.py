@@ -1,18 +1,18 @@
 """Detectors: a network that gives its input again, with the error that normal samples have."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 
+from xaikit.anomaly._restoring import Restoring, draws, named, restoring
 from xaikit.anomaly._scores import CHUNK, SCORES, Score, score_of
 from xaikit.anomaly._thresholds import FEW, calibrate, level_of
 from xaikit.arrays import Array, chunks
-from xaikit.attribution._explain import fingerprint, origin_of, prepare, require_wrapped
-from xaikit.errors import InputError, ModelError, NotSupported
-from xaikit.inputs import Reconstruction
+from xaikit.attribution._explain import origin_of, prepare
+from xaikit.attribution._method import fingerprint
+from xaikit.errors import InputError, ModelError
 from xaikit.model import Model
 from xaikit.progress import Progress, bar
 from xaikit.results import (
@@ -25,6 +25,8 @@ from xaikit.results import (
     Status,
     ThresholdReport,
 )
+
+DRAWS = "the network answers one sample differently each time: it draws numbers, and so does its score"
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +60,8 @@ class Detector:
         Raises as `xaikit.anomaly.calibrate`.
         """
         known = self.calibration
-        return replace(
-            self, calibration=calibrate(known.scores, rule, level, k, self._labelled(anomalous), known.explained)
-        )
+        found = calibrate(known.scores, rule, level, k, self._labelled(anomalous), known.explained)
+        return replace(self, calibration=_told(found, DRAWS in known.status.reasons))
 
     def values(self, x: Array, progress: Progress | None = None) -> Array:
         """Score encoded samples (sample, *input): (sample,), without the parts of the scores."""
@@ -150,12 +151,13 @@ class Detector:
         """Give what is needed to score later, for `xk.save`; the network is not part of it."""
         state = {f.name: getattr(self.error, f.name) for f in fields(self.error)}
         found = fingerprint(self.model)
-        return DetectorRecord(self.error.name, state, self.normal, self.calibration, self.model.name, found)
+        output = self.model.output if isinstance(self.model, Restoring) else None
+        return DetectorRecord(self.error.name, state, self.normal, self.calibration, self.model.name, found, output)
 
     @classmethod
     def of(cls, model: Model, record: DetectorRecord) -> "Detector":
         """Make a detector of a network and a record of it. Raises ModelError where it was another network."""
-        _error_of(model)
+        model = restoring(model, "anomaly.Detector.of", record.normal, record.output)
         if record.fingerprint is not None and record.fingerprint != fingerprint(model):
             raise ModelError(f"the detector was fitted on {record.model} with other weights than {model.name} has now")
         return cls(model, record.calibration, SCORES[record.score](**record.state), record.normal)
@@ -174,13 +176,17 @@ def fit(
     score: str | None = None,
     training: Any = None,
     anomalous: Any = None,
+    output: str | int | None = None,
     progress: Progress | bool | None = None,
     **parameters: Any,
 ) -> Detector:
     """A detector of what `model` does not give back: a threshold on the scores of `normal` samples.
 
     model: a wrapped network whose outputs are xk.Reconstruction; `xk.anomaly.forecasting` and `xk.anomaly.masking` make
-    one of a forecaster and of a network that fills in what is hidden. normal: samples without anomalies, as a person
+    one of a forecaster and of a network that fills in what is hidden. Of a network with several outputs, as a
+    variational autoencoder that gives (reconstruction, mean, log variance), `output` names the one that is its input
+    again, unless wrap(outputs={"0": xk.Reconstruction()}) has said so; where it draws its code, the reconstruction is
+    that of the mean. normal: samples without anomalies, as a person
     has them; best ones that the network was not trained with, since their error is what new samples will have. rule,
     level, k: see `xaikit.anomaly.calibrate`; by default the 0.99 quantile. anomalous: known anomalies, for the rule
     "best-f1" alone. progress: a function of (done, total), True, False, or None for a bar when the work is long.
@@ -189,14 +195,15 @@ def fit(
     such as share=0.05 of "top-share", layer= of "latent" and "joint", samples= and seed= of "elbo". training: the
     samples that a score learns spreads from, by default the normal ones.
 
-    `detector.status` warns where the normal samples are too few for the level, where they look like a mixture, and
-    where the network does not give them back. Raises UnknownName, ParameterError, InputError, and NotSupported for a
-    model that does not give its input again.
+    `detector.status` warns where the normal samples are too few for the level, where they look like a mixture, where
+    the network does not give them back, and where it answers a sample differently each time. Raises UnknownName,
+    ParameterError, InputError, and NotSupported for a model that does not give its input again.
     """
-    asked = score_of(score or _error_of(model), parameters)
-    _error_of(model)
-    level_of(rule, level, k, anomalous is not None)  # a mistake in the rule is said before the network runs
+    _, spec = named(model, "anomaly.fit", output)
+    asked = score_of(score or spec.error, parameters)
+    level_of(rule, level, k, anomalous is not None)  # a mistake in what is asked is said before the network runs
     encoded = np.asarray(prepare(model, _some(normal))[0])
+    model = restoring(model, "anomaly.fit", encoded, output)
     learned = asked.learn(model, encoded if training is None else np.asarray(prepare(model, _some(training))[0]))
     bare = Detector(model, None, learned, encoded)  # type: ignore[arg-type]
     with bar(progress, "scoring normal samples") as shown:
@@ -204,7 +211,15 @@ def fit(
     if not np.isfinite(found).all():
         raise InputError(f"{model.name} gives no finite numbers for {int((~np.isfinite(found)).sum())} normal samples")
     known = bare._labelled(anomalous)
-    return replace(bare, calibration=calibrate(found, rule, level, k, known, _explained(bare, found)))
+    calibration = calibrate(found, rule, level, k, known, _explained(bare, found))
+    return replace(bare, calibration=_told(calibration, draws(np.asarray(model.run(encoded[[0, 0]]).output))))
+
+
+def _told(calibration: Calibration, drawn: bool) -> Calibration:
+    """Add to the status that the network draws, where it does."""
+    if not drawn:
+        return calibration
+    return replace(calibration, status=Status("warn", (DRAWS, *calibration.status.reasons)))
 
 
 def _explained(detector: Detector, scores: Array) -> float | None:
@@ -222,18 +237,6 @@ def _some(normal: Any) -> Any:
     if hasattr(normal, "__len__") and not len(normal):
         raise InputError("no sample is given as normal: a detector is fitted on at least one, best on hundreds")
     return normal
-
-
-def _error_of(model: Any) -> str:
-    require_wrapped(model, "anomaly.fit")
-    if isinstance(model.inputs, Mapping) or isinstance(model.outputs, Mapping):
-        raise NotSupported(f"{model.name} has several inputs or outputs: a reconstruction error is of one")
-    if not isinstance(model.outputs, Reconstruction):
-        raise NotSupported(
-            f"{model.name} gives {type(model.outputs).__name__}, not its input again; wrap an autoencoder with "
-            "outputs=xk.Reconstruction()"
-        )
-    return model.outputs.error
 
 
 def _judged(values: Array, calibration: Calibration) -> Status:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from xaikit.anomaly._restoring import restoring
 from xaikit.arrays import Array
 from xaikit.attribution._explain import require_wrapped
 from xaikit.errors import InputError, NotSupported, ParameterError
@@ -50,10 +51,10 @@ def masking(
     mean of what the network gave where that place was hidden. An autoencoder that copies its input cannot copy so.
     Raises NotSupported for inputs that are neither pictures nor series, and ParameterError.
     """
-    require_wrapped(model, "anomaly.masking")
+    model = restoring(model, "anomaly.masking")
     spec = model.inputs
-    if not isinstance(spec, Image | Series) or not isinstance(model.outputs, Reconstruction):
-        raise NotSupported(f"{model.name} fills in no picture or series; wrap it with outputs=xk.Reconstruction()")
+    if not isinstance(spec, Image | Series):
+        raise NotSupported(f"{model.name} takes {_kind(spec)}: patches are of pictures and series")
     if not 0 < hidden < 1 or rounds < 1 or patch < 1:
         raise ParameterError(
             f"hidden is a share in 0..1, patch and rounds are from 1 on, not {hidden}, {patch}, {rounds}"
