@@ -30,6 +30,7 @@ PUBLIC = [
     "anomaly",
     "app",
     "attention",
+    "audit",
     "break_down",
     "compare",
     "concepts",
@@ -66,7 +67,7 @@ PUBLIC = [
     "wrap",
     "zoo",
 ]
-MODULES = {"anomaly", "sequence", "study", "zoo"}
+MODULES = {"anomaly", "audit", "sequence", "study", "zoo"}
 """Public names that are submodules, and meant as such."""
 
 SUBMODULES = [module.name for module in iter_modules(xk.__path__)]

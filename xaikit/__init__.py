@@ -36,7 +36,7 @@ from xaikit.render.notebook import register
 from xaikit.storage import load, save
 
 if TYPE_CHECKING:
-    from xaikit import anomaly, sequence, study, zoo
+    from xaikit import anomaly, audit, sequence, study, zoo
     from xaikit.apps import app
     from xaikit.attribution import explain, methods, scalp_map
     from xaikit.insight import (
@@ -83,6 +83,7 @@ __all__ = [
     "anomaly",
     "app",
     "attention",
+    "audit",
     "break_down",
     "compare",
     "concepts",
@@ -161,7 +162,7 @@ _later = given_later(__name__, LATER)
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("anomaly", "sequence", "study", "zoo"):
+    if name in ("anomaly", "audit", "sequence", "study", "zoo"):
         return import_module(f"xaikit.{name}")
     return _later(name)
 

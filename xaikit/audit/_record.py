@@ -146,7 +146,7 @@ def columns_of(
         "framework": origin.framework,
         "fingerprint": origin.fingerprint,
         "weights_id": origin.weights_id,
-        "input_spec": _canonical(specs_to_dict(every("input_spec")), "input_spec"),
+        "input_spec": _canonical(_in_order(specs_to_dict(every("input_spec"))), "input_spec"),
         "output_spec": _canonical(specs_to_dict(first.output_spec), "output_spec"),
         "input_hash": origin.input_hash[0],
         "x": packed("x", every("x") if keep_input else None),
@@ -273,6 +273,22 @@ def opened(
     return {**row, **told["columns"]}, [*arrays, *private], "opened"
 
 
+def _in_order(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the columns of a table as a list of (name, column): canonical JSON keeps the order of no object."""
+    if spec.get("kind") == "several":
+        return {**spec, "specs": {name: _in_order(own) for name, own in spec["specs"].items()}}
+    columns = spec.get("columns")
+    return {**spec, "columns": [list(c) for c in columns.items()]} if isinstance(columns, Mapping) else dict(spec)
+
+
+def _by_name(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Undo `_in_order`; in records of schema 1 columns are sorted by their names."""
+    if spec.get("kind") == "several":
+        return {**spec, "specs": {name: _by_name(own) for name, own in spec["specs"].items()}}
+    columns = spec.get("columns")
+    return {**spec, "columns": dict(columns)} if isinstance(columns, list) else dict(spec)
+
+
 def _canonical(value: Any, column: str) -> str:
     try:
         return canonical(value)
@@ -306,13 +322,21 @@ def record_of(
     try:
         row, arrays, privacy = opened(row, arrays, wrapped, key)
         return _record_of(row, {a["name"]: _array(a) for a in arrays}, privacy)
-    except (KeyError, TypeError, ValueError, AttributeError, EOFError, zlib.error) as error:
+    except UNREADABLE as error:
         raise StorageError(f"record {row['id']} does not fit its schema: {error!r}") from None
+
+
+UNREADABLE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, EOFError, RecursionError, zlib.error)
+"""What values raise that no version of xaikit wrote, however well their hashes fit."""
+LARGEST = 2**31
+"""Bytes of the largest array that is unpacked: a few bytes of zeros, packed, could claim to be any number of them."""
 
 
 def _array(row: Columns) -> Array:
     """Read an array without unpickling, and never more bytes than its type and shape say."""
     most = np.dtype(row["dtype"]).itemsize * prod(json.loads(row["shape"])) + HEADER
+    if most > LARGEST:
+        raise ValueError(f"the array {row['name']} claims to have {most} bytes, and at most {LARGEST} are unpacked")
     return np.load(BytesIO(zlib.decompressobj().decompress(row["data"], most)), allow_pickle=False)
 
 
@@ -332,7 +356,7 @@ def _record_of(row: Columns, arrays: Mapping[str, Array], privacy: Privacy) -> A
         **{n: read(n) for n in ("x", "display", "target", "prediction")},
         **read("explanation"),
         origin=origin,
-        input_spec=specs_from_dict(json.loads(row["input_spec"])),
+        input_spec=specs_from_dict(_by_name(json.loads(row["input_spec"]))),
         output_spec=specs_from_dict(json.loads(row["output_spec"])),
         quality={n: float(v) for n, v in json.loads(row["quality"]).items()},
         status=Status(row["status"], tuple(json.loads(row["reasons"]))),
