@@ -68,6 +68,13 @@ def three(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def seven(model: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("audit") / "seven.db"
+    fill(model, f"sqlite:///{path}")
+    return path
+
+
 @pytest.fixture
 def db(three: Path, tmp_path: Path) -> Path:
     """A copy of the three records in a file."""

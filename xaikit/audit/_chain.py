@@ -187,7 +187,7 @@ def _beyond(row: Columns) -> tuple[str, ...]:
 def _stated(digests: Any) -> Mapping[str, Any]:
     try:
         read = json.loads(digests)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return {}
     return read if isinstance(read, Mapping) else {}
 
@@ -242,7 +242,7 @@ def walk(
 ) -> tuple[Verification, dict[str, int]]:
     """Judge entries (columns, arrays, keys) one by one; the second gives the numbers of those with the given hashes."""
     count, records, previous, fault = 0, 0, START, None
-    found: dict[str, int] = {}
+    found = {START: 0} if START in heads else {}
     for row, arrays, keys in entries:
         fault = examine(row, arrays, count + 1, previous) or key_fault(row, keys, row["id"] in erased)
         if fault is not None:

@@ -34,7 +34,10 @@ class Event:
 
 def _event(columns: Mapping[str, Any]) -> Event:
     told = {n: columns[n] for n in ("id", "created", "kind", "record", "author", "hash")}
-    return Event(**told, content=json.loads(columns["content"]))
+    try:
+        return Event(**told, content=dict(json.loads(columns["content"])))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise StorageError(f"event {columns['id']} does not fit its schema: {error!r}") from None
 
 
 def events(db: str, record: int | None = None) -> list[Event]:

@@ -17,6 +17,8 @@ WAIT = 60.0
 """Seconds that a writer waits for the others."""
 LOCK = int.from_bytes(b"xaikit", "big")
 """The advisory lock of writers on PostgreSQL."""
+MOST = 2**29
+"""Bytes that the arrays of one record may have. No value that is larger is read, whoever made the database."""
 REFUSED = "audit records are append-only"
 
 Mode = Literal["read", "write"]
@@ -130,8 +132,10 @@ class SQLite:
         how = "rw" if mode == "read" or self.path.exists() else "rwc"
         name = f"{self.path.absolute().as_uri()}?mode={how}"
         connection = sqlite3.connect(name, uri=True, timeout=WAIT, isolation_level=None)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST)
         connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
-        connection.execute("PRAGMA query_only = ON" if mode == "read" else "PRAGMA secure_delete = ON").fetchall()
+        for pragma in ("trusted_schema = OFF", "query_only = ON" if mode == "read" else "secure_delete = ON"):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
         return connection
 
     def lock(self, connection: Connection) -> None:

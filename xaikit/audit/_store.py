@@ -6,7 +6,7 @@ nothing half-written. Triggers refuse every change, but the deletion of a data k
 """
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Connection,
+    Engine,
     Integer,
     LargeBinary,
     MetaData,
@@ -46,11 +47,15 @@ from xaikit.audit._chain import (
     sealed,
     walk,
 )
-from xaikit.audit._places import Mode, place_of
+from xaikit.audit._places import MOST, Mode, place_of
 from xaikit.errors import StorageError, UnknownName
 
 PAUSES = (0.2, 1.0, 3.0)
 """Seconds to wait before a lost connection is tried again."""
+ROW = 1024
+"""Bytes that a row is counted for beside its data."""
+AT_ONCE, ROWS = 2**25, 200
+"""Bytes and rows that a server sends at a time."""
 
 NUMBERS = ("id", "schema", "seed", "model_calls", "record")
 NAMES = (*COLUMNS, *CHAIN)
@@ -95,11 +100,16 @@ class _Lost(Exception):
         self.late = late
 
 
+class _Damaged(StorageError):
+    """What is in the tables is nothing that was ever written there: `verify` makes it a fault."""
+
+
 class Database:
     """One database of audit records, named by its URL. Raises UsageError, or StorageError that names the place."""
 
     def __init__(self, url: str) -> None:
         self.place = place_of(url)
+        self._engines: dict[Mode, Engine] = {}
 
     def check_writable(self) -> None:
         """Raise StorageError now if a record could not be written later; nothing is created."""
@@ -107,9 +117,12 @@ class Database:
         if self.place.exists():
             self._retried(lambda: self._try("write", lambda connection: None))
 
-    def append(self, columns: Columns, arrays: Iterable[Columns], key: Columns | None = None) -> Entry:
+    def append(self, columns: Columns, arrays: Sequence[Columns], key: Columns | None = None) -> Entry:
         """Write one record at the end of the chain, and give it as it now stands in the database."""
         keys = [] if key is None else [dict(key)]
+        size = sum(map(_size, arrays))
+        if size > MOST:
+            raise StorageError(f"the arrays of a record have {size >> 20} MiB, and at most {MOST >> 20} are kept")
         return self._append(RECORDS, {**columns, "schema": SCHEMA}, [dict(a) for a in arrays], keys)
 
     def append_event(
@@ -166,10 +179,11 @@ class Database:
     def events(self, record: int | None = None) -> list[Entry]:
         """Read the events about a record, or all events."""
         with self._begin("read") as connection:
-            if not inspect(connection).has_table(EVENTS.name):
+            if EVENTS.name not in _tables(connection):
                 return []
             where = "" if record is None else "WHERE record = :record"
-            found = [Entry(r) for r in _rows(connection, EVENTS, where, "ORDER BY id", record=record)]
+            with closing(_rows(connection, EVENTS, where, "ORDER BY id", record=record)) as rows:
+                found = [Entry(r) for r in _numbered(rows, EVENTS, "id")]
         for entry in found:
             fault = own_fault(entry.columns, [])
             if fault is not None:
@@ -187,7 +201,7 @@ class Database:
             with self._begin("read") as connection:
                 return self._verified(connection, head, anchors or {})
         except StorageError as error:
-            if "malformed" not in str(error) and "invalid page" not in str(error):
+            if not isinstance(error, _Damaged) and not any(words in str(error) for words in UNREADABLE):
                 raise
             fault = Fault(None, "damaged", (), str(error))
             return Verification(0, 0, START, fault, None, guarded=False)
@@ -204,25 +218,28 @@ class Database:
 
     def _prepare(self, connection: Connection) -> None:
         """Make what is missing: tables, the columns that a later schema added, triggers."""
-        there = set(inspect(connection).get_table_names())
+        there = _tables(connection)
         if not {t.name for t in metadata.sorted_tables} <= there:
             metadata.create_all(connection)
         if RECORDS.name in there:
-            names = {c["name"] for c in inspect(connection).get_columns(RECORDS.name)}
+            names = _columns(connection, RECORDS)
             for name in [n for n in NAMES if n not in names]:
                 connection.exec_driver_sql(f"ALTER TABLE {RECORDS.name} ADD COLUMN {name} TEXT")
         self.place.protect(connection)
 
     def _wipe(self, statement: str) -> None:
-        engine = self.place.engine("write")
         try:
-            with engine.connect() as connection:
+            with self._engine("write").connect() as connection:
                 connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(statement)
         except DBAPIError as error:
             said = f"the key was erased, but its old page not overwritten; run {statement}: {error.orig}"
             raise StorageError(f"the audit database {self.place}: {said}") from None
-        finally:
-            engine.dispose()
+
+    def _engine(self, mode: Mode) -> Engine:
+        """Give the engine for a mode, which keeps its statements ready but no connection open."""
+        if mode not in self._engines:
+            self._engines[mode] = self.place.engine(mode)
+        return self._engines[mode]
 
     def _retried(self, attempt: Callable[[], Any]) -> Any:
         """Try again where the connection was lost; then say so, and what is known of the record."""
@@ -246,10 +263,10 @@ class Database:
     def _begin(self, mode: Mode, lost: bool = False) -> Iterator[Connection]:
         """Open the database for one transaction: all of it happens, or nothing."""
         self.place.check(mode)
-        engine, late = self.place.engine(mode), False
+        late = False
         try:
-            with engine.connect() as connection, connection.begin() as transaction:
-                if mode == "read" and not inspect(connection).has_table(RECORDS.name):
+            with self._engine(mode).connect() as connection, connection.begin() as transaction:
+                if mode == "read" and RECORDS.name not in _tables(connection):
                     raise StorageError(f"{self.place} holds no audit records")
                 yield connection
                 late = True
@@ -260,10 +277,10 @@ class Database:
             raise StorageError(f"the audit database {self.place}: {_words(error)}") from None
         except UnicodeDecodeError:  # of sqlite3 itself, when it quotes a spoilt schema
             raise StorageError(f"the audit database {self.place}: its schema is malformed") from None
-        finally:
-            engine.dispose()
 
 
+UNREADABLE = ("malformed", "invalid page", "too big")
+"""What databases say of pages and values that they do not give."""
 STARTING = ("starting up", "shutting down", "too many", "terminating connection", "recovery mode")
 
 
@@ -320,31 +337,68 @@ def _rows(
     Columns that an older table does not have are empty.
     """
     names = tuple(c.name for c in table.c)
-    there = {c["name"] for c in inspect(connection).get_columns(table.name)}
+    there = _columns(connection, table)
     own = [n for n in names if n in there]
-    streamed = connection.execution_options(stream_results=True, yield_per=200)
     given = {n: v for n, v in values.items() if v is not None}
+    many = _many(connection, table, own, where, given)
+    streamed = connection.execution_options(stream_results=True, yield_per=many)
     empty = dict.fromkeys(names)
     with streamed.execute(text(f"SELECT {', '.join(own)} FROM {table.name} {where} {order}"), given) as found:
         for row in found:
             yield {**empty, **dict(zip(own, row, strict=True))}
 
 
+def _many(connection: Connection, table: Table, names: list[str], where: str, given: Mapping[str, Any]) -> int:
+    """Give how many rows to fetch at a time, so that they fit into memory however large they are."""
+    if connection.dialect.name == "sqlite":  # gives them one by one, and none above the limit
+        return ROWS
+    widths = [f"coalesce(octet_length({n}), 0)" for n in names if n not in NUMBERS]
+    asked = f"SELECT max({' + '.join(['0', *widths])}) FROM {table.name} {where}"
+    largest = connection.execute(text(asked), given).scalar() or 1
+    if largest > MOST:
+        raise _Damaged(f"a row of {table.name} has {largest >> 20} MiB, and at most {MOST >> 20} are ever written")
+    return max(1, min(ROWS, AT_ONCE // largest))
+
+
+def _tables(connection: Connection) -> set[str]:
+    """Name the tables that are there; a view is none, whatever its name."""
+    return set(inspect(connection).get_table_names())
+
+
+def _columns(connection: Connection, table: Table) -> list[str]:
+    """Name the columns of a table that is there; a server is asked much faster so than for their descriptions."""
+    with connection.execute(text(f"SELECT * FROM {table.name} LIMIT 0")) as found:
+        return list(found.keys())
+
+
+def _numbered(rows: Iterable[dict[str, Any]], table: Table, column: str) -> Iterator[dict[str, Any]]:
+    """Pass on rows whose entry has a number."""
+    for row in rows:
+        if type(row[column]) is not int:
+            raise _Damaged(f"a row of {table.name} belongs to the entry {row[column]!r}, which is no number")
+        yield row
+
+
 def _entries(connection: Connection, number: int | None = None) -> Generator[Entry, None, None]:
     """Give all entries in their order, or one, with their arrays and keys; each table is read once, as a stream."""
-    there = set(inspect(connection).get_table_names())
+    there = _tables(connection)
     with ExitStack() as open_:
 
         def stream(table: Table, column: str, order: str) -> Iterator[dict[str, Any]]:
             if table.name not in there:
                 return iter(())
             where = "" if number is None else f"WHERE {column} = :number"
-            return open_.enter_context(closing(_rows(connection, table, where, f"ORDER BY {order}", number=number)))
+            rows = open_.enter_context(closing(_rows(connection, table, where, f"ORDER BY {order}", number=number)))
+            return _numbered(rows, table, column)
 
         arrays, keys = (_Beside(stream(t, "record", o)) for t, o in ((ARRAYS, "record, name"), (KEYS, "record")))
         both = merge(stream(RECORDS, "id", "id"), stream(EVENTS, "id", "id"), key=lambda row: row["id"])
         for row in both:
             yield Entry(row, arrays.of(row["id"]), keys.of(row["id"]))
+
+
+def _size(row: Columns) -> int:
+    return ROW + sum(len(value) for value in row.values() if isinstance(value, str | bytes))
 
 
 class _Beside:
@@ -356,10 +410,13 @@ class _Beside:
 
     def of(self, number: int) -> list[Columns]:
         """Give the rows of an entry; those of earlier numbers are passed over, since they belong to none."""
-        own: list[Columns] = []
-        while self._next is not None and isinstance(self._next["record"], int) and self._next["record"] <= number:
+        own, size = list[Columns](), 0
+        while self._next is not None and self._next["record"] <= number:
             if self._next["record"] == number:
                 own.append(self._next)
+                size += _size(self._next)
+            if size > MOST:
+                raise _Damaged(f"record {number} has more than the {MOST >> 20} MiB of arrays that are ever written")
             self._next = next(self._rows, None)
         return own
 
@@ -370,16 +427,16 @@ def _numbers(connection: Connection) -> list[int]:
 
 def _erased(connection: Connection) -> frozenset[Any]:
     """Give the numbers of the records whose data key was erased, as events say, which are judged themselves."""
-    if not inspect(connection).has_table(EVENTS.name):
+    if EVENTS.name not in _tables(connection):
         return frozenset()
     return frozenset(connection.execute(text("SELECT record FROM audit_events WHERE kind = 'erasure'")).scalars())
 
 
 def _unknown_columns(connection: Connection) -> Fault | None:
     """Look for columns that no record has."""
-    there = set(inspect(connection).get_table_names())
+    there = _tables(connection)
     for table in (t for t in metadata.sorted_tables if t.name in there):
-        unknown = [c["name"] for c in inspect(connection).get_columns(table.name) if c["name"] not in table.c]
+        unknown = [name for name in _columns(connection, table) if name not in table.c]
         if unknown:
             return Fault(None, "inserted", (), f"the table {table.name} has the unknown column {unknown[0]!r}")
     return None
@@ -387,7 +444,7 @@ def _unknown_columns(connection: Connection) -> Fault | None:
 
 def _stray(connection: Connection) -> Fault | None:
     """Look for arrays and keys of records that do not exist."""
-    there = set(inspect(connection).get_table_names())
+    there = _tables(connection)
     for table, what in ((ARRAYS, "arrays"), (KEYS, "a data key")):
         stray = f"SELECT min(record) FROM {table.name} WHERE record NOT IN (SELECT id FROM audit_records)"
         number = connection.execute(text(stray)).scalar() if table.name in there else None
