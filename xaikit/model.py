@@ -41,6 +41,11 @@ class Run:
     activations: Mapping[str, Array] = field(default_factory=dict)
     raw: Tensors | None = None
 
+    def only(self, index: Any) -> "Run":
+        """Give what belongs to some rows."""
+        activations = {n: a[index] for n, a in self.activations.items()}
+        return Run(rows(self.output, index), activations, None if self.raw is None else rows(self.raw, index))
+
     @classmethod
     def join(cls, parts: Sequence["Run"]) -> "Run":
         """Put runs of one kind behind each other."""

@@ -289,19 +289,93 @@ def test_the_discretized_form_is_for_tables_and_keeps_the_budget():
         explain(wrap(lambda x: x.sum(1), inputs=Table({"a": Number()})), [1.0], "lime", discretized=True)
 
 
-def test_one_pass_gives_a_sample_its_prediction_and_its_logits():
-    torch = pytest.importorskip("torch")
-    net = torch.nn.Sequential(torch.nn.Linear(6, 3), torch.nn.Softmax(-1)).eval()
-    model = wrap(net, inputs=Array(6), outputs=Classes(range(3)))
-    x = np.random.default_rng(0).normal(size=6).astype(np.float32)
-    MEMORY.clear()
-    first = explain(model, x, "lime", target=1, samples=20, accelerate="none")
+def watched(net):
+    """Keep the number of rows of every pass through a torch network."""
     seen = []
     net.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
+    return seen
+
+
+def softmax_net(width=6, classes=3):
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(width, classes), torch.nn.Softmax(-1)).eval()
+    return wrap(net, inputs=Array(width), outputs=Classes(range(classes)))
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_prediction_comes_with_the_coalitions_once_the_model_is_known(count):
+    model = softmax_net()
+    x = np.random.default_rng(0).normal(size=(count, 6)).astype(np.float32)
+    MEMORY.clear()
+    first = explain(model, x, "lime", target=1, samples=20, accelerate="none")
+    seen = watched(model.net)
     MEMORY.clear()
     again = explain(model, x, "lime", target=1, samples=20, accelerate="none")
+    assert len(seen) == 1
+    assert again.origin.model_calls == sum(seen) < first.origin.model_calls
+    assert_allclose(again.values, first.values, rtol=1e-6)
+    assert_allclose(again.prediction, model.run(x).output, rtol=1e-6)
+    assert_allclose(again.quality["score"], model.run(x).output[:, 1], rtol=1e-6)
+
+
+def test_a_predicted_class_and_its_logits_take_one_pass_beforehand():
+    model = softmax_net()
+    x = np.random.default_rng(0).normal(size=6).astype(np.float32)
+    MEMORY.clear()
+    first = explain(model, x, "lime", samples=20, accelerate="none")
+    seen = watched(model.net)
+    MEMORY.clear()
+    again = explain(model, x, "lime", samples=20, accelerate="none")
     assert seen[0] == 1
     assert len(seen) == 2
     assert_allclose(again.values, first.values, rtol=1e-6)
-    assert_allclose(again.prediction, model.run(x[None]).output, rtol=1e-6)
     assert again.origin.model_calls == first.origin.model_calls
+
+
+def test_a_sample_whose_logits_do_not_give_its_probabilities_is_explained_by_these():
+    torch = pytest.importorskip("torch")
+
+    class Turning(torch.nn.Module):
+        """Softmax, and behind it for some inputs something else."""
+
+        def __init__(self):
+            super().__init__()
+            self.linear, self.softmax = torch.nn.Linear(6, 3), torch.nn.Softmax(-1)
+            self.turn = False
+
+        def forward(self, x):
+            z = self.linear(x)
+            return self.softmax(3 * self.softmax(z)) if self.turn else self.softmax(z)
+
+    torch.manual_seed(0)
+    net = Turning().eval()
+    model = wrap(net, inputs=Array(6), outputs=Classes(range(3)))
+    x = np.random.default_rng(0).normal(size=6).astype(np.float32)
+    explain(model, x, "lime", target=1, samples=20, accelerate="none")
+    net.turn = True
+    MEMORY.clear()
+    found = explain(model, x, "lime", target=1, samples=20, accelerate="none")
+    MEMORY.clear()
+    plain = wrap(lambda x: model.run(x).output, inputs=Array(6), outputs=Classes(range(3), "softmax"))
+    expected = explain(plain, x, "lime", target=1, samples=20)
+    assert_allclose(found.values, expected.values, rtol=1e-4, atol=1e-7)
+    assert_allclose(found.quality["score"], found.prediction[:, 1], rtol=1e-6)
+
+
+def test_weights_are_read_once_for_an_explanation_and_anew_for_the_next(monkeypatch):
+    model = softmax_net()
+    x = np.random.default_rng(0).normal(size=6).astype(np.float32)
+    asked, own = [], type(model).fingerprint
+    monkeypatch.setattr(type(model), "fingerprint", lambda m: asked.append(1) or own(m))
+    MEMORY.clear()
+    first = explain(model, x, "lime", target=1, samples=20, accelerate="none")
+    assert len(asked) == 1
+    torch = pytest.importorskip("torch")
+    with torch.no_grad():
+        for weight in model.net.parameters():
+            weight.mul_(2)
+    second = explain(model, x, "lime", target=1, samples=20, accelerate="none")
+    assert len(asked) == 2
+    assert first.origin.fingerprint != second.origin.fingerprint == own(model)
+    assert np.abs(first.values - second.values).max() > 1e-3

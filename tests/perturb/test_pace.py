@@ -54,6 +54,16 @@ def test_a_time_that_is_no_trial_changes_nothing():
     assert pace.rows == 64
 
 
+@pytest.mark.parametrize(("share", "kept"), [(1.0, 64), (0.3, 64), (0.01, 32)])
+def test_a_busy_machine_makes_no_batch_smaller(share, kept):
+    """Others on the machine lengthen a large batch, not the work in it; what hardly works is timed by the wall."""
+    pace = Pace(CallableModel(lambda x: x), "none", 64, 6400)
+    for _ in range(2 * TRIALS):
+        rows = pace.rows
+        pace.took(rows, rows * (2.0 if rows == 64 else 1.0), share * rows)
+    assert pace.rows == kept
+
+
 def test_a_long_evaluation_goes_at_the_better_pace_and_gives_the_same(monkeypatch):
     monkeypatch.setattr(CallableModel, "batch_size", 8)
     batches = []

@@ -137,10 +137,13 @@ class Embedded(Task):
         return np.asarray(at_x - at_b.reshape(count, baselines).mean(1))
 
     def pull(
-        self, x: Tensors, index: Array | None = None, *, wrt: str | None = None, beside: Any = None, **how: Any
+        self, x: Tensors, index: Array | None = None, *, wrt: str | None = None, beside: Any = False, **how: Any
     ) -> Pull:
         """Pull the explained scalar back to the embeddings, or to the layer `wrt`, row by row; baselines that are
         asked for `beside` are left for later, since every sample has its own mask."""
+        others = self._others(x, beside) if wrt is None and beside is True else None
+        if others is not None:
+            return self._pulled_beside(x, index, True, others)
         real, patch = self._real(x, index), self._patch(x)
         output = real if self.scores.linear else self.run(x, index).output  # a linear score takes but its length
         how = {**how, "patch": patch, "score": self.scores.kind}

@@ -15,13 +15,14 @@ from xaikit.arrays import SPACE, Array, Tensors, each, leaves, length, rows
 from xaikit.attribution._dialects import preset, spoken
 from xaikit.attribution._embedded import carry_out
 from xaikit.attribution._evidence import require_level, with_evidence
-from xaikit.attribution._method import Map, Method, Task, methods, probabilities
-from xaikit.attribution._outputs import is_known, is_named, note_output, output_like
+from xaikit.attribution._method import Map, Method, Misfit, Task, agree, fingerprint, methods, probabilities
+from xaikit.attribution._outputs import fits_logits, is_known, is_named, note_logits, note_output, output_like
 from xaikit.errors import InputError, NotSupported, ParameterError, UsageError
 from xaikit.inputs import Classes, Masks, Scores, Table, Text, resolve
 from xaikit.model import Model
 from xaikit.perturb.budget import Budget
 from xaikit.perturb.copies import check_kind
+from xaikit.perturb.memory import MEMORY
 from xaikit.perturb.segments import summed
 from xaikit.progress import Progress, bar
 from xaikit.results import Attribution, Attributions, Origin, judge
@@ -93,30 +94,39 @@ def explain(
     start = time.perf_counter()
     asked, model = model, budget.bound(model, start)
     encoded, display = prepare(model, x)
-    scores, prediction, logits = scores_of(model, cls, encoded, target, score or own_score(method, explainer))
     with bar(progress, method) as shown:
-        by_logits = logits is not None
-        task = Task(
-            model,
-            encoded,
-            model.inputs,
-            display,
-            scores,
-            prediction,
-            seed,
-            shown,
-            max_calls,
-            by_logits=by_logits,
-            deadline=budget.deadline(start),
-            tolerance=tolerance,
-            accelerate=accelerate,
-            notes={"budget": budget.note} if budget.note else {},
-        )
-        if logits is not None and length(encoded) == 1:
-            task.remember(encoded, probabilities(logits, model.outputs))
-        elif scores.kind == "output" and prediction is not None:
-            task.remember(encoded, prediction)
-        found = answer(task, method, explainer, start)
+
+        def answered() -> Attribution | Attributions:
+            asks = score or own_score(method, explainer)
+            scores, prediction, logits, by_logits = scores_of(model, cls, encoded, target, asks)
+            task = Task(
+                model,
+                encoded,
+                model.inputs,
+                display,
+                scores,
+                prediction,
+                seed,
+                shown,
+                max_calls,
+                by_logits=by_logits,
+                deadline=budget.deadline(start),
+                tolerance=tolerance,
+                accelerate=accelerate,
+                notes={"budget": budget.note} if budget.note else {},
+            )
+            if logits is not None and length(encoded) == 1:
+                task.remember(encoded, probabilities(logits, model.outputs))
+            elif scores.kind == "output" and prediction is not None:
+                task.remember(encoded, prediction)
+            return answer(task, method, explainer, start)
+
+        try:
+            found = answered()
+        except Misfit:  # this sample takes another way through the network: the logits are tried on it beforehand
+            MEMORY.clear()
+            note_logits(model, encoded, False)
+            found = answered()
     return found if evidence == "free" else with_evidence(budget.timed(asked, start), found, progress, evidence)
 
 
@@ -132,23 +142,28 @@ def answer(task: Task, method: str, explainer: Method, start: float) -> Attribut
 
 def scores_of(
     model: Model, cls: type[Method], x: Tensors, target: Any, asked: str | None
-) -> tuple[Scores, Tensors | None, Tensors | None]:
-    """Give the scores of a target, the raw output for `x` (None where it need not be known before), and the logits of
-    the first sample where these give the probabilities that are explained.
+) -> tuple[Scores, Tensors | None, Tensors | None, bool]:
+    """Give the scores of a target; the raw output for `x`, None where it need not be known before; the logits of the
+    first sample, where these were tried; and whether probabilities, if they are explained, are taken from logits.
 
-    The predicted class does need the output, and so do methods that only run the model. For the others one pass gives
-    the output and the gradient.
+    The predicted class does need the output. For another one pass gives the output and what the method asks for, once
+    something is known of the model.
     """
-    like = output_like(model, x) if "pull" in cls.needs and is_named(target) else None
-    if like is not None and (kind := score_kind(model, cls, asked)) != "probability":
-        return resolve(target, model.outputs, like, kind), None, None
+    gradients = "pull" in cls.needs
+    like = output_like(model, x) if is_named(target) and (gradients or is_known(model, x)) else None
+    if like is not None:
+        kind = score_kind(model, cls, asked)
+        if kind != "probability" or (not gradients and fits_logits(model, x)):
+            return resolve(target, model.outputs, like, kind), None, None, kind == "probability"
     both = _with_logits(model, x) if is_known(model, x) and score_kind(model, cls, asked) == "probability" else None
     prediction = model.run(x).output if both is None else both[0]
     note_output(model, x, prediction)
     kind = score_kind(model, cls, asked)
     if both is None:
         both = prediction, logits_of(model, x, prediction) if kind == "probability" else None
-    return resolve(target, model.outputs, prediction, kind), *both
+    if kind == "probability":
+        note_logits(model, x, both[1] is not None)
+    return resolve(target, model.outputs, prediction, kind), *both, both[1] is not None
 
 
 def _with_logits(model: Model, x: Tensors) -> tuple[Tensors, Tensors | None] | None:
@@ -262,10 +277,7 @@ def _masks(model: Model) -> bool:
 
 def _fitting(model: Model, logits: Tensors, prediction: Tensors) -> Tensors | None:
     """Give the logits, or None if they do not give the probabilities beside them."""
-    specs, said = model.outputs if isinstance(model.outputs, Mapping) else {"": model.outputs}, dict(leaves(prediction))
-    found = [(specs[n], z, said[n]) for n, z in leaves(logits) if isinstance(specs[n], Classes)]
-    fits = all(np.allclose(s.of_logits(z), s.of_logits(p) if s.form == "logits" else p, atol=1e-4) for s, z, p in found)
-    return logits if fits else None
+    return logits if agree(model, probabilities(logits, model.outputs), prediction) else None
 
 
 def _results(
@@ -362,6 +374,7 @@ def _origin(task: Task, found: Map, method: str, explainer: Method, seconds: flo
         score=task.scores.kind,
         seed=task.seed,
         notes={**_remarks(task), **found.notes, **task.notes},
+        marked=(task.fingerprint,),
     )
 
 
@@ -376,15 +389,17 @@ def origin_of(
     score: str = "output",
     seed: int = 0,
     notes: Mapping[str, Any] | None = None,
+    marked: tuple[str | None] | None = None,
 ) -> Origin:
-    """Record how a result about the encoded batch `x`, or about no sample, came about."""
+    """Record how a result about the encoded batch `x`, or about no sample, came about; `marked` holds the model's
+    fingerprint where it is known."""
     return Origin(
         method=method,
         parameters=dict(parameters),
         score=score,
         model=model.name,
         framework=model.framework,
-        fingerprint=fingerprint(model),
+        fingerprint=fingerprint(model) if marked is None else marked[0],
         weights_id=model.weights_id,
         input_hash=() if x is None else tuple(input_hash(rows(x, slice(i, i + 1))) for i in range(length(x))),
         seed=seed,
@@ -394,14 +409,6 @@ def origin_of(
         model_calls=calls,
         notes=dict(notes or {}),
     )
-
-
-def fingerprint(model: Model) -> str | None:
-    """Give the model's fingerprint, or None for a callable without a version."""
-    try:
-        return model.fingerprint()
-    except NotSupported:
-        return None
 
 
 def input_hash(x: Tensors) -> str:

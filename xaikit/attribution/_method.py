@@ -45,7 +45,7 @@ class Task:
     The budget (`max_calls`, `deadline`, `tolerance`) and `accelerate` are as in the engine's Question:
     `ask` and `until` heed them. `notes` go into the origin. `said` is what a model has said of `x` on the way, by the
     form of its output ("output" is the raw one), with that model and `x`; `beside` what it has said of baselines in a
-    pass that was made for something else, with these.
+    pass that was made for something else, with these; `marks` the fingerprint of every model that was asked.
     """
 
     model: Model
@@ -65,6 +65,7 @@ class Task:
     notes: dict[str, Any] = field(default_factory=dict)
     said: dict[ScoreKind, tuple[Model, Tensors, Tensors]] = field(default_factory=dict)
     beside: list[tuple[Model, Tensors, Tensors]] = field(default_factory=list)
+    marks: list[tuple[Model, str | None]] = field(default_factory=list)
 
     def __len__(self) -> int:
         return length(self.x)
@@ -75,11 +76,29 @@ class Task:
         if self.predicted is not None:
             return self.predicted
         known = self._known("output")
+        if known is None and self.by_logits and self._known(self.scores.kind) is None:
+            self.run(self.x)  # mostly gives the raw output too
+            known = self._known("output")
         if known is None:
             self._count(self.x)
             known = self.model.run(self.x).output
+            self._require_fit(self._known(self.scores.kind), known)
             self.said["output"] = (self.model, self.x, known)
         return known
+
+    @property
+    def awaits(self) -> bool:
+        """Whether what the model says of the samples is still to be found out."""
+        return self.predicted is None and self._known("output") is None
+
+    @property
+    def fingerprint(self) -> str | None:
+        """The model's fingerprint as it was first asked for in this task; None for a function without a version."""
+        found = next((mark for mark in self.marks if mark[0] is self.model), None)
+        if found is None:
+            found = (self.model, fingerprint(self.model))
+            self.marks.append(found)
+        return found[1]
 
     def rng(self) -> np.random.Generator:
         """A random stream that starts anew from the seed; take one for every sample."""
@@ -98,9 +117,15 @@ class Task:
     def remember(self, x: Tensors, output: Tensors, raw: Tensors | None = None) -> None:
         """Keep what the model says of the samples themselves, in the form of the scores, and its raw output."""
         if x is self.x:
+            self._require_fit(output, raw)
             self.said[self.scores.kind] = (self.model, x, output)
             if raw is not None:
                 self.said["output"] = (self.model, x, raw)
+
+    def _require_fit(self, said: Tensors | None, raw: Tensors | None) -> None:
+        """Raise Misfit where the raw output has other probabilities than the logits, from which they are taken."""
+        if self.by_logits and said is not None and raw is not None and not agree(self.model, said, raw):
+            raise Misfit
 
     def _known(self, form: ScoreKind) -> Tensors | None:
         """Give what this model has said of the samples in one form of its output."""
@@ -159,20 +184,21 @@ class Task:
         *,
         wrt: str | None = None,
         rule: Rule | None = None,
-        beside: Tensors | None = None,
+        beside: Tensors | bool = False,
     ) -> Pull:
         """Pull the explained scalar back to the input, or to the layer `wrt`, row by row; `rule` is for its ReLUs.
 
-        The gradient is total: for a reconstruction error it includes the input's direct part. `beside` are baselines
-        (sample, baseline, *shape) that `risen` will be asked for: where they and the samples fit into the same pass
-        they are run in it, since a small pass of its own costs more than a few rows.
+        The gradient is total: for a reconstruction error it includes the input's direct part. `beside` names what will
+        be asked for next: True the samples themselves, baselines (sample, baseline, *shape) these and the samples, as
+        `risen` does. Where they fit into the same pass they are run in it, since a small pass of its own costs more
+        than a few rows.
         """
         if wrt is None and any(a.dtype.kind in "iu" for _, a in leaves(x)):
             able = ", ".join(n for n, m in methods.items() if "pull" not in m.needs)
             raise NotSupported(f"{self.model.name} takes integers, which have no gradient; use {able}")
-        ends = None if beside is None or wrt is not None or rule is not None else self._ends(x, beside)
-        if beside is not None and ends is not None:
-            return self._pulled_beside(x, index, beside, ends)
+        others = self._others(x, beside) if wrt is None and rule is None else None
+        if others is not None:
+            return self._pulled_beside(x, index, beside, others)
         self._count(x)
         if self.scores.linear:
             seed = self.scores.seed(x, x, index)  # of the output it takes no more than the number of rows
@@ -186,37 +212,28 @@ class Task:
             return pulled
         return dataclasses.replace(pulled, gradient=each(np.add, pulled.gradient, direct))
 
-    def pull_beside(self, x: Tensors, index: Array) -> Pull:
-        """Give what `pull` gives; a lone sample of which nothing was said yet goes through with its rows."""
-        fits = length(x) < max(1, self.model.batch_size // 2)  # else it would take a pass of its own
-        if len(self) > 1 or not fits or not self.scores.linear or self._known(self.scores.kind) is not None:
-            return self.pull(x, index)
-        both = self.pull(concatenate([self.x, x]), np.concatenate([np.zeros(1, int), index]))
-        sample, others = slice(0, 1), slice(1, None)
-        raw = both.output
-        self.remember(self.x, rows(both.value, sample), None if raw is None else rows(raw, sample))
-        raw = None if raw is None else rows(raw, others)
-        return Pull(rows(both.value, others), rows(both.source, others), rows(both.gradient, others), raw)
-
-    def _pulled_beside(self, x: Tensors, index: Array | None, beside: Tensors, ends: Tensors) -> Pull:
-        """Pull rows back in one pass with the samples and their baselines `ends`; keep what it says of these."""
+    def _pulled_beside(self, x: Tensors, index: Array | None, beside: Tensors | bool, others: list[Tensors]) -> Pull:
+        """Pull rows back in one pass with `others`, the samples and perhaps baselines; keep what it says of these."""
         count, own = length(x), np.arange(len(self))
-        which = [np.arange(count) if index is None else index, own, np.zeros(length(ends), int)]
-        both = self.pull(concatenate([x, self.x, ends]), np.concatenate(which))
+        which = [np.arange(count) if index is None else index, own, *(np.zeros(length(b), int) for b in others[1:])]
+        both = self.pull(concatenate([x, *others]), np.concatenate(which))
         at_x, at_b = both.only(slice(count, count + len(own))), both.only(slice(count + len(own), None))
         self.remember(self.x, at_x.value, at_x.output)
-        self.beside.append((self.model, beside, at_b.value))
+        if not isinstance(beside, bool):
+            self.beside.append((self.model, beside, at_b.value))
         return both.only(slice(0, count))
 
-    def _ends(self, x: Tensors, beside: Tensors) -> Tensors | None:
-        """Give the baselines that still fit, with the samples, into the pass that pulls `x` back; None where not."""
-        if self.by_logits or not self.scores.linear or self._known_beside(beside) is not None:
+    def _others(self, x: Tensors, beside: Tensors | bool) -> list[Tensors] | None:
+        """Give what fits into the pass that pulls `x` back: the samples, and baselines; None where nothing is due."""
+        if beside is False or self.by_logits or not self.scores.linear:
             return None
         room = self.model.batch_size // 2 - length(x) - len(self)
-        if room < 1:
+        if beside is True:
+            return [self.x] if room >= 0 and self._known(self.scores.kind) is None else None
+        if room < 1 or self._known_beside(beside) is not None:
             return None
         ends, _ = _distinct(beside, len(self))
-        return ends if length(ends) <= room else None
+        return [self.x, ends] if length(ends) <= room else None
 
     def baselines(self, value: Any) -> Tensors:
         """Give the encoded baselines of every sample: (sample, baseline, *shape)."""
@@ -363,6 +380,26 @@ def filled_up(found: Map, count: int) -> Map:
     return dataclasses.replace(
         found, values=each(whole, found.values), part_values=part_values, quality={**quality, "complete": complete}
     )
+
+
+def fingerprint(model: Model) -> str | None:
+    """Give the model's fingerprint, or None for a callable without a version."""
+    try:
+        return model.fingerprint()
+    except NotSupported:
+        return None
+
+
+class Misfit(Exception):
+    """A network's logits do not give the probabilities of this sample, though they have given those of others."""
+
+
+def agree(model: Model, said: Tensors, raw: Tensors) -> bool:
+    """Whether the probabilities that come of the logits are those of the raw output, tried on the first sample."""
+    specs = model.outputs if isinstance(model.outputs, Mapping) else {"": model.outputs}
+    found, given = dict(leaves(rows(said, slice(0, 1)))), dict(leaves(rows(raw, slice(0, 1))))
+    classes = [(found[n], given[n], s) for n, s in specs.items() if isinstance(s, Classes) and n in found]
+    return all(np.allclose(p, s.of_logits(a) if s.form == "logits" else a, atol=1e-4) for p, a, s in classes)
 
 
 def probabilities(logits: Tensors, spec: Any) -> Tensors:

@@ -13,6 +13,9 @@ from xaikit.perturb.budget import unbounded
 _SEEN: WeakKeyDictionary[Model, dict[Any, Tensors]] = WeakKeyDictionary()
 """By model, and by the shapes and types of its inputs: zeros in the shape of the output for one sample."""
 
+_FITS: WeakKeyDictionary[Model, dict[Any, bool]] = WeakKeyDictionary()
+"""By the same: whether the logits have given the probabilities of every sample that was tried."""
+
 
 def is_named(target: Any) -> bool:
     """Whether a target, or each of a list, says itself which entry is meant; else it is the predicted class."""
@@ -46,6 +49,17 @@ def note_output(model: Model, x: Tensors, output: Tensors) -> None:
     """Take note of what a model has said of `x`."""
     known = _SEEN.setdefault(unbounded(model), {})
     known.setdefault(_key(x), each(lambda a: np.zeros((1, *a.shape[1:]), a.dtype), output))
+
+
+def fits_logits(model: Model, x: Tensors) -> bool:
+    """Say whether a model's logits have given its probabilities for all inputs like `x` by now; none does not count."""
+    return _FITS.get(unbounded(model), {}).get(_key(x), False)
+
+
+def note_logits(model: Model, x: Tensors, fit: bool) -> None:
+    """Take note of whether the logits have given the probabilities of `x`."""
+    known = _FITS.setdefault(unbounded(model), {})
+    known[_key(x)] = fit and known.get(_key(x), True)
 
 
 def _key(x: Tensors) -> Any:

@@ -91,7 +91,7 @@ def along_paths(task: Task, starts: Tensors, alpha: Array, weights: Array, which
         i = which[place]
         path = each(lambda x, y: _points(x, y, i, b, alpha[k]), task.x, starts)  # noqa: B023
         try:
-            gradient = task.pull(path, i, beside=starts if everything else None).gradient
+            gradient = task.pull(path, i, beside=starts if everything else False).gradient
         except TimeUp:
             if not place[0]:
                 raise

@@ -70,7 +70,7 @@ class SmoothGrad(Method):
         def more(s: slice) -> None:
             noisy = {n: _noisy(a, s.stop - s.start, self._sigma(a), streams[n]) for n, a in x.items()}
             batch: Tensors = noisy if isinstance(task.x, Mapping) else noisy[""]
-            for name, g in leaves(task.pull_beside(batch, np.full(s.stop - s.start, i)).gradient):
+            for name, g in leaves(task.pull(batch, np.full(s.stop - s.start, i), beside=True).gradient):
                 moments.setdefault(name, _Moments(self.form, g[0])).add(g)
             task.progress(i * self.samples + s.stop, len(task) * self.samples)
 

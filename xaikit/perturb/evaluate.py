@@ -9,10 +9,10 @@ from typing import Protocol
 
 import numpy as np
 
-from xaikit.arrays import Array, Tensors, chunks, each, leaves, rows
-from xaikit.errors import Cancelled, NotSupported, ParameterError
+from xaikit.arrays import Array, Tensors, chunks, each, leaves, length, rows
+from xaikit.errors import Cancelled, ParameterError
 from xaikit.inputs import LinearScore, Score
-from xaikit.model import Model
+from xaikit.model import Run
 from xaikit.perturb.budget import growing, unbounded
 from xaikit.perturb.copies import CHOSEN, answering, choice, note_kept
 from xaikit.perturb.maskers import Fill, Masker
@@ -62,14 +62,12 @@ class Evaluator:
     a copy differs from the model.
     """
 
-    def __init__(
-        self, task: Question, sample: int, masker: Masker, fingerprint: str | None = None, due: float = 0
-    ) -> None:
+    def __init__(self, task: Question, sample: int, masker: Masker, due: float = 0) -> None:
         self.task, self.sample, self.masker = task, sample, masker
         self.left = np.inf if task.max_calls is None else task.max_calls
         self.had: set[bytes] = set()
         # The object too: networks of the same weights may do different things with them.
-        model = (serial(unbounded(task.model)), fingerprint or _fingerprint(task.model) or _said(task, sample))
+        model = (serial(unbounded(task.model)), task.fingerprint or _said(task, sample))
         about = (masker.identity, model, _score_key(task.scores.kind, task.scores[sample]))
         kind = choice(task.model, task.accelerate, int(min(due, self.left)))
         if task.accelerate != "auto":
@@ -139,9 +137,8 @@ def ask(
     coalitions are evaluated in growing shares until it is reached, sample by sample. `due` is how many coalitions of a
     sample will be asked about in all, where these are but the first.
     """
-    fingerprint = _fingerprint(task.model)
     evaluators = [
-        Evaluator(task, i, m, fingerprint, (due or len(asked)) * m.baselines)
+        Evaluator(task, i, m, (due or len(asked)) * m.baselines)
         for i, (m, asked) in enumerate(zip(maskers, masks, strict=True))
     ]
     if error is None or task.tolerance is None:
@@ -251,6 +248,8 @@ class _Stream:
         self.buffer: dict[str, Array] = {n: np.empty((self.size, *a.shape[1:]), a.dtype) for n, a in leaves(task.x)}
         self.filled = 0
         self.owners: list[tuple[_Request, Array, int]] = []  # whose coalitions the rows are, and how many of each
+        self.whole: dict[int, int] = {}  # rows that show everything, and the samples that these are
+        self.heard: dict[int, Run] = {}
         self.kind = "none"
         self.asked: Question | None = task
 
@@ -272,12 +271,15 @@ class _Stream:
         self.done += s.stop - s.start - len(coalitions)
         if len(coalitions):
             self._turn_to(request.evaluator.kind)
+        whole = s.start == 0 and len(coalitions) > 0 and coalitions[0] == 0 and bool(shown[0].all())
         ends = np.cumsum(request.rows[coalitions])
         at = 0
         while at < (ends[-1] if len(ends) else 0):
             some, which = _piece(ends, at, at + self.pace.rows - self.filled)
             each, count = which.stop - which.start, (some.stop - some.start) * (which.stop - which.start)
             fill(shown[some], which, {n: b[self.filled : self.filled + count] for n, b in self.buffer.items()})
+            if at == 0 and whole:
+                self.whole[self.filled] = request.evaluator.sample
             self.owners.append((request, coalitions[some], each))
             self.filled, at = self.filled + count, at + count
             room = self.pace.rows - self.filled
@@ -290,12 +292,15 @@ class _Stream:
             self.task.check_time()
             x = self._batch()
             first, last = (self.owners[i][0].evaluator.sample for i in (0, -1))
-            asked, start = self._answering(x), time.perf_counter()
-            scores, output = self.task.scores, asked.run(x).output
+            asked, start, worked = self._answering(x), time.perf_counter(), time.process_time()
+            said = asked.run(x)
+            scores, output = self.task.scores, said.output
             if asked is not self.task and not all(np.isfinite(a).all() for _, a in leaves(output)):
                 # such as a softmax over nothing, where every word is hidden: the model itself knows what that gives
                 output = self.task.run(x).output
-            self.pace.took(self.filled, time.perf_counter() - start)
+            self.pace.took(self.filled, time.perf_counter() - start, time.process_time() - worked)
+            if self.whole and asked is self.task:
+                self._hear(x, said)
             counts = [len(c) * each for _, c, each in self.owners]
             if first == last:
                 values = scores[first].value(output, x)
@@ -304,8 +309,19 @@ class _Stream:
             parts = np.split(values, np.cumsum(counts)[:-1])
             for (request, coalitions, each), part in zip(self.owners, parts, strict=True):
                 self.done += request.receive(coalitions, part.reshape(-1, each))
-            self.filled, self.owners = 0, []
+            self.filled, self.owners, self.whole = 0, [], {}
         self.task.progress(self.done, self.total)
+
+    def _hear(self, x: Tensors, said: Run) -> None:
+        """Tell the task what the model says of its samples, whose rows go through in the batches, once it says all."""
+        for row, sample in self.whole.items() if self.task.awaits else ():
+            here, own = slice(row, row + 1), dict(leaves(rows(self.task.x, slice(sample, sample + 1))))
+            if all(np.array_equal(a, own[n]) for n, a in leaves(rows(x, here))):
+                self.heard[sample] = said.only(here)
+        count = length(self.task.x)
+        if self.heard and len(self.heard) == count:
+            whole = Run.join([self.heard.pop(i) for i in range(count)])
+            self.task.remember(self.task.x, whole.output, whole.raw)
 
     def _turn_to(self, kind: str) -> None:
         """Have the rows that follow answered by another copy."""
@@ -346,13 +362,6 @@ def _piece(ends: Array, at: int, stop: int) -> tuple[slice, slice]:
     each = int(ends[i]) - start
     other = np.flatnonzero(np.diff(within) != each)
     return slice(i, i + (int(other[0]) + 1 if len(other) else len(within))), slice(0, each)
-
-
-def _fingerprint(model: Model) -> str | None:
-    try:
-        return model.fingerprint()
-    except NotSupported:
-        return None
 
 
 def _said(task: Question, sample: int) -> Hashable:

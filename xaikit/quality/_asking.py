@@ -9,7 +9,8 @@ import numpy as np
 
 from xaikit.arrays import Array, Tensors, leaves
 from xaikit.attribution import Task, methods, origin_of
-from xaikit.attribution._explain import answer, fingerprint, has_logits, require_wrapped
+from xaikit.attribution._explain import answer, has_logits, require_wrapped
+from xaikit.attribution._method import fingerprint
 from xaikit.errors import NotSupported, UsageError
 from xaikit.inputs import resolve
 from xaikit.model import Model
@@ -76,7 +77,7 @@ def again(task: Task, e: Attribution | Attributions, **changed: Any) -> Attribut
     is no answer to the same question.
     """
     origin = first(e).origin
-    own = dataclasses.replace(task, **changed, calls={"model_calls": 0}, notes={}, progress=silent)
+    own = dataclasses.replace(task, **changed, calls={"model_calls": 0}, notes={}, marks=[], progress=silent)
     explainer = methods[origin.method].make(origin.parameters)
     found = answer(own, origin.method, explainer, time.perf_counter())
     task.calls["model_calls"] += own.calls["model_calls"]
