@@ -16,11 +16,11 @@ from xaikit.render._layout import BAND, BODY, INKED, WORD, Box
 from xaikit.render._pictures import smooth
 from xaikit.render._space import View
 from xaikit.render._theme import Theme
+from xaikit.render._web import OUTLINE
 
 DPI = 72
 """At which a point is a pixel, so that sizes are given in pixels throughout."""
 MARKERS = {"circle": "o", "square": "s", "diamond": "D"}
-OUTLINE = (0.1, 0.13, 0.17, 0.6)
 
 
 @dataclass

@@ -6,22 +6,91 @@ from io import BytesIO
 import numpy as np
 
 from xaikit.arrays import Array
+from xaikit.figures import ImagePanel, MapPanel, borders, rgba
 from xaikit.render._pictures import smooth
+
+OUTLINE = (0.1, 0.13, 0.17, 0.6)
+"""Colour and strength of the borders between parts."""
 
 EMPTY, GUTTER = 160, 6
 """The grey of what holds no image, and the pixels between two."""
 
 
-def webp(png: bytes, width: int, quality: int) -> bytes:
-    """Give a PNG as WebP, at most `width` pixels wide; `quality` 1..100, and 0 keeps every pixel's colour."""
+def painted(panel: MapPanel | ImagePanel, width: int) -> Array:
+    """Give the picture or map of a panel `width` pixels wide, edge to edge: (height, width, 3) uint8.
+
+    The same as `xaikit.render.picture_png` draws, in a tenth of its time. Frames are not drawn.
+    """
+    rows, columns = panel.shape if isinstance(panel, MapPanel) else panel.image.shape[:2]
+    size = width, max(1, round(width * rows / columns))
+    if isinstance(panel, ImagePanel):
+        return _shown(panel.image, size)
+    below = np.full((size[1], size[0], 3), 255.0)
+    if panel.background is not None:
+        below = _shown(panel.background, size).astype(np.float64)
+    colours = rgba(panel.drawn, panel.scale, panel.opacity)
+    layers = _sized(np.concatenate([colours[..., :3] * colours[..., 3:], colours[..., 3:]], -1), size)
+    image = 255 * layers[..., :3] + (1 - layers[..., 3:]) * below
+    if panel.outlines is not None:
+        ink = OUTLINE[3] * _lines(borders(panel.outlines), panel.drawn.shape, size)[..., None]
+        image = ink * 255 * np.array(OUTLINE[:3]) + (1 - ink) * image
+    return np.rint(np.clip(image, 0, 255)).astype(np.uint8)
+
+
+def _shown(image: Array, size: tuple[int, int]) -> Array:
+    """Bring a picture to a size: smooth between the pixels of a photo, squares for those of a small picture."""
+    from PIL import Image
+    from PIL.Image import Resampling
+
+    larger = size[0] >= image.shape[1]
+    kept = Resampling.BICUBIC if smooth(image) else Resampling.NEAREST
+    return np.asarray(Image.fromarray(np.ascontiguousarray(image)).resize(size, kept if larger else Resampling.LANCZOS))
+
+
+def _sized(layers: Array, size: tuple[int, int]) -> Array:
+    """Bring numbers (row, column, layer) to a size: squares where it is larger, else means."""
+    from PIL import Image
+    from PIL.Image import Resampling
+
+    kept = Resampling.NEAREST if size[0] >= layers.shape[1] else Resampling.BOX
+    each = (Image.fromarray(layers[..., k].astype(np.float32)).resize(size, kept) for k in range(layers.shape[-1]))
+    return np.stack([np.asarray(layer, np.float64) for layer in each], -1)
+
+
+def _lines(segments: Array, shape: tuple[int, ...], size: tuple[int, int]) -> Array:
+    """Draw segments (segment, end, xy), in places of a map, as lines one pixel thick: (height, width) in 0..1."""
+    from PIL import Image, ImageDraw
+
+    canvas = Image.new("L", size)
+    pen = ImageDraw.Draw(canvas)
+    for (x0, y0), (x1, y1) in segments * (size[0] / shape[1], size[1] / shape[0]):
+        pen.line((x0, y0, x1, y1), fill=255, width=1)
+    return np.asarray(canvas) / 255
+
+
+def decoded(png: bytes) -> Array:
+    """Give the pixels of a PNG: (height, width, 3) uint8."""
     from PIL import Image
 
-    image = Image.open(BytesIO(png)).convert("RGB")
-    if image.width > width:
-        size = width, max(1, round(image.height * width / image.width))
-        image = image.resize(size, Image.Resampling.LANCZOS if quality else Image.Resampling.NEAREST)
+    return np.asarray(Image.open(BytesIO(png)).convert("RGB"))
+
+
+def reduced(image: Array, width: int, quality: int, form: str = "WEBP") -> bytes:
+    """Give an image (height, width, 3) uint8 as WebP, JPEG or PNG, at most `width` pixels wide.
+
+    `quality` is 1..100, and 0 keeps every pixel's colour: not as JPEG.
+    """
+    from PIL import Image
+
+    small = Image.fromarray(np.ascontiguousarray(image))
+    if small.width > width:
+        size = width, max(1, round(small.height * width / small.width))
+        small = small.resize(size, Image.Resampling.LANCZOS if quality else Image.Resampling.NEAREST)
     held = BytesIO()
-    image.save(held, "WEBP", lossless=quality == 0, quality=quality or 60, method=4)
+    if form == "WEBP":
+        small.save(held, form, lossless=quality == 0, quality=quality or 60, method=4)
+    else:
+        small.save(held, form, **({"quality": quality} if form == "JPEG" else {"optimize": True}))
     return held.getvalue()
 
 

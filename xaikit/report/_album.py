@@ -7,10 +7,11 @@ from html import escape
 
 import numpy as np
 
+from xaikit.arrays import Array
 from xaikit.figures import Figure, ImagePanel, LinePanel, MapPanel, Panel, TextPanel, rgba
 from xaikit.render import draw, picture_png, png
 from xaikit.render._layout import plan
-from xaikit.render._web import webp
+from xaikit.render._web import decoded, painted, reduced
 
 LEVELS = ((360, 82), (280, 66), (220, 50), (160, 36))
 """Width in pixels and quality of pictures, finest first."""
@@ -30,7 +31,7 @@ class Album:
     A `bare` page has none, only their words.
     """
 
-    drawn: list[tuple[bytes, bool]] = field(default_factory=list)
+    drawn: list[tuple[Array, bool]] = field(default_factory=list)
     level: int = 0
     folder: str = ""
     bare: bool = False
@@ -40,15 +41,17 @@ class Album:
         """Take a panel in: pictures and maps as pixels, drawings as SVG, texts as coloured words."""
         if isinstance(panel, MapPanel | ImagePanel):
             shape = panel.shape if isinstance(panel, MapPanel) else panel.image.shape[:2]
-            return self._pixels(picture_png(panel, LEVELS[0][0]), panel, max(shape) < SHARP)
+            framed = panel.frame is not None or panel.frames
+            image = decoded(picture_png(panel, LEVELS[0][0])) if framed else painted(panel, LEVELS[0][0])
+            return self._pixels(image, panel, max(shape) < SHARP)
         bare = Figure("", ((replace(panel, title="", subtitle="", facts=(), badge=None),),))
         if isinstance(panel, TextPanel):
             return Figured(html=words(panel), alt=panel.alt)
         if isinstance(panel, LinePanel) and sum(len(line.x) for line in panel.lines) > LONG:
-            return self._pixels(png(bare, width=900), panel, False)
+            return self._pixels(decoded(png(bare, width=900)), panel, False)
         return Figured(html=_trimmed(draw(bare, "svg", theme="page"), bare, panel.alt), alt=panel.alt)
 
-    def _pixels(self, data: bytes, panel: Panel, sharp: bool) -> "Figured":
+    def _pixels(self, data: Array, panel: Panel, sharp: bool) -> "Figured":
         self.drawn.append((data, sharp))
         return Figured(self, len(self.drawn) - 1, alt=panel.alt)
 
@@ -57,7 +60,7 @@ class Album:
         if (number, self.level) not in self._known:
             data, sharp = self.drawn[number]
             width, quality = LEVELS[self.level]
-            self._known[number, self.level] = webp(data, width, 0 if sharp else quality)
+            self._known[number, self.level] = reduced(data, width, 0 if sharp else quality)
         return self._known[number, self.level]
 
     def files(self) -> dict[str, bytes]:

@@ -4,6 +4,7 @@ import os
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -145,12 +146,17 @@ def _check(results: Results) -> None:
 
 def rendered(template: str, context: Mapping[str, Any]) -> bytes:
     """Fill one of the package's templates."""
+    text: str = _templates().get_template(template).render(context)
+    return text.encode("utf-8")
+
+
+@cache
+def _templates() -> Any:
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     folder = files("xaikit.report") / "templates"
     loader = FunctionLoader(lambda name: (folder / name).read_text(encoding="utf-8"))
-    room = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return room.get_template(template).render(context).encode("utf-8")
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
 # ---------------------------------------------------------------- pictures

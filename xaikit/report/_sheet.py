@@ -17,7 +17,7 @@ from xaikit.quality import agreements
 from xaikit.report._answers import Answer, answers
 from xaikit.report._collect import PREDICT, Explained, Explanations
 from xaikit.report._parts import Strongest, sentence, strongest
-from xaikit.results import Attribution
+from xaikit.results import Attribution, Prediction
 
 KIND, SCHEMA = "xaikit-report", 1
 
@@ -97,20 +97,27 @@ def sheet(found: Explanations) -> Sheet:
     samples: list[Sample] = []
     for explained in found.inputs:
         for i in range(len(explained)):
-            entries = tuple(e for m in found.methods if m in explained.results for e in _entries(m, explained, i))
-            missing = tuple(m for m in found.methods if m not in explained.results)
-            agreement = _agreement(entries, found.methods)
-            samples.append(Sample(len(samples) + 1, explained, i, entries, missing, agreement))
+            samples.append(sample_of(explained, i, found.methods, len(samples) + 1))
     table = np.concatenate([sample.agreement for sample in samples])
     compared = np.isfinite(table).sum(0)
     mean = np.divide(np.nansum(table, 0), compared, out=np.full(compared.shape, np.nan), where=compared > 0)
     return Sheet(found, tuple(samples), mean, compared)
 
 
-def _entries(method: str, explained: Explained, i: int) -> Iterator[Entry]:
+def sample_of(
+    explained: Explained, i: int, methods: tuple[str, ...], number: int, named: Mapping[str, str] | None = None
+) -> Sample:
+    """Give one sample with all that was found of it; `named` are other names for methods."""
+    there = (m for m in methods if m in explained.results)
+    entries = tuple(e for m in there for e in _entries(m, explained, i, (named or {}).get(m, "")))
+    missing = tuple(m for m in methods if m not in explained.results)
+    return Sample(number, explained, i, entries, missing, _agreement(entries, methods))
+
+
+def _entries(method: str, explained: Explained, i: int, named: str) -> Iterator[Entry]:
     result = explained.results[method]
     each = {"": result} if isinstance(result, Attribution) else result
-    return (Entry(method, name, one[i], len(one)) for name, one in each.items())
+    return (Entry(method, name, one[i], len(one), named) for name, one in each.items())
 
 
 def _agreement(entries: tuple[Entry, ...], methods: tuple[str, ...]) -> Array:
@@ -135,27 +142,33 @@ def described(s: Sheet, places: Mapping[tuple[str, str], str]) -> dict[str, Any]
         "kind": KIND,
         "schema": SCHEMA,
         "versions": dict(origin.versions),
-        "model": {
-            "asked": found.model,
-            "name": origin.model,
-            "framework": origin.framework,
-            "device": origin.device,
-            "fingerprint": origin.fingerprint,
-            "weights_id": origin.weights_id,
-            "inputs": _short(specs_to_dict(s.samples[0].explained.prediction.input_spec)),
-            "outputs": _short(specs_to_dict(s.samples[0].explained.prediction.output_spec)),
-        },
+        "model": model_to_dict(found.model, s.samples[0].explained.prediction),
         "seed": found.seed,
         "target": _target(found.target),
         "methods": [_method(name, s) for name in found.methods],
         "agreement": {
             "measure": "Spearman's rank correlation, mean over samples",
             "methods": list(found.methods),
-            "values": _finite(s.agreement.tolist()),
+            "values": finite(s.agreement.tolist()),
             "compared": s.compared.astype(int).tolist(),
         },
-        "samples": [_sample(sample, places) for sample in s.samples],
+        "samples": [sample_to_dict(sample, places) for sample in s.samples],
         "failed": [{"input": f.input, "method": f.method, "error": f.error} for f in found.failures],
+    }
+
+
+def model_to_dict(asked: str, prediction: Prediction) -> dict[str, Any]:
+    """Give what is known of a model as JSON types; `asked` is what it was loaded by."""
+    origin = prediction.origin
+    return {
+        "asked": asked,
+        "name": origin.model,
+        "framework": origin.framework,
+        "device": origin.device,
+        "fingerprint": origin.fingerprint,
+        "weights_id": origin.weights_id,
+        "inputs": _short(specs_to_dict(prediction.input_spec)),
+        "outputs": _short(specs_to_dict(prediction.output_spec)),
     }
 
 
@@ -170,10 +183,11 @@ def _method(name: str, s: Sheet) -> dict[str, Any]:
     asked = dict(s.found.parameters.get(name, {}))
     explainer = known[name].make({k: v for k, v in asked.items() if k not in BESIDES})
     settled = {k: getattr(explainer, k) for k in known[name].parameters()}
-    return {"name": name, "parameters": _finite(_json({**settled, **asked})), "units": counts(s, name)}
+    return {"name": name, "parameters": finite(_json({**settled, **asked})), "units": counts(s, name)}
 
 
-def _sample(sample: Sample, places: Mapping[tuple[str, str], str]) -> dict[str, Any]:
+def sample_to_dict(sample: Sample, places: Mapping[tuple[str, str], str]) -> dict[str, Any]:
+    """Give a sample as JSON types; `places` maps (input, method) to the file of the result."""
     explained, i = sample.explained, sample.index
     return {
         "title": sample.title,
@@ -188,7 +202,7 @@ def _sample(sample: Sample, places: Mapping[tuple[str, str], str]) -> dict[str, 
                 "label": a.label,
                 "numbers": a.kind,
                 "of": a.of,
-                "rows": [{"name": r.name, "value": _finite(r.value)} for r in a.rows],
+                "rows": [{"name": r.name, "value": finite(r.value)} for r in a.rows],
             }
             for a in sample.answers
         ],
@@ -208,7 +222,7 @@ def _entry(e: Entry, place: str, i: int) -> dict[str, Any]:
         "target_label": label_of(r, 0),
         "explained": origin.score,
         "layer": r.layer,
-        "quality": _finite(e.quality),
+        "quality": finite(e.quality),
         "status": str(r.status),
         "reasons": list(r.status.reasons),
         "numbers": unit(r),
@@ -217,7 +231,7 @@ def _entry(e: Entry, place: str, i: int) -> dict[str, Any]:
         "samples_together": e.together,
         "sentence": e.sentence,
         "part": e.strongest.kind,
-        "strongest": [{"part": p.full, "value": _finite(p.value), "share": p.share} for p in e.strongest.parts],
+        "strongest": [{"part": p.full, "value": finite(p.value), "share": p.share} for p in e.strongest.parts],
     }
 
 
@@ -242,12 +256,13 @@ def _json(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Replace numbers that are not finite by None."""
     if isinstance(value, float):
         return value if isfinite(value) else None
     if isinstance(value, Mapping):
-        return {k: _finite(v) for k, v in value.items()}
-    return [_finite(v) for v in value] if isinstance(value, list) else value
+        return {k: finite(v) for k, v in value.items()}
+    return [finite(v) for v in value] if isinstance(value, list) else value
 
 
 def _short(spec: Any) -> Any:

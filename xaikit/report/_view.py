@@ -165,7 +165,13 @@ def _facts(e: Entry) -> Iterator[tuple[str, str]]:
 
 def summary(sample: Sample, names: Sequence[str]) -> str:
     """Say what the network answers, and how far the methods, by their names, agree about why."""
-    told = f"The network says {'; '.join(said(a) for a in sample.answers)}."
+    says = f"The network says {'; '.join(said(a) for a in sample.answers)}."
+    return f"{says} {agreed(sample, names)}".rstrip()
+
+
+def agreed(sample: Sample, names: Sequence[str]) -> str:
+    """Say how far the methods, by their names, agree about why; "" where none can be compared."""
+    told = ""
     leading: dict[str, list[str]] = {}
     for e in sample.entries:
         if e.strongest.parts and e.strongest.parts[0].value > 0:
@@ -180,12 +186,12 @@ def summary(sample: Sample, names: Sequence[str]) -> str:
         if np.isfinite(table[i, j])
     ]
     if not pairs:
-        return told
+        return told.strip()
     (low, low_pair), (high, high_pair) = min(pairs), max(pairs)
     if len(pairs) == 1:
-        return f"{told} {high_pair} agree by {signed(high)} in the ranks of their values."
+        return f"{told} {high_pair} agree by {signed(high)} in the ranks of their values.".strip()
     least = f"least are {low_pair} ({signed(low)})"
-    return f"{told} Most alike in the ranks of their values are {high_pair} ({signed(high)}), {least}."
+    return f"{told} Most alike in the ranks of their values are {high_pair} ({signed(high)}), {least}.".strip()
 
 
 def signed(value: float) -> str:
