@@ -10,7 +10,8 @@ from xaikit.jobs.job import Job, Runner
 from xaikit.jobs.kinds import Task, given, tasks
 from xaikit.jobs.local import Local
 from xaikit.jobs.pool import Pool
+from xaikit.jobs.remote import store_at
 from xaikit.jobs.store import Store
 from xaikit.jobs.unit import Recipe, Unit
 
-__all__ = ["Job", "Local", "Pool", "Recipe", "Runner", "Store", "Task", "Unit", "given", "tasks"]
+__all__ = ["Job", "Local", "Pool", "Recipe", "Runner", "Store", "Task", "Unit", "given", "store_at", "tasks"]

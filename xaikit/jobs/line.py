@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from xaikit.errors import Cancelled, JobError, ParameterError, QueueFull, UnknownName, XaikitError
 from xaikit.jobs.job import Job, Work
-from xaikit.jobs.store import Store
+from xaikit.jobs.remote import store_at
 from xaikit.jobs.unit import Unit, address, unit_digest
 
 REMEMBERED = 200
@@ -49,7 +49,7 @@ class Line(ABC):
     ) -> None:
         if queue < 1:
             raise ParameterError(f"queue must be at least 1, not {queue}")
-        self.store, self.queue, self.fetch = Store(folder, limit), queue, fetch
+        self.store, self.queue, self.fetch = store_at(folder, limit), queue, fetch
         self._changed = threading.Condition()
         self._waiting: deque[Order] = deque()
         self._live: dict[str, Order] = {}

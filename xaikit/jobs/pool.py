@@ -59,7 +59,7 @@ class Pool(Line):
         named = models if isinstance(models, Mapping) else {name: name for name in models}
         self.models = {n: (Recipe(r) if isinstance(r, str) else r).settled() for n, r in named.items()}
         self.threads = threads or max(1, processors() // workers)
-        self.setup = Setup(str(self.store.folder.absolute()), limit, keep, tuple(modules))
+        self.setup = Setup(self.store.address, limit, keep, tuple(modules))
         self._identities: dict[str, str] = {}
         self._slots = [_Slot(self) for _ in range(workers)]
 

@@ -3,7 +3,7 @@
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from xaikit.zoo.shelf import cache_folder
 
 log = logging.getLogger(__name__)
 KEY = re.compile(r"[0-9a-f]{64}")
+SUFFIXES = (".npz", ".json")
+"""What an entry has, in the order in which it is written."""
 ROOM = 0.9
 """What eviction leaves of the limit, so that it is not due again at the next result."""
 
@@ -21,6 +23,13 @@ ROOM = 0.9
 def default_folder() -> Path:
     """Give the folder of results in the user's cache."""
     return cache_folder().parent / "results"
+
+
+def place_of(key: str) -> str:
+    """Give the place of an entry in its store, without suffix. Raises ParameterError for what is no address."""
+    if not KEY.fullmatch(key):
+        raise ParameterError(f"an address is 64 hexadecimal digits, not {key!r}")
+    return f"units/{key[:2]}/{key}"
 
 
 class Store:
@@ -37,13 +46,16 @@ class Store:
         self._size: int | None = None
 
     def __repr__(self) -> str:
-        return f"<Store {self.folder}>"
+        return f"<Store {self.address}>"
+
+    @property
+    def address(self) -> str:
+        """What `store_at` opens the same store by, in any process of this machine."""
+        return str(self.folder.absolute())
 
     def path(self, key: str) -> Path:
         """Give the place of an entry's .json. Raises ParameterError for what is no address."""
-        if not KEY.fullmatch(key):
-            raise ParameterError(f"an address is 64 hexadecimal digits, not {key!r}")
-        return self.folder / "units" / key[:2] / f"{key}.json"
+        return self.folder / f"{place_of(key)}.json"
 
     def __contains__(self, key: str) -> bool:
         return self.path(key).is_file()
@@ -63,6 +75,29 @@ class Store:
             self.drop(key)
             return None
         return result
+
+    def glance(self, key: str, fields: Iterable[str]) -> list[dict[str, Any]]:
+        """Read only these fields of the result at an address, as `storage.glance` does. Raises StorageError."""
+        return storage.glance(self.path(key), fields)
+
+    def data(self, key: str) -> dict[str, bytes]:
+        """Give the bytes of an entry, by suffix, in the order in which they are written. Raises StorageError."""
+        try:
+            return {suffix: self.path(key).with_suffix(suffix).read_bytes() for suffix in SUFFIXES}
+        except OSError as error:
+            raise StorageError(
+                f"the result {key} cannot be read from {self.address}: {error.strerror or error}"
+            ) from None
+
+    def put_data(self, key: str, data: Mapping[str, bytes]) -> None:
+        """Write the bytes of an entry. Raises StorageError."""
+        try:
+            for suffix in SUFFIXES:
+                write_atomically(self.path(key).with_suffix(suffix), data[suffix])
+        except OSError as error:
+            raise StorageError(
+                f"the result {key} cannot be written to {self.address}: {error.strerror or error}"
+            ) from None
 
     def put(self, key: str, result: Any) -> None:
         """Write a result. Raises StorageError for what cannot be stored, or a folder that cannot be written."""

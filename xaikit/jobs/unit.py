@@ -70,7 +70,7 @@ class Recipe:
         path = Path(self.name)
         if not path.is_file():
             raise ModelError(f"there is no model file {path}")
-        return _digest(["files", *(file_digest(p) for p in _files(path))])
+        return _digest(["files", *(file_digest(p) for p in model_files(path))])
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,8 +195,11 @@ def _input_digest(path: Path) -> str:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
-def _files(path: Path) -> Iterator[Path]:
-    """Give the files that make a model: of a description also its weights, and its factory where that lies beside."""
+def model_files(path: Path) -> Iterator[Path]:
+    """Give the files that make a model: of a description also its weights, and its factory where that lies beside.
+
+    Raises ModelError for a description that cannot be read.
+    """
     yield path
     if path.suffix != ".toml":
         return

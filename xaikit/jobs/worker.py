@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 from xaikit.errors import Cancelled, XaikitError
 from xaikit.jobs.kinds import tasks
 from xaikit.jobs.line import unforeseen
-from xaikit.jobs.store import Store
+from xaikit.jobs.remote import store_at
 from xaikit.jobs.unit import Recipe, Unit, address, code_version, model_identity, unit_digest
 from xaikit.model import Model
 
@@ -76,7 +76,7 @@ class Worker:
 
     def __init__(self, setup: Setup, inbox: Inbox, send: Callable[..., None]) -> None:
         self.inbox, self.send, self.keep = inbox, send, setup.keep
-        self.store = Store(setup.folder, setup.limit)
+        self.store = store_at(setup.folder, setup.limit)
         self.models: OrderedDict[tuple[Recipe, str | None], tuple[Model, str]] = OrderedDict()
 
     def loop(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from xaikit.errors import Cancelled, InputError, JobError, QueueFull, WorkerLost, XaikitError
 from xaikit.jobs import Job, Pool, Recipe, Store, Unit, tasks
 from xaikit.jobs.line import unforeseen
+from xaikit.jobs.remote import Unreachable
 from xaikit.jobs.unit import unit_digest
 from xaikit.model import Model
 from xaikit.progress import silent
@@ -79,15 +80,22 @@ class Here:
         """Have nothing to end."""
 
     def _outcome(self, planned: Planned) -> Outcome:
-        unit = planned.unit
-        try:
-            result = tasks[unit.task].run(self.model, unit, silent)
-            self.store.put(planned.key, result)
-            return Outcome(planned, row_of(result), worker=os.getpid())
-        except XaikitError as error:
-            return Outcome(planned, error=str(error), worker=os.getpid())
-        except Exception as error:
-            return Outcome(planned, error=" ".join(unforeseen(unit, error).split()), worker=os.getpid())
+        row, error = carried_out(self.model, planned.unit, planned.key, self.store)
+        return Outcome(planned, row, error, os.getpid())
+
+
+def carried_out(model: Model, unit: Unit, key: str, store: Store) -> tuple[dict[str, Any] | None, str | None]:
+    """Put the result of a unit into the store and give the row that tells of it, or the error."""
+    try:
+        result = tasks[unit.task].run(model, unit, silent)
+        store.put(key, result)
+        return row_of(result), None
+    except Unreachable:  # every other unit would fail of it too
+        raise
+    except XaikitError as error:
+        return None, str(error)
+    except Exception as error:
+        return None, " ".join(unforeseen(unit, error).split())
 
 
 class Workers:
@@ -95,7 +103,7 @@ class Workers:
 
     def __init__(self, name: str, recipe: Recipe, store: Store, workers: int, threads: int | None = None) -> None:
         self.store, self.ahead = store, workers * AHEAD
-        self.pool = Pool({name: recipe}, workers, queue=self.ahead, folder=store.folder, threads=threads, fetch=False)
+        self.pool = Pool({name: recipe}, workers, queue=self.ahead, folder=store.address, threads=threads, fetch=False)
         self._ended: SimpleQueue[tuple[Planned, Job, int]] = SimpleQueue()
 
     def outcomes(self, units: Iterator[Planned]) -> Iterator[Outcome]:
@@ -135,7 +143,7 @@ class Workers:
                 continue
             if error is not None:
                 return Outcome(planned, error=str(error), worker=job.worker)
-            return Outcome(planned, row_at(self.store.path(planned.key)), worker=job.worker)
+            return Outcome(planned, row_at(self.store, planned.key), worker=job.worker)
 
     def _error(self, planned: Planned, job: Job) -> XaikitError | None:
         if job.status == "cancelled":

@@ -2,43 +2,46 @@
 
 import json
 import os
-import socket
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from xaikit.errors import StorageError, UsageError
+from xaikit.errors import StorageError
 from xaikit.jobs.store import Store
-from xaikit.study._plan import Plan, load_plan
-
-PLAN, MANIFEST, LOCK = "plan.toml", "manifest.jsonl", ".lock"
+from xaikit.study._files import MANIFEST, PLAN
+from xaikit.study._places import Place, place_of
+from xaikit.study._plan import Plan, read_plan
 
 
 @dataclass(frozen=True)
 class Study:
-    """A study on disk: its `folder`, and the `plan` that was run into it."""
+    """A study on disk or at a URL: its `folder`, a Path or the URL as text, and the `plan` that was run into it."""
 
-    folder: Path
+    folder: Any
     plan: Plan
+
+    @property
+    def place(self) -> Place:
+        """What reads and writes there."""
+        return place_of(self.folder)
 
     @property
     def store(self) -> Store:
         """The results by their keys."""
-        return Store(self.folder)
+        return self.place.store()
 
     @property
     def manifest(self) -> Path:
-        """The file with a line for every event of a unit."""
-        return self.folder / MANIFEST
+        """The file with a line for every event of a unit; of a study at a URL read `events`."""
+        return Path(self.folder) / MANIFEST
 
     def events(self) -> Iterator[dict[str, Any]]:
         """Give the lines of the manifest in their order; one that is torn is left out. Raises StorageError."""
-        return read_events(self.manifest)
+        return self.place.events()
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Give the last line about each unit, in the order in which the units came first; memory stays flat."""
@@ -52,138 +55,17 @@ class Study:
 
 
 def open_study(folder: str | os.PathLike[str]) -> Study:
-    """Open the folder of a study that was run. Raises StorageError where it is none."""
-    folder = Path(folder)
-    if not (folder / PLAN).is_file():
-        raise StorageError(f"{folder} is no folder of a study: it has no {PLAN}")
-    return Study(folder, load_plan(folder / PLAN))
+    """Open the folder or URL of a study that was run. Raises StorageError where it is none."""
+    place = place_of(folder)
+    if not place.has(PLAN):
+        raise StorageError(f"{place.name} is no folder of a study: it has no {PLAN}")
+    plan = read_plan(place.read(PLAN), f"{place.name}/{PLAN}")
+    return Study(place.name, plan)
 
 
-def read_events(manifest: Path) -> Iterator[dict[str, Any]]:
-    """Give the lines of a manifest; the last one is left out where it is torn. Raises StorageError."""
-    try:
-        file = manifest.open("rb")
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise StorageError(f"{manifest} cannot be read: {error.strerror or error}") from None
-    with file:
-        for line in file:
-            if line.endswith(b"\n"):
-                try:
-                    event = json.loads(line)
-                except ValueError:
-                    continue
-                if isinstance(event, dict):
-                    yield event
-
-
-class Manifest:
-    """Appends lines, each by one write; only the holder of the folder's lock does."""
-
-    def __init__(self, path: Path) -> None:
-        try:
-            self.file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise StorageError(f"{path} cannot be written: {error.strerror or error}") from None
-        self.path = path
-        self._mend()
-
-    def __enter__(self) -> "Manifest":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        os.close(self.file)
-
-    def append(self, event: Mapping[str, Any]) -> None:
-        """Write one line. Raises StorageError."""
-        line = json.dumps(event, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode() + b"\n"
-        try:
-            if os.write(self.file, line) != len(line):
-                raise OSError("the disk is full")
-        except OSError as error:
-            raise StorageError(f"{self.path} cannot be written: {error.strerror or error}") from None
-
-    def _mend(self) -> None:
-        """Cut off a last line that was torn when its writer was killed."""
-        size = os.fstat(self.file).st_size
-        end = size
-        with self.path.open("rb") as file:
-            while end:
-                start = max(0, end - 65536)
-                file.seek(start)
-                found = file.read(end - start).rfind(b"\n")
-                if found >= 0:
-                    end = start + found + 1
-                    break
-                end = start
-        if end != size:
-            os.ftruncate(self.file, end)
-
-
-@contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Hold a folder for one run; the system lets go of it when the process ends, however that happens.
-
-    Raises UsageError, with who holds it, where another run is at work in it, and StorageError for a folder that cannot
-    be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise StorageError(f"the folder {folder} cannot be written: {error.strerror or error}") from None
-    try:
-        if not _locked(file):
-            owner = os.pread(file, 200, 0).decode(errors="replace").strip() if hasattr(os, "pread") else ""
-            raise UsageError(f"another run is at work in {folder}{owner and f' ({owner})'}: wait for it, or stop it")
-        os.ftruncate(file, 0)
-        os.lseek(file, 0, os.SEEK_SET)
-        os.write(file, f"process {os.getpid()} on {socket.gethostname()}".encode())
-        yield
-    finally:
-        os.close(file)
-
-
-def is_running(folder: Path) -> bool:
-    """Whether a run is at work in a folder."""
-    try:
-        file = os.open(folder / LOCK, os.O_RDWR)
-    except OSError:
-        return False
-    try:
-        return not _locked(file)
-    finally:
-        os.close(file)
-
-
-def _locked(file: int) -> bool:
-    """Take the lock of an open file, unless another process has it."""
-    try:
-        import fcntl
-    except ImportError:
-        import msvcrt
-
-        try:
-            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-        except OSError:
-            return False
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def sweep(folder: Path) -> None:
-    """Remove what a writer that was killed left unfinished: nothing reads it."""
-    for part in folder.glob("units/??/.*.part"):
-        with suppress(FileNotFoundError):
-            part.unlink()
-    for arrays in folder.glob("units/??/*.npz"):
-        if not arrays.with_suffix(".json").exists():
-            arrays.unlink(missing_ok=True)
+def is_running(folder: str | os.PathLike[str]) -> bool:
+    """Whether a run is at work in a folder, or has left its lease at a URL."""
+    return place_of(folder).at_work()
 
 
 def unit_name(row: Mapping[str, Any]) -> tuple[str, str, str]:

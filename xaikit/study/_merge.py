@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from xaikit import storage
 from xaikit.errors import StorageError, UsageError
-from xaikit.jobs import Store
-from xaikit.storage import write_atomically
-from xaikit.study._folder import MANIFEST, PLAN, Ledger, Manifest, Study, held, open_study, sweep
-from xaikit.study._plan import InputsPlan, Plan, difference
+from xaikit.study._files import MANIFEST, PLAN
+from xaikit.study._folder import Ledger, Study, open_study
+from xaikit.study._places import Place, place_of
+from xaikit.study._plan import Plan, difference
 
 
 @dataclass(frozen=True)
@@ -29,22 +28,22 @@ class Merged:
 
 
 def merge(folders: Sequence[str | os.PathLike[str]], into: str | os.PathLike[str]) -> Merged:
-    """Put the units of several folders into one, and give what it holds.
+    """Put the units of several folders into one, and give what it holds; one alone is copied, as from a URL to a disk.
 
-    The plans may differ in their inputs, and in nothing else. A unit that failed in one folder and has a result in
-    another has a result. Nothing is written where two folders have different results for the same unit, or where a
-    result is damaged. The folders themselves stay as they are.
+    The plans may differ in the paths of their inputs, and in nothing else. A unit that failed in one folder and has a
+    result in another has a result. Nothing is written where two folders have different results for the same unit, or
+    where a result is damaged. The folders themselves stay as they are.
 
     Raises UsageError for plans that differ, for a conflict, and for a folder of another plan; StorageError.
     """
     studies = [open_study(folder) for folder in folders]
-    if len(studies) < 2:
-        raise UsageError("a merge takes at least two folders")
-    place = Path(into)
-    if any(place.resolve() == s.folder.resolve() for s in studies):
-        raise UsageError(f"{place} is one of the folders to merge: choose another")
+    if not studies:
+        raise UsageError("a merge takes at least one folder")
+    place = place_of(into)
+    if any(_resolved(place.name) == _resolved(s.folder) for s in studies):
+        raise UsageError(f"{place.name} is one of the folders to merge: choose another")
     for study in studies[1:]:
-        other = [d for d in difference(studies[0].plan, study.plan) if not d.startswith("inputs")]
+        other = difference(_apart(studies[0].plan), _apart(study.plan))
         if other:
             raise UsageError(
                 f"{studies[0].folder} and {study.folder} belong to different plans: {'; '.join(other[:3])}"
@@ -56,12 +55,38 @@ def merge(folders: Sequence[str | os.PathLike[str]], into: str | os.PathLike[str
         return _written(ledger, studies, plan, place)
 
 
+def _resolved(folder: Any) -> Any:
+    return folder.resolve() if isinstance(folder, Path) else folder
+
+
+def _apart(plan: Plan) -> Plan:
+    """Give a plan apart from which inputs it means: how the rows of a file are read stays."""
+    return replace(plan, inputs=replace(plan.inputs, paths=(), limit=None))
+
+
 def _united(plans: Sequence[Plan]) -> Plan:
-    """Give the plan of all inputs; where folders differ, paths become absolute."""
+    """Give the plan of all inputs; where folders differ, paths become absolute.
+
+    A limit is of a list of inputs as a whole: of equal lists the larger one stays. One of other lists would take from
+    the inputs of both, and is refused.
+    """
     one_root = len({p.root for p in plans}) == 1
     paths = (path if one_root else _absolute(plan, path) for plan in plans for path in plan.inputs.paths)
-    first = plans[0].inputs
-    return replace(plans[0], inputs=InputsPlan(tuple(dict.fromkeys(paths)), first.column, first.id, None))
+    asked = tuple(dict.fromkeys(paths))
+    return replace(plans[0], inputs=replace(plans[0].inputs, paths=asked, limit=_limit(plans)))
+
+
+def _limit(plans: Sequence[Plan]) -> int | None:
+    limits = [p.inputs.limit for p in plans]
+    given = [limit for limit in limits if limit is not None]
+    if len({(p.root, p.inputs.paths) for p in plans}) == 1:
+        return max(given) if len(given) == len(limits) else None
+    if given:
+        raise UsageError(
+            "folders of other inputs cannot be merged where one has a limit, since no plan says so much of each: "
+            "make the parts by their paths"
+        )
+    return None
 
 
 def _absolute(plan: Plan, word: str) -> str:
@@ -83,38 +108,28 @@ def _take(study: Study, ledger: Ledger) -> None:
             )
 
 
-def _written(ledger: Ledger, studies: Sequence[Study], plan: Plan, place: Path) -> Merged:
+def _written(ledger: Ledger, studies: Sequence[Study], plan: Plan, place: Place) -> Merged:
     stores = {str(study.folder): study.store for study in studies}
     for row in ledger.rows():
         if row["state"] != "failed":
-            storage.glance(stores[row["folder"]].path(row["key"]), ("status",))
+            stores[row["folder"]].glance(row["key"], ("status",))
     counts = {"done": 0, "failed": 0}
-    with held(place):
-        if (place / PLAN).is_file() and (other := difference(plan, open_study(place).plan)):
-            raise UsageError(f"{place} belongs to another plan: {'; '.join(other[:3])}. Choose another folder")
-        if (place / MANIFEST).exists() and not (place / PLAN).is_file():
-            raise StorageError(f"{place} has a {MANIFEST} and no {PLAN}: it cannot be told which plan it belongs to")
-        plan.save(place / PLAN)
-        sweep(place)
-        target = Store(place)
-        with Manifest(place / MANIFEST) as manifest:
+    with place.held():
+        if place.has(PLAN) and (other := difference(plan, open_study(place.name).plan)):
+            raise UsageError(f"{place.name} belongs to another plan: {'; '.join(other[:3])}. Choose another folder")
+        if place.begun() and not place.has(PLAN):
+            raise StorageError(
+                f"{place.name} has a {MANIFEST} and no {PLAN}: it cannot be told which plan it belongs to"
+            )
+        place.write(PLAN, plan.toml())
+        place.sweep()
+        target = place.store()
+        with place.manifest() as manifest:
             for row in ledger.rows():
                 source = stores[row.pop("folder")]
                 state = "failed" if row["state"] == "failed" else "done"
-                if state == "done":
-                    _copied(source, target, row["key"])
+                if state == "done" and row["key"] not in target:
+                    target.put_data(row["key"], source.data(row["key"]))
                 manifest.append({**row, "state": state, "at": datetime.now(UTC).isoformat(timespec="milliseconds")})
                 counts[state] += 1
-    return Merged(Study(place, plan), counts["done"], counts["failed"])
-
-
-def _copied(source: Store, target: Store, key: str) -> None:
-    """Copy a result, its .json last, as the store does."""
-    if key in target:
-        return
-    try:
-        for suffix in (".npz", ".json"):
-            data = source.path(key).with_suffix(suffix).read_bytes()
-            write_atomically(target.path(key).with_suffix(suffix), data)
-    except OSError as error:
-        raise StorageError(f"the result {key} cannot be copied to {target.folder}: {error.strerror or error}") from None
+    return Merged(Study(place.name, plan), counts["done"], counts["failed"])

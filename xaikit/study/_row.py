@@ -2,16 +2,17 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from xaikit import storage
 from xaikit.inputs import Classes, top
+from xaikit.jobs import Store
 from xaikit.results import Attributions
 
 FIELDS = ("target_labels", "status", "quality", "prediction", "output_spec", "origin")
+ROW = ("label", "status", "reasons", "predicted", "probability", "quality", "input_hash", "seconds")
+"""What is told."""
 GRAVITY = ("ok", "warn", "fail")
 FEW = 16
 """So many numbers of an output are told; a longer one, such as a picture, is not."""
@@ -23,9 +24,9 @@ def row_of(result: Any) -> dict[str, Any]:
     return _told([{name: getattr(e, name) for name in FIELDS} for e in each])
 
 
-def row_at(path: Path) -> dict[str, Any]:
+def row_at(store: Store, key: str) -> dict[str, Any]:
     """Tell the same of a stored result, most of which is not read. Raises StorageError."""
-    return _told(storage.glance(path, FIELDS))
+    return _told(store.glance(key, FIELDS))
 
 
 def _told(each: list[dict[str, Any]]) -> dict[str, Any]:

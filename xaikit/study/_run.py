@@ -6,20 +6,22 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from xaikit.errors import ParameterError, StorageError, UsageError, XaikitError
+from xaikit.errors import MissingPackage, ParameterError, StorageError, UsageError, XaikitError
 from xaikit.inputs import InputSpec, target_to_json
 from xaikit.jobs import Recipe, Store, Unit
+from xaikit.jobs.remote import is_remote
 from xaikit.jobs.unit import address, model_identity, unit_digest
 from xaikit.model import Model
 from xaikit.study._executors import Executor, Here, Outcome, Planned, Workers
-from xaikit.study._folder import MANIFEST, PLAN, Manifest, Study, held, open_study, sweep
+from xaikit.study._files import MANIFEST, PLAN
+from xaikit.study._folder import Study, open_study
 from xaikit.study._gate import Gate, Rule
 from xaikit.study._inputs import Item, items
+from xaikit.study._known import Known, known_at
+from xaikit.study._places import Appends, Place, place_of
 from xaikit.study._plan import MethodPlan, Plan, difference, load_plan
-from xaikit.study._row import row_at
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,13 @@ def run(
     resume: bool = False,
     workers: int = 1,
     threads: int | None = None,
+    scheduler: str | None = None,
     fail_on: Sequence[str] = (),
     allow_code: bool = False,
     progress: Told | None = None,
     executor: Making | None = None,
 ) -> StudyResult:
-    """Carry out a plan into a folder, and give what came of it.
+    """Carry out a plan into a folder, or a URL that fsspec writes to, and give what came of it.
 
     One unit is one (input, method, target). Its result is stored whole or not at all under SHA-256 of the model's
     identity, the input, method, parameters, target, seed and the version of the code; the folder's manifest gets a line
@@ -89,13 +92,17 @@ def run(
     skipped, what failed is tried again.
 
     One worker is this process; several are processes of their own with `threads` each (None: the processors shared
-    out), and one of them that dies costs only its unit, which is begun once more. `fail_on` are rules such as
-    "status=fail:0.1", besides those of the plan. `progress` is called with Counts after every unit. `allow_code` lets a
-    model.toml import its factory.
+    out), and one of them that dies costs only its unit, which is begun once more. `scheduler` is the address of a Dask
+    scheduler whose workers do the work, such as "tcp://10.0.0.1:8786", or "local" for a cluster of `workers` processes
+    on this machine that ends with the run; it needs xaikit[distributed]. `executor` is another way.
+
+    `fail_on` are rules such as "status=fail:0.1", besides those of the plan. `progress` is called with Counts after
+    every unit. `allow_code` lets a model.toml import its factory.
 
     Raises UsageError for a folder of another plan, of this plan without `resume`, or in which another run is at work;
-    the errors of a model that cannot be loaded; InputError where the plan means no input at all; StorageError. On
-    KeyboardInterrupt everything that is done stays in the folder.
+    the errors of a model that cannot be loaded; InputError where the plan means no input at all; StorageError; JobError
+    for a scheduler that is not there or goes away, and for workers with other code or libraries. On KeyboardInterrupt
+    everything that is done stays in the folder.
     """
     plan = plan if isinstance(plan, Plan) else load_plan(plan)
     place = _place(plan, folder)
@@ -103,61 +110,81 @@ def run(
     if workers < 1:
         raise ParameterError(f"workers must be at least 1, not {workers}")
     begun = time.perf_counter()
-    with held(place):
+    with place.held():
         normal = _admitted(plan, place, resume)
         course = _Course(normal, place, allow_code, Gate(rules), progress)
         model = course.load()
         _keep_plan(normal, place)
-        sweep(place)
-        way: Executor = executor(course.recipe, course.store) if executor else Here(model, course.store)
-        if executor is None and workers > 1:
-            way = Workers(plan.model, course.recipe, course.store, workers, threads)
+        place.sweep()
+        way = executor(course.recipe, course.store) if executor else _way(course, model, workers, threads, scheduler)
         del model
-        with closing(way), Manifest(place / MANIFEST) as manifest:
-            course.go(way, manifest)
-        sweep(place)
-    return StudyResult(Study(place, normal), course.counts, course.gate.broken(), time.perf_counter() - begun)
+        with closing(way), place.manifest() as manifest, closing(known_at(place, course.store)) as known:
+            course.go(way, manifest, known)
+        place.sweep()
+    return StudyResult(Study(place.name, normal), course.counts, course.gate.broken(), time.perf_counter() - begun)
 
 
-def _place(plan: Plan, folder: str | os.PathLike[str] | None) -> Path:
+def _way(course: "_Course", model: Model, workers: int, threads: int | None, scheduler: str | None) -> Executor:
+    """Choose who carries the units out."""
+    recipe, store = course.recipe, course.store
+    if scheduler is not None:
+        try:
+            from xaikit.study._cluster import Cluster
+        except ModuleNotFoundError:
+            raise MissingPackage("dask", "distributed", f"the scheduler {scheduler}") from None
+        return Cluster(scheduler, recipe, store, model, workers=workers, threads=threads)
+    if workers == 1:
+        return Here(model, store)
+    if store.address.startswith("memory:"):
+        raise UsageError(f"{store.address} is the memory of one process: it takes one worker")
+    return Workers(course.plan.model, recipe, store, workers, threads)
+
+
+def _place(plan: Plan, folder: str | os.PathLike[str] | None) -> Place:
     if folder is not None:
-        return Path(folder)
-    if plan.outputs.folder is None:
+        return place_of(folder)
+    asked = plan.outputs.folder
+    if asked is None:
         raise UsageError("say where the results go: a folder, or [outputs] folder = ... in the plan")
-    return plan.folder / plan.outputs.folder
+    return place_of(asked if is_remote(asked) else plan.folder / asked)
 
 
-def _admitted(plan: Plan, folder: Path, resume: bool) -> Plan:
+def _admitted(plan: Plan, place: Place, resume: bool) -> Plan:
     """Give the plan as it is run, if the folder is free for it or holds it already."""
     normal = replace(plan, framework=plan.recipe().framework, root=str(plan.folder.absolute()))
-    if not (folder / PLAN).is_file():
-        if resume and (folder / MANIFEST).exists():
-            raise StorageError(f"{folder} has a {MANIFEST} and no {PLAN}: it cannot be told which plan it belongs to")
+    if not place.has(PLAN):
+        if resume and place.begun():
+            raise StorageError(
+                f"{place.name} has a {MANIFEST} and no {PLAN}: it cannot be told which plan it belongs to"
+            )
         return normal
-    other = difference(normal, open_study(folder).plan)
+    other = difference(normal, open_study(place.name).plan)
     if other:
         more = f", and {len(other) - 3} more" if len(other) > 3 else ""
-        raise UsageError(f"{folder} belongs to another plan: {'; '.join(other[:3])}{more}. Choose another folder")
+        raise UsageError(f"{place.name} belongs to another plan: {'; '.join(other[:3])}{more}. Choose another folder")
     if not resume:
-        raise UsageError(f"{folder} holds results of this plan already: go on with --resume, or choose another folder")
+        raise UsageError(
+            f"{place.name} holds results of this plan already: go on with --resume, or choose another folder"
+        )
     return normal
 
 
-def _keep_plan(plan: Plan, folder: Path) -> None:
-    if not (folder / PLAN).is_file() or open_study(folder).plan != plan:
-        plan.save(folder / PLAN)
+def _keep_plan(plan: Plan, place: Place) -> None:
+    if not place.has(PLAN) or open_study(place.name).plan != plan:
+        place.write(PLAN, plan.toml())
 
 
 class _Course:
     """One run: the units that a plan means, one after the other, and the lines about them."""
 
-    def __init__(self, plan: Plan, folder: Path, allow_code: bool, gate: Gate, progress: Told | None) -> None:
+    def __init__(self, plan: Plan, place: Place, allow_code: bool, gate: Gate, progress: Told | None) -> None:
         self.plan, self.gate, self.progress = plan, gate, progress
-        self.recipe, self.store = plan.recipe(allow_code), Store(folder.absolute())
+        self.recipe, self.store = plan.recipe(allow_code), place.store()
         self.identity = ""
         self.spec: InputSpec | Any = None
         self.counts = Counts(0)
-        self.manifest: Manifest | None = None
+        self.manifest: Appends | None = None
+        self.known: Known | None = None
 
     def load(self) -> Model:
         """Load the model, and note what the units need to know of it."""
@@ -170,9 +197,9 @@ class _Course:
     def inputs(self) -> Iterator[Item]:
         return items(self.plan.inputs, self.plan.folder, self.spec)
 
-    def go(self, way: Executor, manifest: Manifest) -> None:
+    def go(self, way: Executor, manifest: Appends, known: Known) -> None:
         """Have all units carried out."""
-        self.manifest = manifest
+        self.manifest, self.known = manifest, known
         for outcome in way.outcomes(self.due()):
             self.settle(outcome)
 
@@ -198,13 +225,10 @@ class _Course:
             return None
 
     def is_there(self, planned: Planned) -> bool:
-        """Whether the result of a unit is in the store, whole; a damaged one is removed."""
-        if planned.key not in self.store:
-            return False
-        try:
-            row = row_at(self.store.path(planned.key))
-        except StorageError:
-            self.store.drop(planned.key)
+        """Whether the result of a unit is there, whole; a damaged one is removed."""
+        assert self.known is not None
+        row = self.known.row(planned.key)
+        if row is None:
             return False
         self.note(_line(planned.input, planned.method, planned.target, planned.key), "skipped", **row)
         return True
@@ -216,6 +240,8 @@ class _Course:
         if outcome.row is None:
             self.note(line, "failed", error=outcome.error, worker=outcome.worker)
         else:
+            assert self.known is not None
+            self.known.add(planned.key, outcome.row)
             self.note(line, "done", worker=outcome.worker, **outcome.row)
 
     def note(self, line: dict[str, Any], state: str, **more: Any) -> None:
