@@ -1,6 +1,6 @@
 """Views of codes: what is decoded is what the network decodes, and numbers are those of their formulas."""
 
-from dataclasses import make_dataclass
+from dataclasses import make_dataclass, replace
 from functools import cache
 from pathlib import Path
 from statistics import NormalDist
@@ -266,6 +266,124 @@ def test_a_traversed_picture_ends_with_where_it_changed() -> None:
     assert shown.columns == ("−1.64", "0.00", "1.64")
     assert shown.rows == ("1.64", "0.00", "−1.64")
     assert shown.subtitle == "across: z0 · up: z1"
+
+
+def test_what_tells_two_samples_apart_is_given_to_a_third(tmp_path: Path) -> None:
+    model, samples = pictures()
+    codes = encode(model, model.inputs.encode(samples))
+    found = latent.arithmetic(model, samples[0], samples[1], samples[2])
+    assert_allclose(found.codes[0], [*codes[:3], codes[0] - codes[1] + codes[2]], atol=1e-9)
+    assert found.column_names == ("a", "b", "c", "a - b + c")
+    of_lists = latent.arithmetic(model, samples[:4], samples[4:7], samples[7])
+    assert_allclose(of_lists.codes[0, 3], codes[:4].mean(0) - codes[4:7].mean(0) + codes[7], atol=1e-9)
+    (shown,) = panels(found).panels
+    assert shown.columns[3] == "a − b + c"
+    kept(found, tmp_path)
+
+
+@pytest.mark.parametrize(("number", "middle"), [(9, [3, 4, 5]), (8, [2, 3, 4]), (3, [0, 1, 2])])
+def test_the_best_the_median_and_the_worst_come_back(number: int, middle: list[int], tmp_path: Path) -> None:
+    """Of a network that gives zeros the error of a sample is the mean of its squares."""
+    net = lambda x: np.zeros_like(x)  # noqa: E731
+    model = xk.wrap(net, inputs=xk.Image(8, 8, 1, scale=1 / 16), outputs=xk.Reconstruction(), name="nothing")
+    sizes = np.random.default_rng(0).permutation(number) + 1
+    found = latent.gallery(model, [np.full((8, 8), size) for size in sizes], 3)
+    ranked = np.argsort(sizes)
+    assert_array_equal(found.positions, [ranked[:3], ranked[middle], ranked[-3:]])
+    assert_allclose(found.errors, np.square(sizes[found.positions] / 16))
+    assert_allclose(found.x[..., 0, 0, 0], sizes[found.positions] / 16)
+    assert_array_equal(found.reconstruction, 0)
+    assert_allclose(found.median, np.median(np.square(sizes / 16)))
+    kept(found, tmp_path)
+    (panel,) = panels(found).panels
+    assert panel.rows == ("best: given", "came back", "median: given", "came back", "worst: given", "came back")
+    assert_allclose(panel.tiles[12].values, 255 * sizes[ranked[-3]] / 16, atol=1)  # of the network's zeros 0
+    assert_array_equal(panel.tiles[15].values, 0)
+    with pytest.raises(InputError, match="10 samples of a kind"):
+        latent.gallery(model, [np.zeros((8, 8))] * 3, 10)
+
+
+def test_a_gallery_of_a_series_and_of_numbers(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    series = latent.gallery(copying(xk.Series(10, 2)), rng.normal(size=(5, 10, 2)), 2)
+    kept(series, tmp_path)
+    assert [p.title for p in panels(series).panels][:2] == ["Best: 0", "Best: 0"]
+    assert series.errors.max() == 0
+    kept(latent.gallery(zeros()[1], zeros()[2]), tmp_path)
+
+
+def test_ellipses_are_one_standard_deviation_of_the_code(tmp_path: Path) -> None:
+    training, held_out, _ = digits(0)
+    net = Variational(training, 4, log_variance=float(np.log(0.25)))
+    found = latent.embed(net.wrapped(), held_out)
+    assert_allclose(found.covariances, np.tile(0.25 * np.eye(2), (len(held_out), 1, 1)), atol=1e-9)
+    assert_allclose(np.linalg.norm(found.ellipse(3) - found.coordinates[3], axis=1), 0.5, rtol=1e-9)
+    kept(found, tmp_path)
+    (plane,) = panels(found).panels
+    spread = plane.traces[0]
+    assert np.isnan(spread.y).sum() == 60  # of 89 samples, each ellipse on its own
+    assert spread.silent
+    assert "60 of the samples" in plane.subtitle
+    # a skew spread: along the diagonal of both components it is their sum
+    skew = np.array([[1.0, 0.6], [0.6, 1.0]])
+    turned = replace(found, covariances=np.tile(skew, (len(held_out), 1, 1)))
+    line = turned.ellipse(0, points=721) - found.coordinates[0]
+    assert_allclose(np.einsum("na,ab,nb->n", line, np.linalg.inv(skew), line), 1, rtol=1e-9)
+    assert_allclose(np.linalg.norm(line, axis=1).max(), np.sqrt(1.6), rtol=1e-9)
+    plain = latent.embed(copying_code(), X)
+    assert plain.covariances is None
+    with pytest.raises(NotSupported, match="not variational"):
+        plain.ellipse(0)
+
+
+def test_the_spread_follows_the_components() -> None:
+    """Variances that differ by number are turned into the plane: P diag(s²) P'."""
+    model = xk.wrap(torch_vae("array"), inputs=xk.Array((12,)), outputs=xk.Reconstruction())
+    found = latent.embed(model, X, dimensions=3)
+    variances = np.exp(encode(model, X, "fc_logvar"))
+    assert_allclose(found.covariances[4], found.components @ np.diag(variances[4]) @ found.components.T, rtol=1e-5)
+    assert_allclose(found.covariances[4].trace(), variances[4].sum(), rtol=1e-5)  # three of three components
+
+
+def copying_code() -> Any:
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(12, 3), torch.nn.Linear(3, 12))
+    return xk.wrap(net, inputs=xk.Array((12,)), outputs=xk.Reconstruction())
+
+
+def test_hidden_places_are_grey_wherever_they_are() -> None:
+    model, samples = pictures()
+    hidden = latent.restore(model, samples[:2], "mask", [0.25], patch=2)
+    assert hidden.hidden.shape == (1, 8, 8, 1)
+    assert hidden.hidden.sum() == 16
+    assert_array_equal(hidden.given[0][:, hidden.hidden[0]], 0)
+    tiles = next(iter(panels(hidden).panels))
+    given = np.asarray(tiles.tiles[2].values, float)
+    grey = given[hidden.hidden[0, ..., 0]]
+    assert np.ptp(grey) == 0
+    assert 0.4 < grey.flat[0] / (255 if given.max() > 1 else 1) < 0.5
+    assert "grey" in tiles.subtitle
+    assert latent.restore(model, samples[:2], "noise", [0.1]).hidden is None
+
+
+@pytest.mark.parametrize("view", ["restore", "inpaint", "capacity", "gallery"])
+def test_what_comes_back_of_a_network_that_draws_is_not_drawn(view: str) -> None:
+    torch = pytest.importorskip("torch")
+    asked: dict[str, Any] = {
+        "restore": lambda m: latent.restore(m, X.reshape(20, 12, 1), "noise", [0.1]).errors,
+        "inpaint": lambda m: latent.inpaint(m, X.reshape(20, 12, 1)).errors,
+        "capacity": lambda m: latent.capacity(m, X.reshape(20, 12, 1)).errors,
+        "gallery": lambda m: latent.gallery(m, X.reshape(20, 12, 1)).errors,
+    }
+    net = torch_vae("array")
+    flat_one = net.forward
+    net.forward = lambda x: flat_one(x.flatten(1)).reshape(x.shape)
+    model = xk.wrap(net, inputs=xk.Series(12, 1), outputs=xk.Reconstruction(), layout="channels-last")
+    torch.manual_seed(1)
+    first = asked[view](model)
+    torch.manual_seed(2)
+    assert_allclose(asked[view](model), first, rtol=1e-6)
 
 
 # ---------------------------------------------------------------- three dimensions

@@ -24,6 +24,7 @@ def digits(tmp_path_factory: Any) -> Path:
     np.save(folder / "all.npy", pictures)
     np.save(folder / "two.npy", pictures[:2])
     np.save(folder / "one.npy", pictures[:1])
+    np.save(folder / "three.npy", pictures[:3])
     (folder / "labels.txt").write_text("\n".join(["a", "b", "c"] * 4) + "\n")
     model = xk.zoo.load("dense_vae", framework="torch")
     xk.save(xk.anomaly.fit(model, list(pictures)).record(), folder / "detector")
@@ -32,7 +33,7 @@ def digits(tmp_path_factory: Any) -> Path:
 
 @pytest.mark.parametrize("view", [v for v in VIEWS if v != "words"])
 def test_every_view_is_written_as_numbers_and_picture(run: Any, digits: Path, tmp_path: Path, view: str) -> None:
-    name = {"interpolate": "two.npy", "to-normal": "one.npy"}.get(view, "all.npy")
+    name = {"interpolate": "two.npy", "to-normal": "one.npy", "arithmetic": "three.npy"}.get(view, "all.npy")
     given = ("anomaly", "latent", *MODEL, str(digits / name), "--view", view)
     code, out, _ = run(
         *given, *("--labels", str(digits / "labels.txt"), "--detector", str(digits / "detector")),

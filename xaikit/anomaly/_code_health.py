@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from xaikit.anomaly._codes import Code, given_back, require_one_input, sizes, variational, where
+from xaikit.anomaly._codes import Code, reconstructed, require_one_input, sizes, variational, where
 from xaikit.anomaly._scores import divergence
 from xaikit.arrays import Array
 from xaikit.attribution._explain import origin_of, prepare, require_wrapped
@@ -80,7 +80,7 @@ def capacity(model: Model, samples: Any, *, draws: int | None = None, seed: int 
 
 
 def _errors(model: Model, x: Array, kind: str) -> Array:
-    apart = np.asarray(given_back(model, model.run(x).output), np.float64) - x
+    apart = np.asarray(reconstructed(model, x), np.float64) - x
     return np.asarray((np.abs(apart) if kind == "mae" else np.square(apart)).reshape(len(x), -1).mean(1))
 
 

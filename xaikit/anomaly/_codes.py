@@ -84,6 +84,14 @@ def where(code: "Code | str") -> str:
     return code.mean if isinstance(code, Code) else code
 
 
+def variational_at(model: Model, code: "Code | str") -> Code | None:
+    """Give the variational code that has its mean at a layer, None where there is none."""
+    if isinstance(code, Code):
+        return code
+    found = _variational(model)
+    return found if found is not None and found.mean == code else None
+
+
 def variational(model: Model, mean: str | None = None, log_variance: str | None = None, z: str | None = None) -> Code:
     """Find the layers of a variational code, or take those named.
 
@@ -130,10 +138,20 @@ def decode(model: Model, codes: Array, code: Code | str | None = None) -> Array:
         raise ModelError(f"the layer {layer} has {prod(shape)} numbers, and codes have {codes.shape[1]}")
     patch: dict[str, Array] = {layer: np.float32(codes).reshape(len(codes), *shape)}
     if isinstance(known, Code) and known.z == known.mean:
-        still = [s for s in model.layers[known.log_variance].shape if s]
-        patch[known.log_variance] = np.full((len(codes), *still), NOTHING, np.float32)
+        patch |= nothing(model, known.log_variance)
     blank = np.zeros((len(codes), *model.inputs.shape), np.float32)
     return given_back(model, model.run(blank, patch=patch).output)
+
+
+def reconstructed(model: Model, x: Array) -> Array:
+    """Give what comes back of encoded samples: (sample, *input); of a variational code what its mean is decoded to."""
+    known = _variational(model) if "patch" in model.can else None
+    return given_back(model, model.run(x, patch={} if known is None else nothing(model, known.log_variance)).output)
+
+
+def nothing(model: Model, layer: str) -> dict[str, Array]:
+    """Give the patch that makes a variance almost nothing, `layer` holding its logarithm."""
+    return {layer: np.full((1, *(s for s in model.layers[layer].shape if s)), NOTHING, np.float32)}
 
 
 def given_back(model: Model, output: Any, name: str | None = None) -> Array:

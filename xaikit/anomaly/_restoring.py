@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from xaikit.anomaly._codes import NOTHING, coded, given_back, taken_back
+from xaikit.anomaly._codes import coded, given_back, nothing, taken_back
 from xaikit.arrays import Array, Tensors, length
 from xaikit.attribution._explain import require_wrapped
 from xaikit.errors import NotSupported, UnknownName
@@ -33,7 +33,7 @@ class Restoring(Network):
         self.can = model.can if still is None else frozenset(c for c in model.can if not c.startswith("native:"))
         self.output = output
         self._outputs, self._still = spec, still
-        self._patch: Mapping[str, Array] = {} if still is None else {still: _nothing(model, still)}
+        self._patch: Mapping[str, Array] = {} if still is None else nothing(model, still)
 
     @property
     def device(self) -> str:
@@ -175,7 +175,3 @@ def _still(model: Model) -> str | None:
     except NotSupported:
         return None
     return None if isinstance(code, str) else code.log_variance
-
-
-def _nothing(model: Model, layer: str) -> Array:
-    return np.full((1, *(s for s in model.layers[layer].shape if s)), NOTHING, np.float32)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from xaikit.anomaly._codes import given_back, require_one_input
+from xaikit.anomaly._codes import reconstructed, require_one_input
 from xaikit.anomaly._reconstructing import hidden_places
 from xaikit.arrays import Array
 from xaikit.attribution._explain import origin_of, prepare
@@ -34,7 +34,7 @@ def restore(
     known, given, places = (
         _noised(clean, levels, seed) if kind == "noise" else _hidden(model, clean, levels, patch, seed)
     )
-    back = np.stack([given_back(model, model.run(g).output) for g in given])
+    back = np.stack([reconstructed(model, g) for g in given])
     axes = tuple(range(2, given.ndim))
     counts = places.sum(axes)
     return Restorations(
@@ -45,6 +45,7 @@ def restore(
         restored=back,
         errors=(np.square(back - clean, dtype=np.float64) * places).sum(axes) / counts,
         before=(np.square(given - clean, dtype=np.float64) * places).sum(axes) / counts,
+        hidden=places[:, 0, ..., :1] if kind == "mask" else None,
         input_spec=model.inputs,
         origin=origin_of(
             model,
@@ -103,9 +104,9 @@ def inpaint(
     filled = np.zeros(given.shape)
     for mask in masks:
         shown = np.where(mask, np.float32(value), given)
-        filled += np.where(mask, given_back(model, model.run(shown).output), 0)
+        filled += np.where(mask, reconstructed(model, shown), 0)
     filled = (filled / masks.sum(0)).astype(np.float32)
-    copied = given_back(model, model.run(given).output).astype(np.float32)
+    copied = reconstructed(model, given).astype(np.float32)
     return Inpainting(
         x=given,
         filled=filled,

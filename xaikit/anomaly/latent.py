@@ -9,8 +9,9 @@ from typing import Any, Literal
 import numpy as np
 
 from xaikit.anomaly._code_health import capacity, health
-from xaikit.anomaly._codes import Code, coded, decode, encode, require_one_input, variational, where
+from xaikit.anomaly._codes import Code, coded, decode, encode, require_one_input, variational, variational_at, where
 from xaikit.anomaly._detector import Detector
+from xaikit.anomaly._gallery import gallery
 from xaikit.anomaly._scores import divergence
 from xaikit.anomaly._spoiled import inpaint, restore
 from xaikit.anomaly._words import analogy, nearest_words
@@ -23,8 +24,10 @@ from xaikit.results import Decoded, Embedding
 __all__ = [
     "Code",
     "analogy",
+    "arithmetic",
     "capacity",
     "embed",
+    "gallery",
     "grid",
     "health",
     "inpaint",
@@ -222,6 +225,30 @@ def means(
     return _decoded("means", model, known, found, detector, ("mean code",), names, start)
 
 
+def arithmetic(
+    model: Model,
+    a: Any,
+    b: Any,
+    c: Any,
+    *,
+    code: Code | str | None = None,
+    detector: Detector | None = None,
+) -> Decoded:
+    """What a - b + c is decoded to, of the codes of three samples or of the mean codes of three lists of samples.
+
+    What tells `a` from `b` is given to `c`, as with words (Mikolov et al. 2013; of pictures Radford, Metz and Chintala
+    2016, section 6.3.2). One row: a, b, c, and the sum. Raises InputError, NotSupported.
+    """
+    start = time.perf_counter()
+    require_one_input(model, "arithmetic")
+    known = coded(model, code)
+    plus, minus, other = (
+        _finite(encode(model, np.asarray(prepare(model, x)[0]), where(known))).mean(0) for x in (a, b, c)
+    )
+    found = np.stack([plus, minus, other, plus - minus + other])[None]
+    return _decoded("arithmetic", model, known, found, detector, ("code",), ("a", "b", "c", "a - b + c"), start)
+
+
 def embed(
     model: Model,
     samples: Any,
@@ -234,14 +261,16 @@ def embed(
     """Where samples lie along the first 2 or 3 principal components of their codes, coloured by labels or scores.
 
     layer: any layer of any network, by default its code. A component's largest number is positive, so that the same
-    codes give the same picture. Raises ParameterError, InputError for fewer than two samples.
+    codes give the same picture. Of a variational code `result.covariances` say how far each sample's code spreads along
+    them. Raises ParameterError, InputError for fewer than two samples.
     """
     start = time.perf_counter()
     require_wrapped(model, "anomaly.latent.embed")
     if dimensions not in (2, 3):
         raise ParameterError(f"dimensions is 2 or 3, not {dimensions}")
     encoded = prepare(model, samples)[0]
-    layer = where(coded(model, layer))
+    known = coded(model, layer)
+    layer = where(known)
     codes = _finite(encode(model, encoded, layer))
     if len(codes) < 2:
         raise InputError("an embedding needs at least two samples")
@@ -265,7 +294,17 @@ def embed(
         scores=None if scores is None else np.asarray(scores, np.float64),
         layer=layer,
         origin=origin_of(model, encoded, "embedding", parameters={"layer": layer}, seconds=seconds, calls=len(codes)),
+        covariances=_covariances(model, encoded, known, components),
     )
+
+
+def _covariances(model: Model, x: Array, code: Code | str, components: Array) -> Array | None:
+    """Give the covariance of each sample's code along the components: (sample, component, component)."""
+    own = variational_at(model, code)
+    if own is None:
+        return None
+    variances = np.exp(encode(model, x, own.log_variance))
+    return np.asarray(np.einsum("ak,nk,bk->nab", components, variances, components))
 
 
 def _width(model: Model, code: Code) -> int:

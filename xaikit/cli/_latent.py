@@ -107,6 +107,13 @@ def _means(asked: Asked) -> Any:
     return latent.means(asked.model, asked.samples, labels, code=asked.code, detector=asked.detector)
 
 
+def _arithmetic(asked: Asked) -> Any:
+    samples = asked.samples
+    if len(samples) != 3:
+        raise ParameterError(f"arithmetic takes three samples A B C, and INPUT holds {len(samples)}")
+    return latent.arithmetic(asked.model, *samples, code=asked.code, detector=asked.detector)
+
+
 def _embed(dimensions: int) -> Callable[[Asked], Any]:
     def embed(asked: Asked) -> Any:
         samples, labels, detector, code = asked.samples, asked.labels, asked.detector, asked.code
@@ -151,9 +158,11 @@ VIEWS: dict[str, Callable[[Asked], Any]] = {
     "to-normal": _to_normal,
     "traverse": _traverse,
     "means": _means,
+    "arithmetic": _arithmetic,
     "embed": _embed(2),
     "embed-3d": _embed(3),
     "health": _health,
+    "gallery": lambda asked: latent.gallery(asked.model, asked.samples, **asked.given(count="size")),
     "capacity": lambda asked: latent.capacity(asked.model, asked.samples, seed=asked["seed"]),
     "noise": _restore("noise"),
     "mask": _restore("mask"),
@@ -175,7 +184,7 @@ VIEWS: dict[str, Callable[[Asked], Any]] = {
 @click.option("--log-variance", help="See --mean.")
 @click.option("--drawn", help="The layer that draws from both, if there is one.")
 @click.option("--numbers", metavar="I,J", help="Of a grid: which numbers of the code.")
-@click.option("--size", type=click.IntRange(2), help="Cells on a side of a grid, or steps of a way.")
+@click.option("--size", type=click.IntRange(2), help="Cells on a side of a grid, steps of a way, samples of a gallery.")
 @click.option("--by", type=click.Choice(["divergence", "change"]), help="How the rows of a traversal are sorted.")
 @click.option("--patch", type=click.IntRange(1), default=4, show_default=True, help="The side of a hidden patch.")
 @click.option("--hidden", type=float, help="Of inpaint: the share that is hidden at a time; one patch by default.")
@@ -203,8 +212,10 @@ def latent_command(
     traverse     the first INPUT with one number changed at a time, sorted by KL or effect;
                  a code without a prior takes its range from all INPUTs
     means        the mean code of every class; needs --labels
+    arithmetic   of three INPUTs A B C the code A - B + C
     embed        INPUTs along two principal components of their codes, coloured by --labels
                  or the scores of --detector; embed-3d along three, as a page that can be turned
+    gallery      the INPUTs that come back best, as usual, and worst; --size of each
     health       which numbers are active, and which have collapsed to the prior
     capacity     whether the network copies: noise beside INPUTs
     noise, mask  what comes back of INPUTs with more and more noise, or hidden patches

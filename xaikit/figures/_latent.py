@@ -30,13 +30,16 @@ from xaikit.results import (
     CodeHealth,
     Decoded,
     Embedding,
+    Gallery,
     Inpainting,
     Origin,
     Restorations,
     WordNeighbours,
 )
 
-SAMPLES, CLASSES, COLOURS, MOST, LINES = 6, 12, 6, 16, 8
+SAMPLES, CLASSES, COLOURS, MOST, LINES, ELLIPSES = 6, 12, 6, 16, 8, 60
+HIDDEN = 0.45
+"""How bright a hidden place is drawn, between black and white."""
 SCORED = tuple(f"#{VIRIDIS[k]}" for k in (1, 3, 4, 6, 7))
 """Colours of low to high scores: those that are seen on light and on dark paper."""
 TITLES = {
@@ -45,6 +48,7 @@ TITLES = {
     "to-normal": "From a sample to the nearest normal one",
     "traversal": "One number of the code at a time",
     "means": "The mean code of every class",
+    "arithmetic": "One code minus another, added to a third",
 }
 
 
@@ -97,7 +101,7 @@ def _tiles(result: Decoded) -> TilesPanel:
 
 def _short(names: Sequence[str]) -> tuple[str, ...]:
     """Leave out of "z0 = -1.64" what is said once for all, with a true minus sign."""
-    return tuple(re.sub(r"^-", "−", re.sub(r"^z\d+ = ", "", name)) for name in names)
+    return tuple(re.sub(r"^-", "−", re.sub(r"^z\d+ = ", "", name)).replace(" - ", " − ") for name in names)
 
 
 def _axes(result: Decoded) -> str:
@@ -172,7 +176,7 @@ def _moved(result: Decoded) -> SurfacePanel:
 
 def _way(result: Decoded) -> CurvePanel:
     assert result.scores is not None
-    x = np.arange(result.scores.shape[1])
+    x = np.linspace(0, 100, result.scores.shape[1])
     named = enumerate(zip(result.row_names, result.scores, strict=True))
     traces = [Trace(n, x, s, i, i > 0) for i, (n, s) in named]
     if result.threshold is not None:
@@ -181,7 +185,7 @@ def _way(result: Decoded) -> CurvePanel:
         own = float(result.origin.notes["own_score"])
         traces.append(Trace("the sample itself", x[:1], np.array([own]), 2, dots=True))
     ends = f"from {number(float(result.scores[0, 0]))} to {number(float(result.scores[0, -1]))}"
-    return CurvePanel(traces=tuple(traces), title="Score on the way", x_label="step", alt=f"Scores {ends}.")
+    return CurvePanel(traces=tuple(traces), title="Score on the way", x_label="% of the way", alt=f"Scores {ends}.")
 
 
 def _scored(result: Decoded) -> SurfacePanel:
@@ -246,12 +250,29 @@ def _plane(result: Embedding, a: int, b: int, groups: list[Group]) -> CurvePanel
     coloured = (
         Trace(n, x[m], y[m], c if isinstance(c, str) or c < 0 else c % COLOURS, dots=True) for n, m, c in groups
     )
+    spread = _spread(result, a, b)
     return CurvePanel(
-        traces=(*rest, *coloured),
+        traces=(*([spread] if spread else []), *rest, *coloured),
         title=f"Components {a + 1} and {b + 1}",
+        subtitle=f"one standard deviation of the code around {_whom(result)}" if spread else "",
         x_label=f"across: {_axis(result, a)} · up: {_axis(result, b)}",
         alt=f"{len(x)} samples, {len(groups)} groups in colour.",
     )
+
+
+def _spread(result: Embedding, a: int, b: int) -> Trace | None:
+    """Ellipses of one standard deviation around samples, of many around some at equal distances in their order."""
+    if result.covariances is None:
+        return None
+    count = len(result.coordinates)
+    shown = np.unique(np.linspace(0, count - 1, min(count, ELLIPSES)).round().astype(int))
+    apart = [np.concatenate([result.ellipse(int(i), a, b), np.full((1, 2), np.nan)]) for i in shown]
+    line = np.concatenate(apart)
+    return Trace("", np.nan_to_num(line[:, 0], nan=float(line[0, 0])), line[:, 1], -2, silent=True)
+
+
+def _whom(result: Embedding) -> str:
+    return "each sample" if len(result.coordinates) <= ELLIPSES else f"{ELLIPSES} of the samples"
 
 
 def _groups(result: Embedding) -> list[Group]:
@@ -353,7 +374,7 @@ def _restorations(result: Restorations, *, shared: bool = False) -> Figure:
     spec = result.input_spec
     if isinstance(spec, Image):
         count = min(len(result.clean), SAMPLES)
-        given = [(f"given, {number(float(v))}", a) for v, a in zip(result.levels, result.given, strict=True)]
+        given = [(f"given, {number(float(v))}", a) for v, a in zip(result.levels, _covered(result), strict=True)]
         back = [(f"came back, {number(float(v))}", a) for v, a in zip(result.levels, result.restored, strict=True)]
         shown = [("clean", result.clean), *(pair for both in zip(given, back, strict=True) for pair in both)]
         panel = TilesPanel(
@@ -361,7 +382,7 @@ def _restorations(result: Restorations, *, shared: bool = False) -> Figure:
             across=count,
             scale=Scale(1.0),
             title="Given and what came back",
-            subtitle=f"by {what}",
+            subtitle=f"by {what}" + ("" if noise else "; what was hidden is grey"),
             alt=f"{count} samples at {len(result.levels)} levels.",
             rows=tuple(name for name, _ in shown),
             columns=tuple(f"sample {i}" for i in range(count)),
@@ -378,6 +399,15 @@ def _restorations(result: Restorations, *, shared: bool = False) -> Figure:
     title = "Without the noise" if noise else "What was hidden"
     below = (tuple(curves),) if rows else ()
     return Figure(title=title, subtitle=_model(result.origin), rows=tuple(rows) or (tuple(curves),), below=below)
+
+
+def _covered(result: Restorations) -> Array:
+    """What was given, with hidden places grey: the number that stands there may be one of the picture's own."""
+    if result.hidden is None:
+        return result.given
+    spec = result.input_spec
+    grey = np.full((1, *result.clean.shape[1:]), HIDDEN / spec.scale)
+    return np.where(result.hidden[:, None], spec.encode(list(grey))[0], result.given)
 
 
 def _strip(title: str, series: Sequence[tuple[str, Array, int]]) -> CurvePanel:
@@ -433,6 +463,58 @@ def _inpainting(result: Inpainting, *, shared: bool = False) -> Figure:
         subtitle=f"{_model(result.origin)} · hidden: {hidden}",
         rows=tuple(rows),
         notes=("An anomaly that is copied from the whole sample is not seen through a patch that hides it.",),
+    )
+
+
+@panels.register
+def _gallery(result: Gallery, *, shared: bool = False) -> Figure:
+    """Each group as a row of samples over a row of what came back; lines for what is no picture."""
+    spec, count = result.input_spec, min(result.x.shape[1], 2 * SAMPLES)
+    error = "mean squared error" if result.error == "mse" else "mean absolute error"
+    ranges = [f"{number(float(e[0]))} to {number(float(e[-1]))}" for e in result.errors]
+    rows: list[tuple[Panel, ...]] = []
+    if isinstance(spec, Image):
+        tiles, names = [], []
+        for g, group in enumerate(result.groups):
+            for said, values in ((f"{group}: given", result.x[g]), ("came back", result.reconstruction[g])):
+                names.append(said)
+                tiles += [
+                    Tile(
+                        _displayed(spec, values[i]),
+                        hint=f"sample {result.positions[g, i]}: {number(float(result.errors[g, i]))}",
+                    )
+                    for i in range(count)
+                ]
+        listed = " · ".join(f"{g}: {r}" for g, r in zip(result.groups, ranges, strict=True))
+        panel = TilesPanel(
+            tiles=tuple(tiles),
+            across=count,
+            scale=Scale(1.0),
+            title=error.capitalize(),
+            subtitle=listed,
+            alt=f"{count} samples of each group.",
+            rows=tuple(names),
+        )
+        rows.append((panel,))
+    else:
+        for g, group in enumerate(result.groups):
+            panes = []
+            for i in range(min(count, 2)):
+                pair = (("given", result.x[g, i], 0), ("came back", result.reconstruction[g, i], 1))
+                title = f"{group.capitalize()}: {number(float(result.errors[g, i]))}"
+                strip = _strip(title, pair)
+                panes.append(
+                    replace(
+                        strip,
+                        subtitle=f"sample {result.positions[g, i]}",
+                        x_label="step" if isinstance(spec, Series) else "number",
+                    )
+                )
+            rows.append(tuple(panes))
+    return Figure(
+        title=f"What comes back best and worst of {result.samples:,} samples",
+        subtitle=f"{_model(result.origin)} · median {error} {number(result.median)}",
+        rows=tuple(rows),
     )
 
 

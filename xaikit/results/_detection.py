@@ -17,8 +17,8 @@ class DetectorRecord:
     """A fitted detector without its network: what is kept to score with it later.
 
     `score` names the score and `state` has its parameters and what it has learned, `normal` (sample, *input) are the
-    normal samples in the network's units, `fingerprint` is that of the network, None for one that has none, and `output`
-    names which of several outputs is the reconstruction.
+    normal samples in the network's units, `fingerprint` is that of the network, None for one that has none, and
+    `output` names which of several outputs is the reconstruction.
     """
 
     score: str

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from xaikit.arrays import Array
+from xaikit.errors import NotSupported
 from xaikit.results._origin import Origin, Shown, Status
 
 
@@ -50,7 +51,8 @@ class Embedding(Shown):
 
     `explained` (component,) is each one's share of the variance, `center` (number,) and `components` (component,
     number) give coordinates = (codes - center) @ components.T. `labels` (sample,) are names, `scores` (sample,) numbers
-    to colour by, or None.
+    to colour by, or None. `covariances` (sample, component, component) are those of a variational code at each sample,
+    None for another one.
     """
 
     coordinates: Array
@@ -61,6 +63,16 @@ class Embedding(Shown):
     scores: Array | None
     layer: str
     origin: Origin
+    covariances: Array | None = None
+
+    def ellipse(self, i: int, a: int = 0, b: int = 1, points: int = 33) -> Array:
+        """Give the line of one standard deviation around sample `i` in components a and b: (point, 2), closed."""
+        if self.covariances is None:
+            raise NotSupported("the code is not variational: its samples are points, without a spread")
+        sizes, axes = np.linalg.eigh(self.covariances[i][np.ix_([a, b], [a, b])])
+        turn = np.linspace(0, 2 * np.pi, points)
+        around = np.stack([np.cos(turn), np.sin(turn)], axis=1) * np.sqrt(np.maximum(sizes, 0))
+        return np.asarray(self.coordinates[i, [a, b]] + around @ axes.T)
 
     def __repr__(self) -> str:
         said = f"{self.explained.sum():.0%} of the variance"
@@ -122,7 +134,8 @@ class Restorations(Shown):
     `levels` (level,) are the standard deviations (in the network's units) or the hidden shares, by `kind` "noise" or
     "mask"; `clean` (sample, *input), `given` and `restored` (level, sample, *input). `errors` (level, sample) are mean
     squared errors of what came back against the clean sample, over the hidden places only where patches were hidden;
-    `before` (level, sample) those of what was given.
+    `before` (level, sample) those of what was given. `hidden` (level, *space, 1) says which places were, None for
+    noise.
     """
 
     kind: str
@@ -134,6 +147,7 @@ class Restorations(Shown):
     before: Array
     input_spec: Any
     origin: Origin
+    hidden: Array | None = None
 
     def psnr(self, span: float | None = None) -> Array:
         """Give the peak signal-to-noise ratio of the mean error at each level, in decibels: (level,).
@@ -185,6 +199,31 @@ class Inpainting(Shown):
             f"<Inpainting of {len(self.x)} samples in patches of {self.patch}: mean squared error "
             f"{self.errors.mean():.3g}, of the plain reconstruction {self.copied_errors.mean():.3g}>"
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Gallery(Shown):
+    """Samples that come back best, as usual and worst.
+
+    `groups` (group,) are "best", "median" and "worst"; `positions` (group, sample) say which of the `samples` given
+    they are, from good to bad; `x` and `reconstruction` (group, sample, *input) are in the network's units, `errors`
+    (group, sample) by `error` ("mse" or "mae"), and `median` that of all samples.
+    """
+
+    groups: tuple[str, ...]
+    positions: Array
+    x: Array
+    reconstruction: Array
+    errors: Array
+    median: float
+    samples: int
+    error: str
+    input_spec: Any
+    origin: Origin
+
+    def __repr__(self) -> str:
+        ends = f"{float(self.errors.min()):.3g} to {float(self.errors.max()):.3g}"
+        return f"<Gallery of {self.samples:,} samples by {self.error}: {ends}, median {self.median:.3g}>"
 
 
 @dataclass(frozen=True, eq=False)
