@@ -1,6 +1,7 @@
 """Audit: one explained prediction on record, in a chain of hashes that shows every later change, and its replay."""
 
 from xaikit.audit._anchors import Anchor
+from xaikit.audit._bundle import Bundle, check_bundle, export
 from xaikit.audit._chain import Fault, Verification
 from xaikit.audit._events import VERDICTS, Event, anchor, append_event, erase, events, review
 from xaikit.audit._keys import Key, key_of, new_key, new_signing_key
@@ -18,6 +19,7 @@ __all__ = [
     "VERDICTS",
     "Anchor",
     "AuditRecord",
+    "Bundle",
     "Event",
     "Fault",
     "Key",
@@ -27,9 +29,11 @@ __all__ = [
     "Words",
     "anchor",
     "append_event",
+    "check_bundle",
     "database",
     "erase",
     "events",
+    "export",
     "key_of",
     "letter",
     "new_key",

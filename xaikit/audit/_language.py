@@ -9,12 +9,9 @@ from xaikit.errors import UnknownName
 
 LANGUAGES = ("en", "pl")
 SPACE = "\N{NO-BREAK SPACE}"
-MONTHS: Mapping[str, tuple[str, ...]] = {
-    "en": tuple("January February March April May June July August September October November December".split()),
-    "pl": tuple(
-        "stycznia lutego marca kwietnia maja czerwca lipca sierpnia września października listopada grudnia".split()
-    ),
-}
+ENGLISH = "January February March April May June July August September October November December"
+POLISH = "stycznia lutego marca kwietnia maja czerwca lipca sierpnia września października listopada grudnia"
+MONTHS = {"en": tuple(ENGLISH.split()), "pl": tuple(POLISH.split())}
 PLACES = 4
 """Decimals that a letter has at most."""
 

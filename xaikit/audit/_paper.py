@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from xaikit.errors import MissingPackage, ParameterError
-from xaikit.render import font_files
+from xaikit.render._fonts import font_files
 
 if TYPE_CHECKING:
     from xaikit.audit._letter import Letter, Section
@@ -38,7 +38,7 @@ def _written(letter: "Letter", size: float) -> Any:
     pdf.set_title(letter.title)
     pdf.set_margins(MARGIN, MARGIN)
     pdf.set_auto_page_break(True, MARGIN)
-    for style, path in zip(("", "B"), font_files(), strict=True):
+    for style, path in font_files().items():
         pdf.add_font("letter", style, path)
     pdf.add_page()
     _paragraph(pdf, letter.dated, size, align="R")

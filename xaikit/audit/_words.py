@@ -1,6 +1,5 @@
 """The words of letters: what the columns, values and decisions of a model are called, by whom and in which version."""
 
-import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -132,7 +131,7 @@ def _words(told: Mapping[str, Any], where: str) -> Words:
     for language, own in languages.items():
         _require_known(own, OF_LANGUAGE, f"{where}: {language}")
     columns = _table(told, "columns", where)
-    for column, own in columns.items():
+    for column in columns:
         _require_known(_table(columns, column, where), OF_COLUMN, f"{where}: columns.{column}")
     decisions = _table(told, "decisions", where)
     return Words(told["name"], told["version"], told.get("favourable"), decisions, languages, columns)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xaikit.errors import MissingPackage, ParameterError, UnknownName
-from xaikit.render._fonts import font_files
 from xaikit.storage import write_atomically
 
 if TYPE_CHECKING:
@@ -133,4 +132,4 @@ def _saved(pixels: Any, title: str, colours: int | None) -> bytes:
     return held.getvalue()
 
 
-__all__ = ["RENDERERS", "draw", "font_files", "legend_png", "picture_png", "plot", "png"]
+__all__ = ["RENDERERS", "draw", "legend_png", "picture_png", "plot", "png"]
