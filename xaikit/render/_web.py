@@ -75,6 +75,22 @@ def decoded(png: bytes) -> Array:
     return np.asarray(Image.open(BytesIO(png)).convert("RGB"))
 
 
+def cropped(png: bytes, colours: int = 64, edge: int = 6) -> tuple[bytes, int, int]:
+    """Give a drawing without the empty paper around it, in few colours: PNG, width, height."""
+    from PIL import Image
+
+    image = decoded(png)
+    inked = (image != image[0, 0]).any(-1)
+    rows, columns = (np.flatnonzero(inked.any(axis)) for axis in (1, 0))
+    if len(rows):
+        top, left = max(rows[0] - edge, 0), max(columns[0] - edge, 0)
+        image = image[top : rows[-1] + edge, left : columns[-1] + edge]
+    small = Image.fromarray(np.ascontiguousarray(image)).quantize(colours, dither=Image.Dither.NONE)
+    held = BytesIO()
+    small.save(held, "PNG", optimize=True)
+    return held.getvalue(), small.width, small.height
+
+
 def reduced(image: Array, width: int, quality: int, form: str = "WEBP") -> bytes:
     """Give an image (height, width, 3) uint8 as WebP, JPEG or PNG, at most `width` pixels wide.
 

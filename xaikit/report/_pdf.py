@@ -13,7 +13,7 @@ from xaikit.figures import Figure, Panel, TextPanel, rgba
 from xaikit.render import png
 from xaikit.render._fonts import font_files
 from xaikit.render._layout import MARKS
-from xaikit.render._web import reduced
+from xaikit.render._web import cropped, reduced
 from xaikit.report._album import INKED
 
 FONT = "DejaVu"
@@ -122,7 +122,7 @@ def _shot(figure: Any, panel: Panel) -> Shot | Words:
         height, width = image.shape[:2]
         return Shot(data, width, height, panel.alt)
     bare = Figure("", ((replace(panel, title="", subtitle="", facts=(), badge=None),),))
-    return _measured(png(bare, width=1000), panel.alt)
+    return Shot(*cropped(png(bare, width=1300)), panel.alt)
 
 
 def _piece(text: str, value: float | None, panel: TextPanel) -> tuple[str, tuple[int, int, int] | None]:
@@ -244,6 +244,7 @@ class _Paper:
         self.pdf.set_font(FONT, "", size)
         self.pdf.set_text_color(*INK)
         self.pdf.set_draw_color(*LINE)
+        self.pdf.set_fill_color(255, 255, 255)
         plain = self.face(color=INK)
         strong = self.face(color=MUTED if names else INK, emphasis=None if names else "B")
         count = len(rows[0])
@@ -354,10 +355,12 @@ class _Paper:
         """Write which inputs stand out."""
         if self.said["outliers"]:
             self.heading("Outliers", 1)
-        for title, why, found in self.said["outliers"]:
-            self.heading(title, 2)
-            self.write(f"{why[:1].upper()}{why[1:]}.", 8, MUTED)
-            self.table([[o.name, o.said, o.by] for o in found], widths=(50, 20, 30))
+        rows = [
+            [title if not k else "", o.name, o.said, o.by]
+            for title, _, found in self.said["outliers"]
+            for k, o in enumerate(found)
+        ]
+        self.table(rows, ("By", "Input", "What was found", "Method"), (26, 34, 18, 22))
 
     def failures(self) -> None:
         """Write what could not be made."""
@@ -387,8 +390,8 @@ class _Paper:
         if s.summary:
             self.write(s.summary, 9)
         self.given(s)
-        if s.text:
-            self.write(_cut(s.text, 2 * LONGEST) if not s.maps else _cut(s.text, LONGEST), 9, MUTED)
+        if s.text and not any(isinstance(m.shown, Words) for m in s.maps):
+            self.write(_cut(s.text, 2 * LONGEST), 9, MUTED)
         if s.lines:
             pairs = [f"{name} {value}" for name, value in s.lines]
             self.write("   ·   ".join(pairs), 9, after=3)
@@ -430,7 +433,7 @@ class _Paper:
         pdf.set_y(max(top + tall, top + 7.4 * min(len(s.answers), 5)) + 3)
         pdf.set_x(MARGIN)
         for shot in wide:
-            self.wide(shot)
+            self.wide(shot, 0.72 * pdf.epw)
 
     def wide(self, shot: Shot, width: float | None = None) -> None:
         """Put a picture over the width of the page."""
@@ -465,6 +468,8 @@ class _Paper:
         for m in maps:
             if m in beside:
                 continue
+            wide = isinstance(m.shown, Shot) and 0.8 * self.pdf.epw * m.shown.height / m.shown.width
+            self.room(25 + min(wide or 20.0, 90.0))
             self.heading(m.name, 2)
             if isinstance(m.shown, Words):
                 self.words(m.shown)
@@ -473,6 +478,7 @@ class _Paper:
             self.told(m)
         if beside:
             for m in beside:
+                self.room(40)
                 self.heading(m.name, 2)
                 self.told(m)
 
