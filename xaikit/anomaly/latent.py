@@ -15,7 +15,7 @@ from xaikit.anomaly._gallery import gallery
 from xaikit.anomaly._scores import divergence
 from xaikit.anomaly._spoiled import inpaint, restore
 from xaikit.anomaly._words import analogy, nearest_words
-from xaikit.arrays import Array
+from xaikit.arrays import Array, Tensors
 from xaikit.attribution._explain import origin_of, prepare, require_wrapped
 from xaikit.errors import InputError, ParameterError, UnknownName
 from xaikit.model import Model
@@ -298,7 +298,7 @@ def embed(
     )
 
 
-def _covariances(model: Model, x: Array, code: Code | str, components: Array) -> Array | None:
+def _covariances(model: Model, x: Tensors, code: Code | str, components: Array) -> Array | None:
     """Give the covariance of each sample's code along the components: (sample, component, component)."""
     own = variational_at(model, code)
     if own is None:
