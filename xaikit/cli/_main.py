@@ -28,6 +28,8 @@ def cli(ctx: click.Context, debug: bool) -> None:
     xaikit explain cats_vs_dogs photo.jpg -m lime      why this prediction
     xaikit compare mnist_cnn 7.png -m lime,grad-cam    which explanation holds
     xaikit report mnist_cnn digits/ -m lime,grad-cam   many inputs, one page
+    xaikit study run plan.toml -o out                  thousands of them
+    xaikit report out --format html,pdf,json           what came of a study
     xaikit study --help                                thousands of inputs, by a plan
     xaikit audit --help                                prove it later
 
@@ -81,16 +83,28 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("model")(command)
 
 
-def several_methods(command: Callable[..., Any]) -> Callable[..., Any]:
+def asked_inputs(required: bool) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add the inputs, and the options that say by which methods they are explained."""
-    command = click.option(
-        "-p", "--parameter", "parameters", multiple=True, metavar="METHOD.NAME=VALUE", help="A parameter of a method."
-    )(command)
-    command = click.option("-t", "--target", help="Class name or index; the predicted class by default.")(command)
-    command = click.option(
-        "-m", "--methods", required=True, metavar="NAME,...", help="Names from `xaikit methods`, by commas."
-    )(command)
-    return click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")(command)
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        command = click.option(
+            "-p",
+            "--parameter",
+            "parameters",
+            multiple=True,
+            metavar="METHOD.NAME=VALUE",
+            help="A parameter of a method.",
+        )(command)
+        command = click.option("-t", "--target", help="Class name or index; the predicted class by default.")(command)
+        command = click.option(
+            "-m", "--methods", required=required, metavar="NAME,...", help="Names from `xaikit methods`, by commas."
+        )(command)
+        return click.argument("inputs", nargs=-1, required=required, metavar="INPUT...")(command)
+
+    return add
+
+
+several_methods = asked_inputs(required=True)
 
 
 def as_json(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""`xaikit report`: several inputs, several methods, one page."""
+"""`xaikit report`: several inputs, several methods, one page; and the report of a study."""
 
 import json
 import shlex
@@ -8,26 +8,39 @@ from typing import Any
 
 import click
 
-from xaikit.cli._main import SOME_FAILED, model_options, several_methods
+from xaikit.cli._main import SOME_FAILED, asked_inputs, model_options
+from xaikit.errors import UsageError
 
 
 @click.command()
 @model_options
-@several_methods
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("report"), show_default=True)
+@asked_inputs(required=False)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="The folder for it: `report` by default, of a study the one in its folder.",
+)
+@click.option("--format", "formats", metavar="NAME,...", help="Of html, pdf, json, by commas; html,json by default.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that explain.")
 @click.option("--cache", type=click.Path(path_type=Path, file_okay=False), help="The folder of results that are kept.")
 @click.option(
     "--max-mb",
     type=click.FloatRange(0.01),
-    default=20,
+    help="The largest page (20 by default), or all pages of a study (2, or 0.1 for each input): beyond it pictures "
+    "become coarser, then go.",
+)
+@click.option(
+    "--pdf-inputs",
+    type=click.IntRange(0),
+    default=100,
     show_default=True,
-    help="The largest page: beyond it pictures become coarser, then files beside it.",
+    help="How many inputs of a study its PDF shows.",
 )
 @click.option("--json", "json_", is_flag=True, help="Print JSON: the paths, and what was made.")
 def report(**asked: Any) -> int:
-    """Explain every INPUT by several methods, on one page.
+    """Explain every INPUT by several methods, on one page; or report on a study.
 
     INPUT is a picture, a .npy array, a .csv of rows or of a series, a .txt, a sentence, or a folder of such files. The
     page DIR/index.html needs no network and no script; DIR/report.json says the same to programs, and DIR/units holds
@@ -39,9 +52,91 @@ def report(**asked: Any) -> int:
 
     Results are kept: what was explained before, here or in the app, is read and not calculated again. An input that
     cannot be read and a method that cannot explain it are listed on the page, the rest goes on, and the exit code is 3.
+
+    With the folder of a study, and no INPUT, the report is of that study: a front page, one page for every input, and
+    if asked for a PDF. Nothing is calculated, inputs are read one by one, and a study may still be running.
+
+    \b
+    xaikit study run plan.toml -o out
+    xaikit report out --format html,pdf,json
     """
+    formats = _formats(asked["formats"])
+    if _is_study(asked["model"], asked["inputs"]):
+        return _of_study(formats, asked)
+    if "pdf" in formats:
+        raise UsageError("a PDF is made of a study: xaikit study run PLAN -o DIR, then xaikit report DIR --format pdf")
+    return _of_inputs(asked)
+
+
+def _formats(words: str | None) -> list[str]:
+    """Read --format. Raises UsageError."""
+    from xaikit.errors import nearest
+    from xaikit.report import FORMATS
+
+    found = [word.strip().lower() for word in (words or "html,json").split(",") if word.strip()]
+    for word in found:
+        if word not in FORMATS:
+            raise UsageError(f"--format takes {', '.join(FORMATS)}, not {word!r}{nearest(word, FORMATS)}")
+    if not found:
+        raise UsageError(f"--format names no format: {', '.join(FORMATS)}")
+    return found
+
+
+def _is_study(model: str, inputs: Sequence[str]) -> bool:
+    """Whether the first word is the folder of a study; a folder that is none, with nothing else, is a mistake."""
+    from xaikit.report import is_study
+
+    if inputs:
+        return False
+    if is_study(model):
+        return True
+    if Path(model).is_dir():
+        raise UsageError(
+            f"{model} is no folder of a study: it has no plan.toml; xaikit study run PLAN -o DIR makes one"
+        )
+    return False
+
+
+def _of_study(formats: Sequence[str], asked: dict[str, Any]) -> int:
+    """Report on a study."""
+    from xaikit.cli._bar import bar
+    from xaikit.report import write_study_report
+
+    own = {"methods": "-m", "target": "-t", "parameters": "-p", "framework": "--framework", "cache": "--cache"}
+    for name, option in own.items():
+        if asked[name]:
+            raise UsageError(f"{option} is for inputs that are explained; the study {asked['model']} has its plan")
+    words = ["xaikit", "report", asked["model"], "--format", ",".join(formats)]
+    words += ["-o", str(asked["output"])] if asked["output"] else []
+    words += ["--max-mb", f"{asked['max_mb']:g}"] if asked["max_mb"] else []
+    with bar("reading the study") as progress:
+        made = write_study_report(
+            asked["model"],
+            asked["output"],
+            formats=formats,
+            max_mb=asked["max_mb"],
+            pdf_inputs=asked["pdf_inputs"],
+            command=shlex.join(words),
+            progress=progress,
+        )
+    click.echo(json.dumps(made.to_dict(), indent=2, ensure_ascii=False) if asked["json_"] else made.page)
+    for note in made.notes:
+        click.echo(f"xaikit: {note}", err=True)
+    if made.state != "complete":
+        click.echo(f"xaikit: the study is {made.state}", err=True)
+    if made.failed:
+        click.echo(f"xaikit: {made.failed} units have no result", err=True)
+    return SOME_FAILED if made.failed else 0
+
+
+def _of_inputs(asked: dict[str, Any]) -> int:
+    """Explain inputs, and report on them."""
     from xaikit.report import collect, free, named, write_report
 
+    for name, option in (("inputs", "argument 'INPUT...'"), ("methods", "option '-m' / '--methods'")):
+        if not asked[name]:
+            raise click.UsageError(f"Missing {option}.", click.get_current_context())
+    asked = {**asked, "output": asked["output"] or Path("report"), "max_mb": asked["max_mb"] or 20.0}
     methods = [m.strip() for m in asked["methods"].split(",") if m.strip()]
     parameters = parsed(asked["parameters"], methods)
     free(asked["output"], "index.html", "report.json")
@@ -75,23 +170,12 @@ def parsed(items: Sequence[str], methods: Sequence[str]) -> dict[str, dict[str, 
 
 def _collected(collect: Any, given: Any, methods: Sequence[str], parameters: Any, asked: Any) -> Any:
     """Have everything explained in worker processes, with a bar on stderr."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
+    from xaikit.cli._bar import bar
     from xaikit.jobs import Pool, Recipe
 
     model = asked["model"]
     recipe = Recipe(model, asked["framework"], asked["allow_code"])
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[many]}"), TimeElapsedColumn())
-    with (
-        Pool({model: recipe}, asked["workers"], folder=asked["cache"]) as pool,
-        Progress(*columns, console=Console(stderr=True)) as shown,
-    ):
-        task = shown.add_task(f"loading {model}", total=None, many="")
-
-        def progress(done: float, total: int, said: str) -> None:
-            shown.update(task, completed=done, total=total, description=f"{said:<32.32}", many=f"{int(done)}/{total}")
-
+    with Pool({model: recipe}, asked["workers"], folder=asked["cache"]) as pool, bar(f"loading {model}") as progress:
         return collect(
             pool,
             model,

@@ -8,16 +8,21 @@ from xaikit.report._model_page import write_model_page
 from xaikit.report._names import distinct, named, safe, stem
 from xaikit.report._page import write_page
 from xaikit.report._report import Written, write_report
+from xaikit.report._study import is_study
+from xaikit.report._study_report import FORMATS, StudyReport, write_study_report
 
 __all__ = [
+    "FORMATS",
     "Atlas",
     "Explained",
     "Explanations",
     "Failure",
+    "StudyReport",
     "Written",
     "collect",
     "distinct",
     "free",
+    "is_study",
     "named",
     "safe",
     "stem",
@@ -26,4 +31,5 @@ __all__ = [
     "write_model_page",
     "write_page",
     "write_report",
+    "write_study_report",
 ]

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import PurePath
+from io import BytesIO
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from xaikit import storage
 from xaikit.errors import StorageError, XaikitError
 from xaikit.figures import spoken
 from xaikit.inputs import Table, Text
+from xaikit.jobs.remote import is_remote
 from xaikit.report._answers import given
 from xaikit.report._collect import Explained
 from xaikit.report._names import distinct
@@ -21,8 +23,10 @@ from xaikit.report._sheet import Entry, Sample, sample_of
 from xaikit.report._view import settings
 from xaikit.results import Attribution, Attributions, Prediction
 from xaikit.study import Study
+from xaikit.study._files import PLAN
 from xaikit.study._folder import Ledger, is_running, unit_name
 from xaikit.study._inputs import items
+from xaikit.study._places import place_of
 
 Key = tuple[str, str]
 SHOWN = 20
@@ -156,11 +160,9 @@ class Reading:
             raise StorageError("not yet made" if self.running else "the study was stopped before it")
         if row["state"] == "failed" or row["key"] is None:
             raise StorageError(row["error"] or "it failed")
-        path = self.study.store.path(row["key"])
-        try:
-            found = storage.load(path)
-        except StorageError as error:
-            raise StorageError(str(error).replace(f"{self.study.folder}/", "")) from None
+        key = row["key"]
+        data = self.study.store.data(key)  # the store itself removes what is damaged, which is not a report's to do
+        found = storage.load_from(lambda suffix: BytesIO(data[suffix]), f"units/{key[:2]}/{key}")
         if not isinstance(found, Attribution | Attributions):
             raise StorageError(f"the stored result is a {type(found).__name__}")
         return found
@@ -180,6 +182,13 @@ def _prediction(result: Attribution | Attributions) -> Prediction:
 def entries_of(case: Case) -> Iterator[Entry]:
     """Give all explanations of an input."""
     return (entry for sample in case.samples for entry in sample.entries)
+
+
+def is_study(word: str) -> bool:
+    """Whether a word names the folder, or the URL, of a study that was run."""
+    if is_remote(word):
+        return place_of(word).has(PLAN)
+    return (Path(word) / PLAN).is_file()
 
 
 # ---------------------------------------------------------------- what is asked

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from xaikit.errors import MissingPackage, ParameterError, UnknownName
+from xaikit.errors import MissingPackage, ParameterError, UnknownName, UsageError
 from xaikit.report._page import rendered
 from xaikit.report._room import Room, check_free
 from xaikit.report._study import Case, Reading
@@ -99,7 +99,9 @@ def write_study_report(
         raise ParameterError(f"a report has at least one format: {', '.join(FORMATS)}")
     if max_mb is not None and not max_mb > 0:
         raise ParameterError(f"max_mb is a positive number of megabytes, not {max_mb!r}")
-    target = Path(folder) if folder is not None else study.folder / "report"
+    if folder is None and not isinstance(study.folder, Path):
+        raise UsageError(f"say in which folder the report of {study.folder} goes")
+    target = Path(folder if folder is not None else study.folder / "report")
     if "pdf" in formats:
         _can_print()
     check_free(target)
