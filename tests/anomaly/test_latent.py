@@ -60,6 +60,9 @@ def test_lines_are_straight_and_arcs_keep_their_distance() -> None:
     assert_allclose(arc(a, b, t)[:, 0], np.cos(t * np.pi / 2), atol=1e-12)
     assert_allclose(arc(a, b, t)[[0, -1]], [a, b], atol=1e-12)
     assert_allclose(line(a, b, t)[3], [0.5, 0, 0.5])
+    c = np.array([1.0, 0, np.sqrt(3)]) / 2  # 60 degrees from a
+    assert_allclose(arc(a, c, t)[:, 2], np.sin(t * np.pi / 3), atol=1e-12)
+    assert_allclose(arc(a, c, t)[[0, -1]], [a, c], atol=1e-12)
     assert_allclose(arc(a, 2 * a, t), line(a, 2 * a, t))
     assert_allclose(arc(0 * a, b, t), line(0 * a, b, t))
 
@@ -158,6 +161,10 @@ def test_the_nearest_words_are_those_of_the_largest_cosine(tmp_path: Path) -> No
     kept(found, tmp_path)
     # king - man + woman
     assert latent.analogy(model, "man", "king", "woman").neighbours[0] == "queen"
+    # queen - apple + woman: vectors of length one are added, though queen's and apple's are longer
+    far = latent.analogy(model, "apple", "queen", "woman", count=2)
+    goal = unit[5] - unit[6] + unit[4]
+    assert_allclose(far.similarities, np.sort(unit[[2, 3]] @ goal / np.linalg.norm(goal))[::-1], atol=1e-6)
     with pytest.raises(UnknownName, match="king"):
         latent.nearest_words(model, "kings")
     with pytest.raises(NotSupported, match="no vocabulary"):
@@ -324,12 +331,12 @@ def test_ellipses_are_one_standard_deviation_of_the_code(tmp_path: Path) -> None
     assert np.isnan(spread.y).sum() == 60  # of 89 samples, each ellipse on its own
     assert spread.silent
     assert "60 of the samples" in plane.subtitle
-    # a skew spread: along the diagonal of both components it is their sum
-    skew = np.array([[1.0, 0.6], [0.6, 1.0]])
+    # a skew spread: every point of its line is at Mahalanobis distance 1
+    skew = np.array([[2.0, 0.6], [0.6, 1.0]])
     turned = replace(found, covariances=np.tile(skew, (len(held_out), 1, 1)))
     line = turned.ellipse(0, points=721) - found.coordinates[0]
     assert_allclose(np.einsum("na,ab,nb->n", line, np.linalg.inv(skew), line), 1, rtol=1e-9)
-    assert_allclose(np.linalg.norm(line, axis=1).max(), np.sqrt(1.6), rtol=1e-9)
+    assert_allclose(np.linalg.norm(line, axis=1).max(), np.sqrt(np.linalg.eigvalsh(skew)[1]), rtol=1e-4)
     plain = latent.embed(copying_code(), X)
     assert plain.covariances is None
     with pytest.raises(NotSupported, match="not variational"):

@@ -173,8 +173,23 @@ def test_every_step_and_output_can_be_asked_about(method: str, framework: str) -
 
 
 @pytest.mark.parametrize("method", ["integrated-gradients", "occlusion", "lime", *STEPWISE])
-def test_a_forecast_of_several_steps_and_several_outputs(method: str) -> None:
+@pytest.mark.parametrize("framework", ADAPTERS)
+def test_a_forecast_of_several_steps_and_several_outputs(method: str, framework: str) -> None:
     """One to many: the steps of a forecast are its entries; several outputs are told by name."""
+    outputs = {"forecast": xk.Values([*"0123"]), "class": xk.Values(["a", "b"])}
+    model = xk.wrap(FORECASTS[framework](), inputs=xk.Series(STEPS, 3), outputs=outputs, layout="channels-last")
+    x = np.random.default_rng(0).normal(size=(STEPS, 3)).astype("f")
+    ahead = xk.explain(model, x, method, target=xk.At(output="forecast", step=3), **FEW.get(method, {}))
+    named = xk.explain(model, x, method, target=xk.At(output="class", index="b"), **FEW.get(method, {}))
+    assert ahead.target[0].output == "forecast"
+    assert named.target[0].output == "class"
+    assert agreement(ahead.values, named.values).max() > 1e-3
+    if method in ("integrated-gradients", "temporal-integrated-gradients"):
+        at_x, at_zero = (model.run(v[None]).output["forecast"][0, 3] for v in (x, 0 * x))
+        assert_allclose(ahead.values.sum(), at_x - at_zero, rtol=1e-4)
+
+
+def _forecast_torch() -> Any:
     torch = pytest.importorskip("torch")
 
     class Net(torch.nn.Module):
@@ -186,14 +201,18 @@ def test_a_forecast_of_several_steps_and_several_outputs(method: str) -> None:
             y = self.head(x.flatten(1))
             return {"forecast": y, "class": y[:, :2] ** 2}
 
-    outputs = {"forecast": xk.Values([*"0123"]), "class": xk.Values(["a", "b"])}
-    model = xk.wrap(Net(), inputs=xk.Series(STEPS, 3), outputs=outputs, layout="channels-last")
-    x = np.random.default_rng(0).normal(size=(STEPS, 3)).astype("f")
-    ahead = xk.explain(model, x, method, target=xk.At(output="forecast", step=3), **FEW.get(method, {}))
-    named = xk.explain(model, x, method, target=xk.At(output="class", index="b"), **FEW.get(method, {}))
-    assert ahead.target[0].output == "forecast"
-    assert named.target[0].output == "class"
-    assert agreement(ahead.values, named.values).max() > 1e-3
+    return Net()
+
+
+def _forecast_keras() -> Any:
+    keras = pytest.importorskip("keras")
+    keras.utils.set_random_seed(0)
+    x = keras.Input((STEPS, 3))
+    y = keras.layers.Dense(4)(keras.layers.Flatten()(x))
+    return keras.Model(x, {"forecast": y, "class": y[:, :2] ** 2})
+
+
+FORECASTS = {"torch": _forecast_torch, "keras": _forecast_keras}
 
 
 # ---------------------------------------------------------------- temporal saliency rescaling
