@@ -175,5 +175,78 @@ def store(filled: Store, request: pytest.FixtureRequest, tmp_path: Path) -> Stor
     if filled.kind == "sqlite":
         return of_file(Path(shutil.copy(filled.url.removeprefix("sqlite:///"), tmp_path / "audit.db")))
     server = request.getfixturevalue("server")
-    name = server.create(f"audit{next(NUMBERS)}", like=filled.url)
+    while not COPIES or not restored(server.connect(COPIES[-1])):
+        COPIES.append(server.create(f"audit{next(NUMBERS)}", like=filled.url))
+        with closing(server.connect(COPIES[-1])) as raw:
+            raw.execute("CREATE SCHEMA kept")
+            for table in TABLES:
+                raw.execute(f"CREATE TABLE kept.{table} AS SELECT * FROM {table}")
+            raw.commit()
+    name = COPIES[-1]
     return Store(filled.kind, server.url(name), lambda: server.connect(name))
+
+
+COPIES: list[str] = []
+"""Databases on the server with the seven entries, the last of which is used again, since a new one takes long."""
+
+
+def restored(raw: Any) -> bool:
+    """Put back what the tables held; False where the tables themselves are others."""
+    asked = (
+        "SELECT column_name FROM information_schema.columns WHERE table_schema = '{}' AND table_name = '{}' ORDER BY 1"
+    )
+    with closing(raw):
+        for table in TABLES:
+            own, kept = (set(raw.execute(asked.format(schema, table))) for schema in ("public", "kept"))
+            if own != kept:
+                return False
+            raw.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
+            raw.execute(f"TRUNCATE {table}")
+            raw.execute(f"INSERT INTO {table} SELECT * FROM kept.{table}")
+            raw.execute(f"ALTER TABLE {table} ENABLE TRIGGER ALL")
+        raw.commit()
+    return True
+
+
+@pytest.fixture(scope="session")
+def credit() -> Any:
+    pytest.importorskip("torch")
+    return zoo.load("credit_mlp", framework="torch")
+
+
+@pytest.fixture(scope="session")
+def refused(credit: Any) -> dict[str, Any]:
+    """The typical row that is refused most narrowly."""
+    rows = list(credit.inputs.background)
+    good = credit.run(credit.inputs.encode(rows)).output[:, 0]
+    return dict(rows[int(np.argmax(np.where(good < 0.5, good, 0)))])
+
+
+@pytest.fixture(scope="session")
+def refusals(credit: Any, refused: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """1: refused, with a counterfactual; 2: the same, encrypted; 3: accepted; 4: overruled; 5: by another method.
+
+    6 is a review of record 1, 7 an encrypted record, and 8 its erasure.
+    """
+    path = tmp_path_factory.mktemp("credit") / "audit.db"
+    url, key = f"sqlite:///{path}", KEY
+    told: dict[str, Any] = {"db": url, "source": "credit_mlp", "author": "Ada", "threshold": 0.5}
+    ways = {"counterfactual": {"immutable": ["age", "sex"]}}
+    audit.record(credit, refused, "kernel-shap", "good", **told, **ways, involvement="reviewed", recipient="no. 7")
+    audit.record(credit, refused, "kernel-shap", "good", **told, **ways, key=key, encrypt=True, recipient="no. 8")
+    rows = list(credit.inputs.background)
+    good = credit.run(credit.inputs.encode(rows)).output[:, 0]
+    audit.record(credit, rows[int(good.argmax())], "kernel-shap", "good", **told, **ways, involvement="none")
+    accepted = {**told, "taken": "bad", "involvement": "decided"}
+    audit.record(credit, rows[int(good.argmax())], "kernel-shap", "good", **accepted)
+    audit.record(credit, refused, "saliency", "good", **told)
+    audit.review(url, 1, reviewer="Bob", verdict="approved", comment="income was checked")
+    audit.record(credit, refused, "kernel-shap", "good", **told, **ways, key=key, encrypt=True)
+    audit.erase(url, 7, author="Ada", reason="asked for")
+    return path
+
+
+@pytest.fixture
+def letters_db(refusals: Path, tmp_path: Path) -> str:
+    """The URL of a copy of `refusals`."""
+    return f"sqlite:///{shutil.copy(refusals, tmp_path / 'credit.db')}"

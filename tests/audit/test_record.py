@@ -5,7 +5,6 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -107,98 +106,6 @@ def test_quality_that_is_no_number_is_kept(model: Any, picture: Any, tmp_path: P
     read = audit.read(store_url, written.columns["id"]).quality
     assert np.isnan(read["gap"])
     assert read["error"] == -np.inf
-
-
-WRITER = """
-import sys, time
-from pathlib import Path
-import numpy as np
-from xaikit import audit, zoo
-url, name, count, gate = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
-model = zoo.load("xo_cnn", framework="torch")
-audit.record  # imported before the start
-(gate / f"ready{name}").touch()
-while not (gate / "go").exists():
-    time.sleep(0.001)
-for i in range(count):
-    audit.record(model, np.full((9, 9), name + i / 100, "f4"), "saliency", db=url, seed=name)
-"""
-
-
-def writer(url: str, name: int, count: int, gate: Path) -> "subprocess.Popen[str]":
-    arguments = [sys.executable, "-c", WRITER, url, str(name), str(count), str(gate)]
-    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def wait_for(condition: Any, process: "subprocess.Popen[str]") -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert process.poll() is None, process.communicate()[1]
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-@pytest.mark.slow
-def test_two_processes_at_the_same_time_make_one_chain(model: Any, tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'shared.db'}"
-    both = [writer(url, name, 20, tmp_path) for name in (1, 2)]
-    for name, process in enumerate(both, start=1):
-        wait_for((tmp_path / f"ready{name}").exists, process)
-    (tmp_path / "go").touch()
-    said = [process.communicate(timeout=300)[1] for process in both]
-    assert [process.returncode for process in both] == [0, 0], said
-    found = audit.verify(url)
-    assert (found.fault, found.records) == (None, 40)
-    seeds = [audit.read(url, n).origin.seed for n in range(1, 41)]
-    assert sorted(seeds) == [1] * 20 + [2] * 20
-    assert seeds not in ([1] * 20 + [2] * 20, [2] * 20 + [1] * 20), "they did not write at the same time"
-
-
-@pytest.mark.slow
-def test_a_killed_writer_leaves_whole_records(model: Any, tmp_path: Path) -> None:
-    url, path = f"sqlite:///{tmp_path / 'shared.db'}", tmp_path / "shared.db"
-    (tmp_path / "go").touch()
-    process = writer(url, 1, 10**6, tmp_path)
-    wait_for(lambda: path.exists() and path.stat().st_size > 60_000, process)
-    process.kill()
-    process.wait()
-    for stream in (process.stdout, process.stderr):
-        assert stream is not None
-        stream.close()
-    found = audit.verify(url)
-    assert found.fault is None
-    assert found.records > 0
-    after = audit.record(model, np.zeros((9, 9)), "saliency", db=url)
-    assert (after.id, after.previous) == (found.records + 1, found.head)
-
-
-SUICIDE = """
-import os, signal, sys
-import numpy as np
-from sqlalchemy import Engine, event
-from xaikit import audit, zoo
-
-@event.listens_for(Engine, "after_cursor_execute")
-def die(connection, cursor, statement, *_):
-    if statement.lstrip().startswith(sys.argv[2]):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-audit.record(zoo.load("xo_cnn", framework="torch"), np.zeros((9, 9)), "saliency", db=sys.argv[1])
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("statement", ["INSERT INTO audit_arrays", "INSERT INTO audit_records"])
-def test_a_kill_between_two_statements_leaves_nothing_of_the_record(db: Path, model: Any, statement: str) -> None:
-    done = subprocess.run([sys.executable, "-c", SUICIDE, f"sqlite:///{db}", statement], check=False)
-    assert done.returncode == -9
-    assert db.with_name("audit.db-journal").exists(), "the kill came before the transaction wrote anything"
-    found = audit.verify(f"sqlite:///{db}")
-    assert (found.fault, found.records) == (None, 3)
-    raw = sqlite3.connect(db)
-    assert raw.execute("SELECT max(record) FROM audit_arrays").fetchone() == (3,)
-    raw.close()
-    assert audit.record(model, np.zeros((9, 9)), "saliency", db=f"sqlite:///{db}").id == 4
 
 
 @pytest.mark.parametrize(
