@@ -185,4 +185,4 @@ def _ways(record: AuditRecord) -> list[tuple[str, str]]:
 
 def _told(event: Event) -> tuple[int, str, str, str, str]:
     left = {n: v for n, v in event.content.items() if n != "letter"}
-    return event.id, event.created, event.kind, event.author or "", _said(left)
+    return event.id, f"{event.created[:19]}Z", event.kind, event.author or "", _said(left)

@@ -41,8 +41,8 @@ sys.exit(verify.main(sys.argv[1:]))
 """
 README = """Records of explained predictions, with all that is needed to check them.
 
-    python verify.py          in this folder, or
-    python {name}     on the zip file as it is
+    python -I verify.py       in this folder, or
+    python -I {name}   on the zip file as it is
 
 Python 3.9 or later is enough; nothing is installed, and nothing is loaded from a network. `python verify.py --help`
 says what is checked, and what a check like this cannot tell.
@@ -136,7 +136,7 @@ Files = dict[str, bytes]
 
 
 def _files(db: str, numbers: list[int], head: str, letters: list[Path], name: str) -> Files:
-    """Give all files of a bundle but those that seal it; one walk over the entries, up to the head that was verified."""
+    """Give all files of a bundle but those that seal it: one walk over the entries, up to the verified head."""
     files: Files = {"README.txt": README.format(name=name).encode(), "__main__.py": MAIN.encode()}
     files["verify.py"] = Path(verifier.__file__).read_bytes()
     lines, first, before, sent = [], 0, "", dict[str, int]()

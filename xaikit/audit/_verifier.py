@@ -1,8 +1,10 @@
 """Check a bundle of audit records with the standard library of Python 3.9 or later, and nothing else.
 
-    python verify.py                      in the unpacked folder
-    python bundle.zip                     without unpacking
-    python verify.py bundle.zip --public-key signing.pem.pub
+    python -I verify.py                   in the unpacked folder
+    python -I bundle.zip                  without unpacking
+    python -I verify.py bundle.zip --public-key signing.pem.pub
+
+With -I no file beside this one is taken for a part of Python.
 
 Exit code 0: every file is as it was written, and every record and event is the one that its chain of hashes names.
 4: something was changed, is missing or was added. 2: there is nothing to check.
@@ -18,6 +20,8 @@ the seal of the bundle, with what was noted elsewhere, or ask for a signature an
 verify.py itself from somebody you trust.
 """
 
+from __future__ import annotations
+
 import ast
 import base64
 import hashlib
@@ -30,7 +34,7 @@ import sys
 import zipfile
 import zlib
 from io import BytesIO
-from typing import Any, Optional
+from typing import Any
 
 MANIFEST, SEAL, SIGNATURE = "manifest.json", "manifest.sha256", "manifest.sig"
 CHAIN, ANCHORS = "chain.jsonl", "anchors.jsonl"
@@ -59,7 +63,10 @@ ADDED: Groups = {
     "evidence": ("evidence", "second", "counterfactual"),
     "people": ("author", "recipient", "retention", "until"),
 }
-GROUPS: dict[int, Groups] = {1: FIRST, 2: {group: FIRST.get(group, ()) + ADDED.get(group, ()) for group in {**FIRST, **ADDED}}}
+GROUPS: dict[int, Groups] = {
+    1: FIRST,
+    2: {group: FIRST.get(group, ()) + ADDED.get(group, ()) for group in {**FIRST, **ADDED}},
+}
 EVENT: Groups = {"record": ("id", "schema", "created", "clock"), "event": ("kind", "record", "author", "content")}
 
 
@@ -127,10 +134,10 @@ def of_zip(path: str) -> Files:
         with zipfile.ZipFile(BytesIO(raw)) as file:
             entries = file.infolist()
             names = [e.filename for e in entries]
-            if not all(map(is_safe, names)) or len(set(names)) != len(names):
-                raise Fault("the zip file has unsafe names, or one of them twice")
             if any(e.compress_type != zipfile.ZIP_STORED or e.flag_bits for e in entries):
                 raise Fault("the zip file was written anew: unpack it, and check the folder")
+            if not all(map(is_safe, names)) or len(set(names)) != len(names):
+                raise Fault("the zip file has unsafe names, or one of them twice")
             files = {e.filename: file.read(e) for e in entries}
     except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError, struct.error, OSError) as error:
         raise Fault(f"the zip file is damaged: {error}") from None
@@ -211,7 +218,7 @@ def array_hash(data: bytes, where: str) -> str:
     return sha256(f"{header['descr']}\0{header['shape']}\0".encode() + data[start:])
 
 
-def entry_fault(files: Files, folder: str, line: Any) -> Optional[str]:
+def entry_fault(files: Files, folder: str, line: Any) -> str | None:
     """Say what is wrong with one record or event; None if it is the one that the chain names."""
     what = f"{line['kind']} {line['entry']}"
     told = parsed(files[f"{folder}/{line['kind']}.json"], what)
@@ -259,7 +266,7 @@ def letters_of(files: Files, manifest: Any) -> list[str]:
     return notes
 
 
-def anchors_of(files: Files, lines: list[Any], public: Optional[str]) -> list[str]:
+def anchors_of(files: Files, lines: list[Any], public: str | None) -> list[str]:
     """Hold noted heads, and their signatures, against the chain."""
     known = {line["entry"]: line["hash"] for line in lines}
     notes = []
@@ -302,7 +309,7 @@ def times(number: int, point: Point) -> Point:
     return found
 
 
-def point_of(data: bytes) -> Optional[Point]:
+def point_of(data: bytes) -> Point | None:
     """Decode a point; None where there is none, or where it is not written in the one way."""
     y = int.from_bytes(data, "little")
     sign, y = y >> 255, y & (2**255 - 1)
@@ -355,7 +362,7 @@ def public_key_of(given: str) -> str:
 # --- all of it -------------------------------------------------------------------------------------------------------
 
 
-def seal_notes(files: Files, public: Optional[str]) -> list[str]:
+def seal_notes(files: Files, public: str | None) -> list[str]:
     """Check the signature of the manifest, where there is one or one is asked for."""
     if SIGNATURE not in files:
         if public:
@@ -370,7 +377,7 @@ def seal_notes(files: Files, public: Optional[str]) -> list[str]:
     return [f"signed by {signed['public_key']}" + ("" if public else ": is it the key that you expect?")]
 
 
-def checked(files: Files, public: Optional[str] = None) -> dict[str, Any]:
+def checked(files: Files, public: str | None = None) -> dict[str, Any]:
     """Check all files, and give what is known then: seal, head, records and notes. Raises Fault."""
     manifest = manifest_of(files)
     notes = seal_notes(files, public)
@@ -409,7 +416,7 @@ def privacy_notes(files: Files, there: list[Any]) -> list[str]:
     return notes
 
 
-def check(path: str, public_key: Optional[str] = None) -> dict[str, Any]:
+def check(path: str, public_key: str | None = None) -> dict[str, Any]:
     """Check a bundle, a folder or a zip file; gives {"ok", "fault", "seal", "head", "records", "notes"}."""
     empty = {"seal": None, "head": None, "records": [], "notes": []}
     try:
