@@ -10,6 +10,7 @@ from xaikit.cli import (
     _fields,
     _insight,
     _latent,
+    _letter,
     _maximize,
     _report,
     _sequence,
@@ -26,6 +27,7 @@ _anomaly.anomaly_group.add_command(_latent.latent_command)
 cli.add_command(_anomaly.anomaly_group)
 cli.add_command(_app.app)
 cli.add_command(_audit_events.audit)
+_audit_events.audit.add_command(_letter.letter_command)
 cli.add_command(_compare.compare)
 cli.add_command(_explore.explore_command)
 cli.add_command(_explore.operations_command)

@@ -30,6 +30,8 @@ def audit() -> None:
     xaikit audit show 1 --db sqlite:///audit.db        what it holds, and what became of it
     xaikit audit review 1 --reviewer Bob --verdict approved --db sqlite:///audit.db
     xaikit audit anchor anchors.jsonl --db sqlite:///audit.db
+    xaikit audit letter 1 --db sqlite:///audit.db --contact "tel. 555 0100"    to the person concerned
+    xaikit audit export 1 --db sqlite:///audit.db -o bundle.zip    for who checks it without xaikit
 
     A record holds the model's fingerprint, card and how it was loaded, the input and its hash, the target, method,
     parameters, seed, versions, all scores and the decision, the explanation and its quality. Its hash covers all of
