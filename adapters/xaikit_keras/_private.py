@@ -4,14 +4,21 @@ import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from typing import Any
 
 import keras
+import numpy as np
+import tensorflow as tf
 from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
 from keras.src.utils.naming import to_snake_case
-from tensorflow.python.eager import execute
-from tensorflow.python.eager.context import context
-from tensorflow.python.framework.constant_op import convert_to_eager_tensor
+
+try:
+    from tensorflow.python.eager import execute
+    from tensorflow.python.eager.context import context
+    from tensorflow.python.framework.constant_op import convert_to_eager_tensor
+except ImportError:  # another TensorFlow keeps them elsewhere: what is quick by them goes the ordinary way
+    execute = context = convert_to_eager_tensor = None
 
 Handler = Callable[[Any, int, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 
@@ -244,7 +251,7 @@ def stored_in(variable: Any) -> Any:
 
 def read_together(stored: Sequence[Any]) -> Callable[[], list[Any]]:
     """Give what reads TensorFlow's variables by one operation; one by one where they lie on several devices."""
-    if len({v.device for v in stored}) != 1:
+    if not reads_together() or len({v.device for v in stored}) != 1:
         return lambda: [v.read_value() for v in stored]
     count, handles = len(stored), [v.handle for v in stored]
     attributes = ("N", count, "dtypes", tuple(v.dtype.as_datatype_enum for v in stored))
@@ -257,6 +264,19 @@ def flatly_called(traced: Any) -> Callable[[Sequence[Any]], Any]:
     What TensorFlow does around a call (its arguments compared with its signature, the tapes that may watch, what it has
     captured gathered anew) takes as long as a small network's pass.
     """
+    return _past_tapes(traced) if calls_flatly() else _as_usual(traced)
+
+
+def _as_usual(traced: Any) -> Callable[[Sequence[Any]], Any]:
+    """Call a traced function as TensorFlow documents it."""
+
+    def call(arguments: Sequence[Any]) -> Any:
+        return traced(*tf.nest.map_structure(lambda a: None if a is None else tf.convert_to_tensor(a), list(arguments)))
+
+    return call
+
+
+def _past_tapes(traced: Any) -> Callable[[Sequence[Any]], Any]:
     inner, captured = traced._inference_function, traced._captured_inputs
     count = len(inner.function_type.flat_outputs)
     fixed = None if any(callable(c) for c in captured) else traced.captured_inputs
@@ -269,3 +289,40 @@ def flatly_called(traced: Any) -> Callable[[Sequence[Any]], Any]:
         return inner.function_type.pack_output(found)
 
     return call
+
+
+def _works(attempt: Callable[[], Any], expected: Any) -> bool:
+    """Whether a way through TensorFlow's private parts gives what it should; any other version may lack any of them."""
+    try:
+        return bool(attempt() == expected)
+    except Exception:
+        return False
+
+
+@cache
+def reads_together() -> bool:
+    """Whether this TensorFlow reads two variables by one operation; tried once, when it is first needed."""
+    with tf.device("/cpu:0"):
+        kept = [tf.Variable(v, dtype=tf.float32) for v in (1.0, 2.0)]
+        handles, attributes = [v.handle for v in kept], ("N", 2, "dtypes", (tf.float32.as_datatype_enum,) * 2)
+        return _works(
+            lambda: [float(v) for v in execute.execute(b"_ReadVariablesOp", 2, handles, attributes, context())],
+            [1.0, 2.0],
+        )
+
+
+@cache
+def calls_flatly() -> bool:
+    """Whether a traced function of an array, a list and None, which reads a variable, can be called past the tapes."""
+    with tf.device("/cpu:0"):
+        kept = tf.Variable(3.0)
+        spec = tf.TensorSpec((None,), tf.float32)
+        traced = tf.function(lambda x, more, none: (x * kept, [more[0] + 1.0], none), autograph=False)
+        given = [np.ones(1, np.float32), [np.zeros(1, np.float32)], None]
+        made = traced.get_concrete_function(spec, [spec], None)
+
+        def attempt() -> Any:
+            y, (z,), none = _past_tapes(made)(given)
+            return float(y[0]), float(z[0]), none
+
+        return _works(attempt, (3.0, 1.0, None))

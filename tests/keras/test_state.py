@@ -6,10 +6,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from numpy.testing import assert_allclose
 
 import xaikit_keras
 from tests.keras.nets import L, cnn, hot, images, rows, sentences, subclassed, text
 from xaikit.inputs import Array
+from xaikit_keras import _private
 from xaikit_keras._private import operations
 from xaikit_keras._traced import EAGER_ROWS
 
@@ -261,3 +263,56 @@ def test_the_fingerprint_sees_training():
         seen.append(model.fingerprint())
         assert seen[-1] == xaikit_keras.wrap(net).fingerprint()
     assert len(set(seen)) == len(seen)
+
+
+def without_private_parts(monkeypatch, taken):
+    """Take private parts of TensorFlow away, as in a version that has them elsewhere."""
+    for name in taken:
+        monkeypatch.setattr(_private, name, None)
+    for found in (_private.reads_together, _private.calls_flatly):
+        found.cache_clear()
+    return _private.reads_together(), _private.calls_flatly()
+
+
+@pytest.mark.parametrize(
+    ("taken", "left"),
+    [
+        ((), (True, True)),
+        (("execute",), (False, True)),
+        (("convert_to_eager_tensor",), (True, False)),
+        (("context", "execute", "convert_to_eager_tensor"), (False, False)),
+    ],
+)
+def test_without_private_parts_of_tensorflow_numbers_stay(monkeypatch, taken, left):
+    net, x = cnn(), images(3)
+    expected = xaikit_keras.wrap(net)
+    seed = hot(3, expected.run(x).output.shape[1], 1)
+    pulls = [expected.pull(x, seed) for _ in range(2 * EAGER_ROWS)]
+    try:
+        assert without_private_parts(monkeypatch, taken) == left
+        model = xaikit_keras.wrap(net)
+        found = [model.pull(x, seed) for _ in range(2 * EAGER_ROWS)]
+        assert model.traced.made > 0
+        assert_allclose(found[-1].gradient, pulls[-1].gradient, rtol=1e-5, atol=1e-7)
+        assert_allclose(model.run(x, score="logit").output, expected.run(x, score="logit").output, rtol=1e-5)
+        before = model.fingerprint()
+        net.weights[0].assign(net.weights[0] + 1)
+        assert before != model.fingerprint() == expected.fingerprint()
+    finally:
+        monkeypatch.undo()
+        _private.reads_together.cache_clear()
+        _private.calls_flatly.cache_clear()
+
+
+def test_a_function_that_tensorflow_runs_otherwise_is_called_as_documented(monkeypatch):
+    """A version whose traced functions lack what is called, not what is imported."""
+    from tensorflow.python.eager.polymorphic_function.concrete_function import ConcreteFunction
+
+    _private.calls_flatly.cache_clear()
+    try:
+        with monkeypatch.context() as m:
+            m.setattr(ConcreteFunction, "captured_inputs", property(lambda _: 1 / 0))
+            assert not _private.calls_flatly()
+    finally:
+        _private.calls_flatly.cache_clear()
+    assert _private.calls_flatly()

@@ -12,7 +12,7 @@ FULL = 0.9
 """The share of a trial's rows from which on its time counts."""
 GAIN = 0.9
 """Half the batch is kept where a row takes at most this share of its time: less may be chance."""
-WORKS = 0.1
+WORKS = 0.15
 """Where the processor works for at least this share of the time, its own time counts, which a busy machine leaves as it
 is; where it works for less, the batches are answered elsewhere."""
 
