@@ -209,6 +209,35 @@ def test_a_network_of_two_directions_is_cut() -> None:
     assert_allclose(found.scores[:, 2], short, atol=1e-6)
 
 
+def test_the_backward_direction_alone_is_cut_too() -> None:
+    """Its state at a step has seen what comes, not what was: the series must end there."""
+
+    class Backward(Last):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.cell(x)[0][:, -1, UNITS:])
+
+    torch.manual_seed(0)
+    net = Backward(nn.GRU(CHANNELS, UNITS, batch_first=True, bidirectional=True))
+    net.head = nn.Linear(UNITS, 2)
+    model = xk.wrap(net.eval(), inputs=xk.Series(STEPS, CHANNELS), outputs=xk.Values(["a", "b"]))
+    found = prefixes(model, series(), "a")
+    assert found.how == "the series ends there"
+    for n in (1, 3, 6):
+        alone = xk.wrap(net, inputs=xk.Series(1, CHANNELS)).run(series()[:, n - 1 : n]).output[:, 0]
+        assert_allclose(found.scores[:, n - 1], alone, atol=1e-6)
+
+
+def test_a_shorter_series_keeps_the_layout_that_was_named() -> None:
+    class Sum(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.sum(0)[:, :1] * x.flip(0)[0, :, :1]
+
+    model = xk.wrap(Sum(), inputs=xk.Series(STEPS, CHANNELS), outputs=xk.Values(["y"]), layout="time-first")
+    x = series()
+    found = prefixes(model, x, "y")
+    assert_allclose(found.scores, x[..., 0].cumsum(1) * x[..., 0], atol=1e-5)
+
+
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_the_rest_of_a_text_is_padding_on_its_side(side: str) -> None:
     words = ("[pad]", "[unknown]", "not", "a", "good", "film")

@@ -117,3 +117,49 @@ def test_attention_that_sums_up_has_one_target_step(column: bool) -> None:
     assert_allclose(found.weights[0, 0, :4], given[0, :4], atol=1e-6)
     assert np.isnan(found.weights[0, 0, 4:]).all()
     assert found.source[0] == ("a", "b", "c", "a", "", "")
+
+
+class Given(nn.Module):
+    """Passes its input on, as a layer with a name."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+class Odd(nn.Module):
+    """Rows that a person calls attention: what the network is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given, self.head = Given(), nn.Linear(3, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.given(x * 1.0).sum(1))
+
+
+@pytest.mark.parametrize(
+    ("row", "attends"), [([0.5, 0.25, 0.25], True), ([0.25, 0.25, 0.25], False), ([2.0, -0.5, -0.5], False)]
+)
+def test_shares_are_positive_and_sum_to_one(row: list[float], attends: bool) -> None:
+    model = xk.wrap(Odd(), inputs=xk.Array((2, 3)), outputs=xk.Values(["y"]))
+    x = np.array([[row, row]], np.float32)
+    if attends:
+        assert_allclose(xk.attention(model, x, "given").weights, x)
+        return
+    with pytest.raises(NotSupported, match="no weights of attention that sum to one"):
+        xk.attention(model, x, "given")
+
+
+def test_the_share_of_padding_is_that_of_steps_that_are_read() -> None:
+    model = wrapped(masked=False)
+    ids = model.inputs.encode(["ab"])
+    given = model.run(ids, at=["mha.0/weights"]).activations["mha.0/weights"]
+    found = xk.attention(model, ["ab"])
+    read, all_rows = (given[0].mean(0)[:n, 2:].sum(-1).mean() for n in (2, LENGTH))
+    assert f"{read:.0%}" != f"{all_rows:.0%}"
+    assert found.status.reasons[0].startswith(f"{read:.0%} of the attention")
+
+
+def test_rows_are_brought_to_one_beyond_single_precision() -> None:
+    found = xk.attention(wrapped(), ["abca", "fedcba"])
+    assert_allclose(np.nansum(found.weights[1], -1), 1, rtol=0, atol=1e-14)
