@@ -141,6 +141,31 @@ def test_merge_and_diff(run, written, digits, tmp_path) -> None:
     assert f"2 units are only in {tmp_path / 'whole'}" in out.replace("\n", "")
 
 
+def test_a_study_at_a_url_is_run_compared_and_brought_home(run, written, tmp_path) -> None:
+    pytest.importorskip("fsspec")
+    url = f"memory://{tmp_path.name}/out"
+    code, out, err = run("study", "run", written, "-o", url)
+    assert (code, out, "6 done" in err) == (0, f"{url}\n", True)
+    code, _, err = run("study", "run", written, "-o", url)
+    assert (code, f"{url} holds results of this plan already" in err) == (2, True)
+    code, out, _ = run("study", "merge", url, "-o", tmp_path / "home")
+    assert (code, out) == (0, f"{tmp_path / 'home'}\n")
+    code, out, _ = run("study", "diff", url, tmp_path / "home", "--json")
+    assert (code, json.loads(out)["compared"]) == (0, 6)
+    code, out, _ = run("study", "run", written, "-o", f"file://{tmp_path}/home", "--resume")
+    assert (code, out) == (0, f"{tmp_path / 'home'}\n")
+
+
+def test_what_does_not_go_together_with_a_scheduler_is_told(run, written, tmp_path) -> None:
+    to = ("-o", tmp_path / "out", "--scheduler")
+    for more, said in (
+        (("tcp://127.0.0.1:1", "--workers", 2), "leave --workers and --threads out"),
+        (("127.0.0.1",), "has an address such as tcp://"),
+    ):
+        code, out, err = run("study", "run", written, *to, *more)
+        assert (code, out, said in err, err.count("\n")) == (2, "", True, 1), err
+
+
 def test_lines_of_progress_come_now_and_then(monkeypatch, capsys) -> None:
     """After twelve seconds 5 of 20 units took 3 s each: 15 are left, or 45 s."""
     from xaikit.study import Counts

@@ -33,6 +33,7 @@ def study() -> None:
     xaikit study validate plan.toml               is everything there, and how long will it take?
     xaikit study run plan.toml -o out --workers 2
     xaikit study run plan.toml -o out --resume    go on, after whatever has happened
+    xaikit study run plan.toml -o s3://bucket/out --scheduler tcp://10.0.0.1:8786
     xaikit study merge part-1 part-2 -o whole     folders of the same plan on other inputs
     xaikit study diff out out-of-the-new-model    what a new version of the model changes
 
@@ -160,10 +161,15 @@ def _validation_text(found: "Validation", workers: int) -> str:
 
 @study.command("run")
 @plan_argument
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="The folder for the results.")
+@click.option("-o", "--output", metavar="DIR", help="The folder for the results, or a URL such as s3://bucket/study.")
 @click.option("--resume", is_flag=True, help="Go on in a folder that has this plan; what failed is tried again.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that explain.")
 @click.option("--threads", type=click.IntRange(1), help="Threads of each; the processors shared out by default.")
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="A Dask scheduler whose workers explain, as tcp://HOST:PORT; or local: one for --workers on this machine.",
+)
 @click.option(
     "--fail-on",
     multiple=True,
@@ -174,14 +180,15 @@ def _validation_text(found: "Validation", workers: int) -> str:
 def run_command(
     plan: Path,
     allow_code: bool,
-    output: Path | None,
+    output: str | None,
     resume: bool,
     workers: int,
     threads: int | None,
+    scheduler: str | None,
     fail_on: tuple[str, ...],
     json_: bool,
 ) -> int:
-    """Carry PLAN out into a folder, whose path goes to stdout.
+    """Carry PLAN out into a folder or to a URL, which goes to stdout.
 
     One unit is one input explained by one method for one target. Its result is written whole or not at all, so that
     nothing is lost when the run is stopped, and --resume goes on. An input that cannot be read, or a method that fails,
@@ -189,9 +196,11 @@ def run_command(
 
     \b
     xaikit study run plan.toml -o out --workers 2 --fail-on status=fail:0.1
+    xaikit study run plan.toml -o s3://bucket/out --scheduler tcp://10.0.0.1:8786
     """
     from xaikit.study import run
 
+    _check_one_way(workers, threads, scheduler)
     try:
         with _shown() as progress:
             done = run(
@@ -200,14 +209,20 @@ def run_command(
                 resume=resume,
                 workers=workers,
                 threads=threads,
+                scheduler=scheduler,
                 fail_on=fail_on,
                 allow_code=allow_code,
                 progress=progress,
             )
     except KeyboardInterrupt:
-        again = shlex.join(["xaikit", "study", "run", str(plan), *(["-o", str(output)] if output else []), "--resume"])
+        again = shlex.join(["xaikit", "study", "run", str(plan), *(["-o", output] if output else []), "--resume"])
         raise Cancelled(f"interrupted; what is done is kept: {again}") from None
     return _told(done, json_)
+
+
+def _check_one_way(workers: int, threads: int | None, scheduler: str | None) -> None:
+    if scheduler not in (None, "local") and (workers > 1 or threads is not None):
+        raise UsageError(f"the workers of {scheduler} are those that it has: leave --workers and --threads out")
 
 
 def _told(done: "StudyResult", json_: bool) -> int:
@@ -274,27 +289,31 @@ def lasting(seconds: float) -> str:
 
 
 @study.command("merge")
-@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path, file_okay=False), metavar="DIR...")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False))
+@click.argument("folders", nargs=-1, required=True, metavar="DIR...")
+@click.option("-o", "--output", required=True, metavar="DIR")
 @as_json
-def merge_command(folders: tuple[Path, ...], output: Path, json_: bool) -> int:
-    """Put the units of several folders into one, whose path goes to stdout.
+def merge_command(folders: tuple[str, ...], output: str, json_: bool) -> int:
+    """Put the units of several folders into one, whose path goes to stdout; a single one is copied.
 
-    The plans may differ only in their inputs. Two different results for the same unit are a conflict, and then nothing
-    is written.
+    Folders may be URLs. The plans may differ only in the paths of their inputs. Two different results for the same
+    unit are a conflict, and then nothing is written.
+
+    \b
+    xaikit study merge part-1 part-2 -o whole
+    xaikit study merge s3://bucket/out -o out     bring it home, for a report
     """
     from xaikit.study import merge
 
     merged = merge(folders, output)
-    click.echo(json.dumps(merged.to_dict(), indent=2) if json_ else str(output))
+    click.echo(json.dumps(merged.to_dict(), indent=2) if json_ else output)
     return SOME_FAILED if merged.failed else 0
 
 
 @study.command("diff")
-@click.argument("first", type=click.Path(path_type=Path, file_okay=False), metavar="A")
-@click.argument("second", type=click.Path(path_type=Path, file_okay=False), metavar="B")
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="B")
 @as_json
-def diff_command(first: Path, second: Path, json_: bool) -> None:
+def diff_command(first: str, second: str, json_: bool) -> None:
     """Compare two studies of the same inputs, such as those of two versions of a model.
 
     For each method: the rank agreement of the maps, the largest difference of values, and how many predictions are

@@ -31,7 +31,7 @@ CONNECTING = 10.0
 ALONE = 120.0
 """Seconds that a study waits for a first or a next worker."""
 REFUSALS = 20
-"""So often may a unit come to workers that are refused."""
+"""So often may one unit come to workers that are refused, each of which is another."""
 
 
 class Cluster:
@@ -61,6 +61,7 @@ class Cluster:
         self._threads = 0
         self._last_worker = time.monotonic()
         self._refused: dict[str, str] = {}
+        self._bound: dict[Any, tuple[Planned, int, frozenset[str]]] = {}
         self.cluster = _local(workers, threads) if address == LOCAL else None
         self.client = _connected(
             address if self.cluster is None else self.cluster.scheduler_address, self.close_cluster
@@ -125,19 +126,18 @@ class Cluster:
             self._futures.add(why)
             return
         self._numbers += 1
+        asked = (carry_out, self.setup.name, unit, planned.key, planned.digest)
         name = f"xaikit-{self.run}-{self._numbers}"
-        future = self._answered(
-            lambda: self.client.submit(
-                carry_out, self.setup.name, unit, planned.key, planned.digest, key=name, pure=False
-            )
-        )
+        only = self._accepted()
+        future = self._answered(lambda: self.client.submit(*asked, key=name, pure=False, workers=only))
         self._futures.add(future)
+        if only is not None:
+            self._bound[future] = planned, tried, frozenset(only)
         future.add_done_callback(lambda ended: self._ended.put((planned, ended, tried)))
 
     def _next(self, suspects: list[Planned]) -> Iterator[Outcome]:
         """Wait for the next unit that ends, and give its outcome, unless it is begun again."""
         planned, ended, tried = self._wait()
-        self._futures.discard(ended)
         if isinstance(ended, XaikitError):
             yield Outcome(planned, error=str(ended))
             return
@@ -155,7 +155,6 @@ class Cluster:
         self._begin(planned)
         while True:
             _, ended, tried = self._wait()
-            self._futures.discard(ended)
             if isinstance(ended, XaikitError):
                 return Outcome(planned, error=str(ended))
             if ended.status == "error" and _is_killer(ended.exception()):
@@ -195,18 +194,37 @@ class Cluster:
         if self._refused.get(worker) != why:
             log.warning("the worker %s is refused: %s", worker, why)
         self._refused[worker] = why
-        if tried >= REFUSALS or set(self._workers()) <= set(self._refused):
+        if tried >= REFUSALS or not self._accepted():
             raise JobError(f"the worker {worker} is refused: {why}")
         self._begin(planned, tried + 1)
+
+    def _accepted(self) -> list[str] | None:
+        """Give the workers that are not refused, or None where that is all of them."""
+        return [w for w in self._workers() if w not in self._refused] if self._refused else None
+
+    def _unbind(self) -> None:
+        """Begin units anew that only workers may do who are gone: Dask would keep them for ever."""
+        there = set(self._workers())
+        for future in [f for f, (_, _, only) in self._bound.items() if not only & there]:
+            planned, tried, _ = self._bound.pop(future)
+            self._futures.discard(future)
+            self._answered(future.cancel)
+            self._begin(planned, tried)
 
     def _wait(self) -> tuple[Planned, Any, int]:
         """Wait for the next end of a unit, as long as there is a scheduler and somebody at work."""
         while True:
             try:
-                return self._ended.get(timeout=LOOK / 4)
+                planned, ended, tried = self._ended.get(timeout=LOOK / 4)
             except Empty:
                 self._working()
                 self._check_alive()
+                self._unbind()
+                continue
+            self._bound.pop(ended, None)
+            if ended in self._futures:
+                self._futures.discard(ended)
+                return planned, ended, tried
 
     def _working(self) -> int:
         """Count the threads of all workers, looked at now and then."""
@@ -246,7 +264,7 @@ class Cluster:
 
 
 def _is_address(text: str) -> bool:
-    from distributed.comm import get_address_host_port, parse_address
+    from distributed.comm.addressing import get_address_host_port, parse_address
     from distributed.comm.registry import get_backend
 
     try:
