@@ -75,7 +75,7 @@ def test_a_review_is_by_another_person(store: Store) -> None:
     for reviewer, verdict, number, error, said in (
         ("  ada", "approved", 1, ParameterError, "record 1 is by Ada: another person"),
         ("Bob", "aproved", 1, ParameterError, "did you mean 'approved'"),
-        ("Bob", "approved", 2, ParameterError, "record 2 names no author"),
+        ("Bob", "approved", 2, ParameterError, "record 2 names no author, who must be"),
         ("", "approved", 1, ParameterError, "reviewer is a text"),
         ("Bob", "approved", 6, UsageError, "entry 6 is an event: review"),
         ("Bob", "approved", 77, UnknownName, "unknown audit record '77'"),
@@ -83,6 +83,45 @@ def test_a_review_is_by_another_person(store: Store) -> None:
         with pytest.raises(error, match=said):
             audit.review(store.url, number, reviewer=reviewer, verdict=verdict)
     assert store.verify().entries == 8
+
+
+def test_a_record_that_names_no_author_is_reviewed_where_one_is_said(store: Store) -> None:
+    made = audit.review(store.url, 2, reviewer="Bob", verdict="approved", author="Cleo")
+    assert made.content == {
+        "verdict": "approved",
+        "comment": "",
+        "reviewed": made.content["reviewed"],
+        "author": "Cleo",
+    }
+    assert "author" not in audit.review(store.url, 1, reviewer="Bob", verdict="approved", author="ada ").content
+    for number, reviewer, author, said in (
+        (2, "Bob", None, "name who made it, author"),
+        (2, "bob", "Bob", "record 2 is by Bob: another person"),
+        (1, "Bob", "Cleo", "record 1 is by Ada, not by Cleo"),
+        (2, "Bob", " ", "author is a text that says something"),
+    ):
+        with pytest.raises(ParameterError, match=said):
+            audit.review(store.url, number, reviewer=reviewer, verdict="approved", author=author)
+    assert store.verify().entries == 9
+
+
+def test_what_is_encrypted_opens_in_no_other_record(store: Store, key: Key) -> None:
+    """A forger without the key puts what is encrypted, and its data key, into a record that says something else."""
+    entry = audit.database(store.url).entry(4)
+    drop = ("id", "created", "clock", "digests", "previous", "hash")
+    columns = {n: v for n, v in entry.columns.items() if n not in drop}
+    arrays = [{n: v for n, v in a.items() if n != "record"} for a in entry.arrays]
+    data_key = {n: v for n, v in entry.keys[0].items() if n != "record"}
+    open_ = [a for a in arrays if a["name"] != "sealed/private"]
+    others = {**columns, "decision": "O"}, [{**a, "dtype": "<f2"} if a is open_[-1] else a for a in arrays]
+    for place, told in enumerate(((columns, arrays), (others[0], arrays), (columns, others[1])), start=8):
+        audit.database(store.url).append(*told, data_key)
+        if place == 8:
+            assert audit.read(store.url, place, key).recipient == "no. 8", "the same record once more"
+            continue
+        assert store.verify().ok
+        with pytest.raises(StorageError, match="cannot be decrypted: the key is another one, or it was changed"):
+            audit.read(store.url, place, key)
 
 
 def test_any_event_can_be_added_but_an_erasure(store: Store) -> None:

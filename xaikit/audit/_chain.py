@@ -117,10 +117,11 @@ def group_digests(columns: Columns, arrays: Iterable[Columns]) -> dict[str, str]
     groups, own = groups_of(columns), dict[str, list[Columns]]()
     for array in sorted(arrays, key=lambda a: str(a["name"])):
         own.setdefault(_group_of(array, groups), []).append(array)
-    return {group: _digest(names, columns, own.get(group, [])) for group, names in groups.items()}
+    return {group: digest_of(names, columns, own.get(group, [])) for group, names in groups.items()}
 
 
-def _digest(names: Sequence[str], columns: Columns, arrays: Iterable[Columns]) -> str:
+def digest_of(names: Sequence[str], columns: Columns, arrays: Iterable[Columns]) -> str:
+    """Give the SHA-256 of some columns, and of arrays in the order given."""
     own = [[_cell(a[c]) for c in ARRAY[1:]] for a in arrays]
     return text_hash(canonical_words({"columns": {n: _cell(columns[n]) for n in names}, "arrays": own}))
 
@@ -197,7 +198,7 @@ def _origin(row: Columns, stated: Mapping[str, Any], reach: int = 1000) -> int |
     near = range(max(1, row["id"] - reach), row["id"] + reach)
     names = groups_of(row)["record"]
     own = ({**row, "id": number} for number in near)
-    return next((r["id"] for r in own if _digest(names, r, []) == stated.get("record")), None)
+    return next((r["id"] for r in own if digest_of(names, r, []) == stated.get("record")), None)
 
 
 def _chain_column(row: Columns, found: Mapping[str, str]) -> str:

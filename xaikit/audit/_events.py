@@ -63,23 +63,30 @@ def append_event(
         raise ParameterError(f"the event cannot be put on record: {error}") from None
 
 
-def review(db: str, number: int, *, reviewer: str, verdict: str, comment: str = "") -> Event:
+def review(db: str, number: int, *, reviewer: str, verdict: str, comment: str = "", author: str | None = None) -> Event:
     """Put on record that another person than its author looked at a record, and what they found.
 
-    `verdict` is "approved", "rejected" or "questioned". Raises UnknownName; ParameterError for the author as reviewer,
-    or a record that names no author; StorageError for a record that was changed.
+    `verdict` is "approved", "rejected" or "questioned". `author` says who made a record that names nobody itself, as
+    those of schema 1; the review then tells so. Raises UnknownName; ParameterError for the author as reviewer, for
+    another author than the record names, and where nobody is named; StorageError for a record that was changed.
     """
     require_words("reviewer", reviewer)
+    require_words("author", author, may_be_none=True)
     if verdict not in VERDICTS:
         hint = nearest(str(verdict), VERDICTS)
         raise ParameterError(f"a verdict is one of {', '.join(VERDICTS)}, not {verdict!r}{hint}")
     columns = _record_columns(db, number)
-    author = columns.get("author")
-    if author is None:
-        raise ParameterError(f"record {number} names no author, so nobody can be told to be another person")
-    if _same(author, reviewer):
-        raise ParameterError(f"record {number} is by {author}: another person reviews it")
+    named = columns.get("author")
+    if named is None and author is None:
+        raise ParameterError(f"record {number} names no author, who must be another person: name who made it, author")
+    if named is not None and author is not None and not _same(named, author):
+        raise ParameterError(f"record {number} is by {named}, not by {author}")
+    made_by = author if named is None else named
+    if _same(str(made_by), reviewer):
+        raise ParameterError(f"record {number} is by {made_by}: another person reviews it")
     content = {"verdict": verdict, "comment": comment, "reviewed": columns["hash"]}
+    if named is None:
+        content["author"] = str(made_by)
     return append_event(db, "review", number, author=reviewer, content=content)
 
 

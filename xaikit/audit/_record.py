@@ -17,7 +17,7 @@ import numpy as np
 from xaikit import storage
 from xaikit.arrays import Array, Tensors
 from xaikit.audit._canonical import array_hash, canonical, text_hash
-from xaikit.audit._chain import ARRAY, GROUPS, SCHEMA, Columns, key_digest
+from xaikit.audit._chain import ARRAY, COLUMNS, GROUPS, SCHEMA, Columns, digest_of, key_digest
 from xaikit.audit._keys import ALGORITHM, Key
 from xaikit.audit._terms import Terms, decision_of, scores_of
 from xaikit.errors import StorageError
@@ -234,12 +234,18 @@ def protected(
         return columns, arrays, None
     private = [a for a in arrays if _column_of(a) in PRIVATE]
     told = {"columns": {n: columns[n] for n in PRIVATE}, "arrays": [_as_text(a) for a in private]}
-    data, wrapped = key.encrypt(zlib.compress(canonical(told).encode()), columns["input_hash"])
+    open_ = [a for a in arrays if _column_of(a) not in PRIVATE]
+    data, wrapped = key.encrypt(zlib.compress(canonical(told).encode()), _bound(columns, open_))
     own = {"algorithm": ALGORITHM, "wrapped": wrapped}
     empty = {n: None if n == "recipient" else "null" for n in PRIVATE}
     sealed = canonical({"algorithm": ALGORITHM, "key": key.id, "columns": list(PRIVATE)})
-    open_ = [a for a in arrays if _column_of(a) not in PRIVATE]
     return {**columns, **empty, "sealed": sealed, "key_hash": key_digest(own)}, [*open_, _encrypted_row(data)], own
+
+
+def _bound(columns: Columns, arrays: list[Columns]) -> str:
+    """Give the digest of all that a writer says openly: what is encrypted opens beside that, and in no other record."""
+    names = [n for n in COLUMNS if n not in (*PRIVATE, "sealed", "key_hash", "id", "created", "clock")]
+    return digest_of(names, columns, sorted(arrays, key=lambda a: str(a["name"])))
 
 
 def _column_of(array: Columns) -> str:
@@ -268,7 +274,7 @@ def opened(
     stated = json.loads(row["sealed"])
     if stated["key"] != key.id:
         raise StorageError(f"record {row['id']} was encrypted with the key {stated['key']}, this is {key.id}")
-    told = json.loads(zlib.decompress(key.decrypt(data, wrapped["wrapped"], row["input_hash"])))
+    told = json.loads(zlib.decompress(key.decrypt(data, wrapped["wrapped"], _bound(row, arrays))))
     private = [{**a, "record": row["id"], "data": base64.b64decode(a["data"])} for a in told["arrays"]]
     return {**row, **told["columns"]}, [*arrays, *private], "opened"
 

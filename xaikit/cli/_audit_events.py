@@ -42,8 +42,9 @@ def show_command(db: str, number: int, key: Path | None, json_: bool) -> None:
 @click.option("--reviewer", required=True, help="Who looked at the record: another person than its author.")
 @click.option("--verdict", required=True, help="approved, rejected or questioned.")
 @click.option("--comment", default="", help="What was found.")
+@click.option("--author", help="Who made the record, where it names nobody; the review then tells so.")
 @as_json
-def review_command(db: str, number: int, reviewer: str, verdict: str, comment: str, json_: bool) -> None:
+def review_command(db: str, number: int, json_: bool, reviewer: str, verdict: str, **said: Any) -> None:
     """Put on record that another person than its author looked at a record.
 
     The record stays as it is; the review is an event, a new entry of the same chain.
@@ -53,7 +54,7 @@ def review_command(db: str, number: int, reviewer: str, verdict: str, comment: s
     """
     from xaikit.audit import review
 
-    made = review(db, number, reviewer=reviewer, verdict=verdict, comment=comment)
+    made = review(db, number, reviewer=reviewer, verdict=verdict, **said)
     say(asdict(made), json_, f"event {made.id}: record {number} {verdict} by {reviewer}\nhead {made.hash}")
 
 
