@@ -110,7 +110,8 @@ def head(
                 "kind": kind,
                 "title": each.title,
                 "inputs": [
-                    {"number": o.number, "name": o.name, "value": o.value, "said": o.said} for o in each.found()
+                    {"number": o.number, "name": o.name, "value": o.value, "said": o.said, "column": o.by or None}
+                    for o in each.found()
                 ],
             }
             for kind, each in tally.outliers()

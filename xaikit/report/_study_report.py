@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -106,8 +107,8 @@ def write_study_report(
         _can_print()
     check_free(target)
     with Reading(study) as reading, Room(target) as room:
-        making = _Making(reading, room, formats, max_mb, pdf_inputs, command, progress)
-        making.go()
+        with closing(_Making(reading, room, formats, max_mb, pdf_inputs, command, progress)) as making:
+            making.go()
         room.settle()
     where = target.absolute()
     names = {"html": FRONT, "pdf": PRINT, "json": DATA}
@@ -158,6 +159,11 @@ class _Making:
             self.take(case)
         self.tell(self.reading.many, "writing")
         self.end()
+
+    def close(self) -> None:
+        """Let go of files."""
+        if self.inputs is not None:
+            self.inputs.close()
 
     def tell(self, done: int, words: str) -> None:
         if self.progress is not None:
