@@ -77,10 +77,64 @@ def test_what_if(run: Any, applicants: Path, tmp_path: Path) -> None:
     assert code == 0
     assert rows[0]["change"] == "as it is"
     assert rows[-1]["change"] == "all together"
-    code, _, _ = run(*asked, "--wanted", "bad", "--keep", "sex")
+    code, _, err = run(*asked, "--set", "duration=12", "--set", "sex=female", "--set", "sex=male")
     assert code == 0
-    found = xk.load(tmp_path / "what-if")
-    assert all("sex" not in {n for n, _, _ in c} for c in found.changes)
+    is_it = {n for n, _, _ in xk.load(tmp_path / "what-if").changes}
+    assert ("sex is male as it is" in err) == ("sex" not in is_it)
+
+
+def test_counterfactuals(run: Any, applicants: Path, tmp_path: Path) -> None:
+    asked = ("counterfactuals", "credit_mlp", applicants, "-r", 1, "-o", tmp_path)
+    with applicants.open() as file:
+        row = list(csv.DictReader(file))[1]
+    code, out, _ = run(*asked, "--wanted", "bad", "--keep", "sex", "--range", "duration=..30", "--json")
+    found = xk.load(tmp_path / "counterfactuals")
+    assert code == 0
+    assert len(json.loads(out)["rows"]) == len(found) > 0
+    for some in found.changes:
+        new = {n: to for n, _, to in some}
+        assert "sex" not in new
+        assert float(new.get("duration", 0)) <= 30
+    code, _, _ = run(*asked, "-w", "bad", "--allow", "housing=rent,free", "--count", 1, "--most", 1, "--at-least", 0.3)
+    found = xk.load(tmp_path / "counterfactuals")
+    assert code == 0
+    assert found.bounds[0] == 0.3
+    assert all(len(some) == 1 for some in found.changes)
+    assert all(to in ("rent", "free") for some in found.changes for n, _, to in some if n == "housing")
+    code, out, err = run(
+        *asked, "-w", "bad", *(a for n in row if n not in ("town", "risk", "age") for a in ("--keep", n))
+    )
+    assert (code, out.splitlines()[0]) == (0, "none")
+    assert "no row with up to 3 changes" in err
+
+
+def test_counterfactuals_of_numbers_and_windows(run: Any, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    days = 15416 + 6864 * np.sin(np.linspace(0, 6, 48))[None, :, None] * rng.uniform(0.5, 1.5, (30, 1, 1))
+    np.save(tmp_path / "days.npy", days.astype(np.float32))
+    asked = ("rnn_forecast", tmp_path / "days.npy", "--variables", "windows:4", "-o", tmp_path)
+    model = xk.zoo.load("rnn_forecast")
+    start = float(model.run(model.inputs.to_network(days[:1])).output[0, 0])
+    code, _, _ = run("counterfactuals", *asked, "-w", f"{start + 200:.0f}..")
+    found = xk.load(tmp_path / "counterfactuals")
+    assert code == 0
+    assert found.bounds == (round(start + 200), np.inf)
+    assert (found.scores >= found.bounds[0]).all()
+    assert len(found.columns) == 4
+    code, out, _ = run("break-down", *asked, "--json")
+    assert code == 0
+    assert len(json.loads(out)["rows"]) == 6
+    code, out, _ = run("profile", *asked, "0 s–21600 s", "--kind", "ale", "--json")
+    assert code == 0
+    assert json.loads(out)["rows"][0]["column"] == "0 s–21600 s"
+    code, out, _ = run("what-if", *asked, "--set", "0 s–21600 s=20000", "--json")
+    assert code == 0
+    assert len(json.loads(out)["rows"]) == 3
+    np.save(tmp_path / "y.npy", np.zeros((30, 1)))
+    bands = ("--variables", "bands:slow=0-0.00002,fast=0.00002-1")
+    code, out, _ = run("importance", *asked[:2], "-y", tmp_path / "y.npy", *bands, "-o", tmp_path, "--json")
+    assert code == 0
+    assert {r["variable"] for r in json.loads(out)["rows"]} == {"slow", "fast"}
 
 
 @pytest.mark.parametrize(
@@ -91,10 +145,19 @@ def test_what_if(run: Any, applicants: Path, tmp_path: Path) -> None:
         (["importance", "-y", "risk", "--group", "money"], 2, "NAME=COLUMN"),
         (["break-down", "-r", "99"], 2, "--row is a number from 0 to 39"),
         (["profile", "agee"], 2, "did you mean 'age'"),
-        (["what-if"], 2, "either --set"),
+        (["what-if"], 2, "xaikit counterfactuals"),
         (["what-if", "--set", "duration"], 2, "COLUMN=VALUE"),
         (["what-if", "--set", "housing=tent"], 5, "no category 'tent'"),
-        (["what-if", "--wanted", "goood"], 2, "did you mean 'good'"),
+        (["counterfactuals", "-w", "goood"], 2, "did you mean 'good'"),
+        (["counterfactuals", "-w", "1..2"], 2, "one class of bad, good"),
+        (["counterfactuals", "-w", "good", "--range", "age=20"], 2, "LOW..HIGH"),
+        (["counterfactuals", "-w", "good", "--range", "age"], 2, "COLUMN=LOW..HIGH"),
+        (["counterfactuals", "-w", "good", "--range", "age=a..b"], 2, "LOW..HIGH"),
+        (["counterfactuals", "-w", "good", "--allow", "housing=tent"], 5, "no category 'tent'"),
+        (["counterfactuals", "-w", "good", "--keep", "agee"], 2, "did you mean 'age'"),
+        (["importance", "-y", "risk", "--variables", "window:3"], 2, "did you mean 'windows'"),
+        (["importance", "-y", "risk", "--variables", "bands:alpha=8"], 2, "NAME=LOW-HIGH"),
+        (["importance", "-y", "risk", "--variables", "windows:3"], 2, "(time, channel)"),
     ],
 )
 def test_mistakes(run: Any, applicants: Path, arguments: list[str], code: int, said: str) -> None:

@@ -121,6 +121,8 @@ def test_tables_of_words(results: dict[str, Any]) -> None:
     found = panels(results["counterfactuals"]).rows[0][0]
     assert isinstance(found, TablePanel)
     assert len(found.rows) == 1 + len(results["counterfactuals"])
+    assert found.facts == ()
+    assert found.subtitle == "wanted: 3 or more; the nearest first"
     fair = panels(results["fairness"]).below[0][0]
     assert isinstance(fair, TablePanel)
     assert "fewer than 30 rows" in fair.badge.text  # type: ignore[union-attr]

@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import xaikit as xk
 from xaikit.figures import panels
+from xaikit.tabular._ale import _filled
 
 WORTH, PRICE = np.array([1.0, 5.0, 2.0, -1.0]), np.array([0.5, -1.0, 2.0])
 
@@ -166,3 +167,14 @@ def test_empty_cells_and_a_single_category_are_said() -> None:
     assert found["floor × size"].grid[0].tolist() == ["0"]
     drawn = panels(found)
     assert [p.title for row in drawn.rows for p in row] == ["grade × size", "floor × size"]
+
+
+def test_an_empty_cell_takes_the_nearest_one_s_difference() -> None:
+    one, two = np.array([0.0, 1.0, 2.0, 20.0]), np.arange(3.0)
+    cells = np.array([[1.0, 0.0], [4.0, 7.0], [2.0, 0.0]])[..., None]
+    filled = _filled(cells, np.array([[1, 0], [1, 2], [3, 0]]), one, two)
+    # a twentieth of the range of one to 7, half the range of two to 1; 9.5/20 to 7, half the range of two to 2
+    assert_array_equal(filled[..., 0], [[1, 7], [4, 7], [2, 7]])
+    filled = _filled(cells, np.array([[1, 0], [0, 0], [0, 0]]), one, two)
+    assert_array_equal(filled[..., 0], np.ones((3, 2)))
+    assert _filled(cells, np.ones((3, 2), int), one, two) is cells

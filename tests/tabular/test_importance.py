@@ -267,3 +267,20 @@ def test_the_share_that_is_not_explained() -> None:
     y, f = np.random.default_rng(0).normal(size=(2, 30, 2))
     f += 2
     assert_allclose(one_minus_r2(y, f), 1 - r2_score(y, f), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("rate", "count", "first"),
+    [(256.0, 10, "0 s–0.102 s"), (1 / 1800, 4, "0 s–115200 s"), (1000.0, 256, "0 s–0.001 s"), (None, 4, "0–64")],
+)
+def test_windows_are_named_by_times_that_differ(rate: float | None, count: int, first: str) -> None:
+    model = xk.wrap(lambda x: x.mean((1, 2)), inputs=xk.Series(256, 1, rate), outputs=xk.Values(["y"]))
+    found = xk.importance(model, normal(8, 256)[..., None], np.zeros(8), repeats=1, variables={"windows": count})
+    assert len(set(found.variables)) == count
+    assert found.variables[0] == first
+
+
+def test_windows_far_from_the_start_keep_their_digits() -> None:
+    model = xk.wrap(lambda x: x.mean((1, 2)), inputs=xk.Series(2048, 1, 256.0), outputs=xk.Values(["y"]))
+    found = xk.importance(model, normal(3, 2048)[..., None], np.zeros(3), repeats=1, variables={"windows": 2048})
+    assert found.variables[-1] == "7.99609 s–8 s"

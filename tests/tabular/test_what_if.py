@@ -140,8 +140,26 @@ def test_ranges_and_allowed_values_hold(credit: Any) -> None:
         assert new["checking_account"] in ("moderate", rows[refused]["checking_account"])
     with pytest.raises(InputError, match="no category"):
         xk.counterfactuals(model, rows, rows[refused], "good", allowed={"housing": ["tent"]})
+    with pytest.raises(TargetError, match="one class of bad, good"):
+        xk.counterfactuals(model, rows, rows[refused], (0.5, 1.0))
     with pytest.raises(ParameterError, match="category"):
         xk.counterfactuals(model, rows, rows[refused], "good", ranges={"housing": (0, 1)})
+
+
+@pytest.mark.parametrize(
+    ("bounds", "chosen"),
+    [
+        ({"ranges": {"0": (None, 5.5)}}, 5.0),  # the row's own 9 lies outside: what is given must not
+        ({"ranges": {"0": (1.5, 5.5)}}, 5.0),
+        ({"allowed": {"0": [1, 3]}}, 3.0),  # no value between two that are allowed
+        ({"ranges": {"0": (2, None)}}, 6.0),
+        ({}, 6.0),
+    ],
+)
+def test_numbers_stay_within_what_is_allowed(bounds: dict[str, Any], chosen: float) -> None:
+    X = np.arange(10, dtype=np.float32)[:, None]
+    found = xk.counterfactuals(of(lambda x: x[:, 0], 1), X, [9.0], (None, 6.5), **bounds)
+    assert found.rows == ((chosen,),)
 
 
 def test_the_smallest_change_of_a_line() -> None:

@@ -6,6 +6,7 @@ from xaikit.cli import (
     _app,
     _audit_events,
     _compare,
+    _counterfactuals,
     _explore,
     _fields,
     _insight,
@@ -50,6 +51,7 @@ for command in (
     _tabular.break_down_command,
     _tabular.profile_command,
     _tabular.what_if_command,
+    _counterfactuals.counterfactuals_command,
     _tabular.fairness_command,
 ):
     cli.add_command(command)

@@ -6,16 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
-from xaikit.anomaly import RULES, SCORES, Detector
+from xaikit.anomaly import RULES, SCORES, Detector, event_scores, forecasting, masking
 from xaikit.anomaly import fit as fit_detector
+from xaikit.anomaly._stream import HOW
+from xaikit.anomaly._thresholds import LABELLED
 from xaikit.cli._explain import keep
-from xaikit.cli._insight import into, samples_of, tell
+from xaikit.cli._insight import into, numbers_in, samples_of, tell
 from xaikit.cli._main import as_json, emit, model_options, open_model
 from xaikit.errors import InputError, ParameterError
 from xaikit.inputs import Series
+from xaikit.model import Model
 from xaikit.report import safe
-from xaikit.results import DetectorRecord
+from xaikit.results import DetectorRecord, SeriesScores
 from xaikit.storage import load, save
 
 
@@ -38,15 +42,22 @@ def _detector(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("detector", type=click.Path())(command)
 
 
+def _as(command: Callable[..., Any]) -> Callable[..., Any]:
+    said = "forecast: MODEL forecasts a series; masked, or masked:patch=8,hidden=0.3: MODEL fills in what is hidden."
+    return click.option("--as", "kind", metavar="KIND", help=said)(command)
+
+
 @anomaly_group.command("fit")
 @model_options
+@_as
 @click.argument("normal", nargs=-1, required=True)
 @click.option(
-    "--rule", type=click.Choice(RULES), default="quantile", show_default=True, help="How the threshold is set."
+    "--rule", type=click.Choice([*RULES, LABELLED]), default="quantile", show_default=True, help="Sets the threshold."
 )
 @click.option("--level", type=float, help="The share of normal samples that stay below; 0.99 by default.")
 @click.option("-k", "deviations", type=float, help="Deviations, in place of a level, of mean-sd and median-mad.")
 @click.option("--score", type=click.Choice(list(SCORES)), help="By default the error that the model's outputs name.")
+@click.option("--anomalous", multiple=True, metavar="INPUT", help="Known anomalies, for the rule best-f1; again.")
 @click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter of the score.")
 @into("anomaly")
 @as_json
@@ -54,11 +65,13 @@ def fit_command(
     model: str,
     framework: str | None,
     allow_code: bool,
+    kind: str | None,
     normal: tuple[str, ...],
     rule: str,
     level: float | None,
     deviations: float | None,
     score: str | None,
+    anomalous: tuple[str, ...],
     parameters: tuple[str, ...],
     output: Path,
     json_: bool,
@@ -68,9 +81,16 @@ def fit_command(
     Writes detector.npz and .json (the threshold, and what the score has learned) and threshold.png; the path of
     detector.json goes to stdout, with --json that of the picture too.
     """
-    opened = open_model(model, framework, allow_code)
+    opened = _model(model, framework, allow_code, kind)
     found = fit_detector(
-        opened, samples_of(normal, opened.inputs), rule, level, k=deviations, score=score, **_read(parameters)
+        opened,
+        samples_of(normal, opened.inputs),
+        rule,
+        level,
+        k=deviations,
+        score=score,
+        anomalous=samples_of(anomalous, opened.inputs) if anomalous else None,
+        **_read(parameters),
     )
     _warn(found.status)
     place = save(found.record(), output / "detector")
@@ -79,10 +99,15 @@ def fit_command(
 
 @anomaly_group.command("score")
 @model_options
+@_as
 @_detector
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option("--stream", is_flag=True, help="INPUT is one long series: windows along it are scored, with events.")
 @click.option("--stride", type=click.IntRange(1), default=1, show_default=True, help="Steps between windows.")
+@click.option("--how", type=click.Choice(list(HOW)), default="mean", show_default=True, help="Joins windows at a step.")
+@click.option("--gap", type=click.IntRange(0), default=0, show_default=True, help="Steps between parts of one event.")
+@click.option("--shortest", type=click.IntRange(1), default=1, show_default=True, help="Steps of an event at least.")
+@click.option("--event", "true_events", multiple=True, metavar="FIRST-LAST", help="Steps of a true event; again.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Also write numbers and a picture."
 )
@@ -91,17 +116,31 @@ def score_command(
     model: str,
     framework: str | None,
     allow_code: bool,
+    kind: str | None,
     detector: str,
     inputs: tuple[str, ...],
     stream: bool,
     stride: int,
+    how: str,
+    gap: int,
+    shortest: int,
+    true_events: tuple[str, ...],
     output: Path | None,
     json_: bool,
 ) -> None:
-    """Score INPUTs with the DETECTOR that `xaikit anomaly fit` wrote."""
-    found = _opened(model, framework, allow_code, detector)
+    """Score INPUTs with the DETECTOR that `xaikit anomaly fit` wrote.
+
+    With --stream and the true events it says how many of these were found.
+
+    \b
+    xaikit anomaly score series_autoencoder beats/detector new.csv
+    xaikit anomaly score series_autoencoder beats/detector recording.csv --stream --how median --event 280-419
+    """
+    if true_events and not stream:
+        raise ParameterError("--event is of a series: give --stream too")
+    found = _opened(model, framework, allow_code, kind, detector)
     if stream:
-        scored: Any = found.stream(_series(inputs, found), stride=stride)
+        scored: Any = found.stream(_series(inputs, found), stride=stride, how=how, gap=gap, shortest=shortest)
         rows = [{"start": e.start, "stop": e.stop, "peak": e.peak, "score": e.score} for e in scored.events]
     else:
         scored = found.score(samples_of(inputs, found.model.inputs))
@@ -113,11 +152,26 @@ def score_command(
     if output is not None:
         keep(scored, output / ("events" if stream else "scores"))
     _warn(scored.status)
+    if true_events:
+        told = {"events": rows, "scores": [_event_scores(scored, true_events)]}
+        emit(told, json_, lambda: _tables(told))
+        return
     emit(rows, json_, lambda: _table(rows, "no event" if stream else "no sample"))
+
+
+def _event_scores(scored: SeriesScores, events: tuple[str, ...]) -> dict[str, float]:
+    """Say how well the true events, FIRST-LAST each, are found."""
+    steps = numbers_in(",".join(events))
+    if max(steps) >= len(scored.points):
+        raise ParameterError(f"--event is of steps from 0 to {len(scored.points) - 1}, not {max(steps)}")
+    truth = np.zeros(len(scored.points), bool)
+    truth[steps] = True
+    return event_scores(scored.flags, truth)
 
 
 @anomaly_group.command("explain")
 @model_options
+@_as
 @_detector
 @click.argument("input_", metavar="INPUT")
 @click.option(
@@ -130,6 +184,7 @@ def explain_command(
     model: str,
     framework: str | None,
     allow_code: bool,
+    kind: str | None,
     detector: str,
     input_: str,
     index: int,
@@ -141,7 +196,7 @@ def explain_command(
 
     Writes NAME.anomaly.npz, .json and .png; the path of the .json goes to stdout, with --json those of all.
     """
-    found = _opened(model, framework, allow_code, detector)
+    found = _opened(model, framework, allow_code, kind, detector)
     samples = samples_of((input_,), found.model.inputs)
     if index >= len(samples):
         raise InputError(f"{input_} holds {len(samples)} samples: --index is from 0 to {len(samples) - 1}")
@@ -152,6 +207,7 @@ def explain_command(
 
 @anomaly_group.command("report")
 @model_options
+@_as
 @_detector
 @click.option("--anomalous", multiple=True, metavar="INPUT", help="Known anomalies: adds the rule best-f1.")
 @click.option(
@@ -167,6 +223,7 @@ def report_command(
     model: str,
     framework: str | None,
     allow_code: bool,
+    kind: str | None,
     detector: str,
     anomalous: tuple[str, ...],
     normal: tuple[str, ...],
@@ -176,7 +233,7 @@ def report_command(
     json_: bool,
 ) -> None:
     """Compare the thresholds of all rules, with intervals; with labelled samples also how well they are told apart."""
-    found = _opened(model, framework, allow_code, detector)
+    found = _opened(model, framework, allow_code, kind, detector)
     if normal and not anomalous:
         raise ParameterError("--normal is for comparing with anomalies: give --anomalous too")
     bad = samples_of(anomalous, found.model.inputs) if anomalous else None
@@ -194,22 +251,42 @@ def report_command(
     emit(rows, json_, lambda: _tables(rows))
 
 
-def _opened(model: str, framework: str | None, allow_code: bool, place: str) -> Detector:
+def _model(name: str, framework: str | None, allow_code: bool, kind: str | None) -> Model:
+    """Open a network, as one that gives its input again. Raises ParameterError."""
+    model: Model = open_model(name, framework, allow_code)
+    said, _, rest = (kind or "").partition(":")
+    if said == "masked":
+        return masking(model, **_read(tuple(rest.split(",")) if rest else ()))
+    if kind == "forecast":
+        return forecasting(model)
+    if kind is not None:
+        raise ParameterError(f"--as is forecast, masked, or masked:NAME=VALUE,NAME=VALUE, not {kind!r}")
+    return model
+
+
+def _opened(model: str, framework: str | None, allow_code: bool, kind: str | None, place: str) -> Detector:
     record = load(place)
     if not isinstance(record, DetectorRecord):
         raise InputError(f"{place} holds a {type(record).__name__}; give what `xaikit anomaly fit` wrote")
-    return Detector.of(open_model(model, framework, allow_code), record)
+    return Detector.of(_model(model, framework, allow_code, kind), record)
 
 
 def _series(inputs: tuple[str, ...], detector: Detector) -> Any:
     """Read one long series of numbers, a .csv or .npy."""
-    from xaikit.data.files import read_array
+    from xaikit.data.files import read_array, read_samples
     from xaikit.data.series import read_series
 
     if len(inputs) != 1 or not isinstance(detector.model.inputs, Series):
         raise ParameterError("--stream takes one series, and a model of series")
     path = Path(inputs[0])
-    return read_array(path) if path.suffix == ".npy" else read_series(path).values
+    if path.suffix == ".npy":
+        return read_array(path)
+    if not path.exists():
+        raise InputError(f"there is no file {path}")
+    try:
+        return read_samples(inputs[0], detector.model.inputs)
+    except InputError:  # a recording has moments beside its values
+        return read_series(path).values
 
 
 def _read(parameters: tuple[str, ...]) -> dict[str, Any]:

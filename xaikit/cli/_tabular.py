@@ -1,4 +1,4 @@
-"""`xaikit importance`, `break-down`, `profile`, `what-if`, `fairness`: what a data set of rows says of a model."""
+"""`xaikit importance`, `break-down`, `profile`, `what-if` and `fairness`: what a data set of rows says of a model."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -21,6 +21,7 @@ from xaikit.inputs import At, Table
 from xaikit.model import Model
 from xaikit.report import safe
 from xaikit.tabular._profile import PROFILES
+from xaikit.tabular._variables import KINDS
 
 
 def data_argument(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -42,6 +43,32 @@ def target_option(command: Callable[..., Any]) -> Callable[..., Any]:
 def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the option that chooses which of several outputs the truth is of."""
     return click.option("-t", "--target", metavar="OUTPUT", help="Of several outputs the one that is true.")(command)
+
+
+def variables_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option that says what a variable is in an input with time."""
+    said = "Of inputs (time, channel): channels, windows:20, channel-windows:10, bands, bands:alpha=8-13,beta=13-30."
+    return click.option("--variables", metavar="KIND", help=said)(command)
+
+
+def variables_of(text: str | None) -> Any:
+    """Turn KIND, KIND:COUNT or bands:NAME=LOW-HIGH,... into variables. Raises ParameterError."""
+    kind, colon, rest = (text or "").partition(":")
+    if text is not None and kind not in KINDS:
+        raise UnknownName("kind of variables", kind, KINDS)
+    if not colon:
+        return text
+    if kind != "bands":
+        return {kind: _number(rest)}
+    bands = {}
+    for item in rest.split(","):
+        name, edges = named(item, "a band", "LOW-HIGH")
+        low, _, high = edges.partition("-")
+        try:
+            bands[name] = float(low), float(high)
+        except ValueError:
+            raise ParameterError(f"a band is written NAME=LOW-HIGH, not {item!r}") from None
+    return {"bands": bands}
 
 
 def truth_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -120,12 +147,23 @@ def settings(given: Sequence[str], spec: Any) -> dict[str, Any]:
     """Turn COLUMN=VALUE into values of their columns. Raises ParameterError."""
     found: dict[str, Any] = {}
     for item in given:
-        name, equals, value = item.partition("=")
-        if not equals:
-            raise ParameterError(f"a change is written COLUMN=VALUE, not {item!r}")
-        column = spec.columns.get(name) if isinstance(spec, Table) else None
-        found[name] = cell(value, column) if column is not None and hasattr(column, "values") else _number(value)
+        name, value = named(item, "a change", "VALUE")
+        found[name] = written(value, name, spec)
     return found
+
+
+def named(item: str, what: str, value: str) -> tuple[str, str]:
+    """Split COLUMN=VALUE. Raises ParameterError."""
+    name, equals, given = item.partition("=")
+    if not equals:
+        raise ParameterError(f"{what} is written COLUMN={value}, not {item!r}")
+    return name, given
+
+
+def written(value: str, name: str, spec: Any) -> Any:
+    """Turn the text of a value into that of its column."""
+    column = spec.columns.get(name) if isinstance(spec, Table) else None
+    return cell(value, column) if column is not None and hasattr(column, "values") else _number(value)
 
 
 def tell(result: Any, place: Path, rows: list[dict[str, Any]], json_: bool) -> None:
@@ -134,7 +172,7 @@ def tell(result: Any, place: Path, rows: list[dict[str, Any]], json_: bool) -> N
     told = {**written, "status": str(result.status), "reasons": list(result.status.reasons), "rows": rows}
     lines = [[_said(v) for v in row.values()] for row in rows]
     right = tuple(i for i, v in enumerate(rows[0].values()) if not isinstance(v, str)) if rows else ()
-    emit(told, json_, lambda: drawn(tuple(rows[0]) if rows else ("",), lines, right=right))
+    emit(told, json_, lambda: drawn(tuple(rows[0]), lines, right=right) if rows else "none")
     if not json_:
         click.echo(written["json"])
     for reason in result.status.reasons:
@@ -142,6 +180,8 @@ def tell(result: Any, place: Path, rows: list[dict[str, Any]], json_: bool) -> N
 
 
 def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return "" if value is None else f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
@@ -154,6 +194,7 @@ def _said(value: Any) -> str:
 @click.option("--group", "groups", multiple=True, metavar="NAME=A,B", help="Columns that are shuffled together; again.")
 @output_option
 @click.option("--seed", type=int, default=0, show_default=True)
+@variables_option
 @into("tables")
 @as_json
 def importance_command(
@@ -167,6 +208,7 @@ def importance_command(
     groups: tuple[str, ...],
     target: str | None,
     seed: int,
+    variables: str | None,
     output: Path,
     json_: bool,
 ) -> None:
@@ -182,7 +224,9 @@ def importance_command(
     opened = open_model(model, framework, allow_code)
     rows, y = read_table(data, opened.inputs, truth)
     together = {n: _members(m, g) for g in groups for n, _, m in [g.partition("=")]}
-    result = tabular.importance(opened, rows, y, loss, repeats, seed, groups=together or None, target=target)
+    result = tabular.importance(
+        opened, rows, y, loss, repeats, seed, variables=variables_of(variables), groups=together or None, target=target
+    )
     tell(result, output / "importance", result.table(), json_)
 
 
@@ -199,6 +243,7 @@ def _members(names: str, given: str) -> list[str]:
 @target_option
 @click.option("--interactions", is_flag=True, help="Pairs that do more together than alone are set at once.")
 @click.option("--reference", metavar="DATA", help="The rows of reference; DATA by default.")
+@variables_option
 @into("tables")
 @as_json
 def break_down_command(
@@ -210,6 +255,7 @@ def break_down_command(
     target: str | None,
     interactions: bool,
     reference: str | None,
+    variables: str | None,
     output: Path,
     json_: bool,
 ) -> None:
@@ -223,7 +269,9 @@ def break_down_command(
     opened = open_model(model, framework, allow_code)
     rows = read_table(data, opened.inputs)[0]
     against = rows if reference is None else read_table(reference, opened.inputs)[0]
-    result = tabular.break_down(opened, against, one_row(rows, row), target_of(opened, target), interactions)
+    result = tabular.break_down(
+        opened, against, one_row(rows, row), target_of(opened, target), interactions, variables=variables_of(variables)
+    )
     start = {"variable": "mean prediction", "value": "", "contribution": float(result.intercept[0])}
     steps = [{"variable": n, "value": v, "contribution": c} for n, v, c in result.path()]
     end = {"variable": f"prediction ({result.targets[0]})", "value": "", "contribution": float(result.prediction[0])}
@@ -239,6 +287,7 @@ def break_down_command(
 @click.option("--grid", type=click.IntRange(2), default=20, show_default=True, help="Values, or bins, of a number.")
 @click.option("--by", metavar="COLUMN", help="Curves for groups of rows.")
 @target_option
+@variables_option
 @into("tables")
 @as_json
 def profile_command(
@@ -252,6 +301,7 @@ def profile_command(
     grid: int,
     by: str | None,
     target: str | None,
+    variables: str | None,
     output: Path,
     json_: bool,
 ) -> None:
@@ -268,7 +318,9 @@ def profile_command(
     rows = read_table(data, opened.inputs)[0]
     asked = [tuple(c.split(",")) if "," in c else c for c in columns]
     chosen = None if row is None else [one_row(rows, row)]
-    result = tabular.profile(opened, rows, asked, kind, chosen, grid, target_of(opened, target), by=by)
+    result = tabular.profile(
+        opened, rows, asked, kind, chosen, grid, target_of(opened, target), by=by, variables=variables_of(variables)
+    )
     said = [
         {
             "column": e.name,
@@ -295,9 +347,8 @@ def _place(effect: Any, at: Any) -> str:
 @model_options
 @data_argument
 @row_option
-@click.option("-s", "--set", "changes", multiple=True, metavar="COLUMN=VALUE", help="A new value; may be given again.")
-@click.option("--wanted", metavar="CLASS", help="Instead of --set: look for the smallest changes that lead to CLASS.")
-@click.option("--keep", "kept", multiple=True, metavar="COLUMN", help="With --wanted: a column that must not change.")
+@click.option("-s", "--set", "changes", multiple=True, metavar="COLUMN=VALUE", help="A new value; again.")
+@variables_option
 @target_option
 @into("tables")
 @as_json
@@ -308,38 +359,33 @@ def what_if_command(
     data: str,
     row: int,
     changes: tuple[str, ...],
-    wanted: str | None,
-    kept: tuple[str, ...],
+    variables: str | None,
     target: str | None,
     output: Path,
     json_: bool,
 ) -> None:
     """Say what the model answers for one row of DATA with other values, and whether there are such rows.
 
-    With --wanted the changes are looked for. Writes what-if.npz, .json and .png.
+    Which changes would lead to another answer `xaikit counterfactuals` looks for. Writes what-if.npz, .json and .png.
 
     \b
-    xaikit what-if credit_mlp german.csv --row 1 --set duration=24 --set housing=own
-    xaikit what-if credit_mlp german.csv --row 1 --wanted good --keep sex --keep age
+    xaikit what-if credit_mlp german.csv --row 1 --set duration=24 --set housing=rent
     """
-    if bool(changes) == (wanted is not None):
-        raise ParameterError("give either --set COLUMN=VALUE or --wanted CLASS")
+    if not changes:
+        raise ParameterError("give a new value, --set COLUMN=VALUE; `xaikit counterfactuals` looks for them itself")
     opened = open_model(model, framework, allow_code)
     rows = read_table(data, opened.inputs)[0]
     one = one_row(rows, row)
-    if wanted is not None:
-        found = tabular.counterfactuals(opened, rows, one, target_of(opened, wanted), immutable=kept)
-        said = [
-            {"changes": "; ".join(f"{n}: {a} → {b}" for n, a, b in c), found.wanted: float(s), "cost": float(k)}
-            for c, s, k in zip(found.changes, found.scores, found.costs, strict=True)
-        ]
-        tell(found, output / "what-if", said, json_)
-        return
-    result = tabular.what_if(opened, rows, one, settings(changes, opened.inputs), target_of(opened, target))
+    new = settings(changes, opened.inputs)
+    asked, units = target_of(opened, target), variables_of(variables)
+    result = tabular.what_if(opened, rows, one, new, asked, variables=units)
     k = result.outputs.index(result.target)
     steps = [(f"{n}: {a} → {b}", float(v[k])) for (n, a, b), v in zip(result.changes, result.alone, strict=True)]
     both = [("as it is", float(result.before[k])), *steps, ("all together", float(result.after[k]))]
     tell(result, output / "what-if", [{"change": n, result.target: v} for n, v in both], json_)
+    for name in new if result.changes else ():
+        if name not in {n for n, _, _ in result.changes}:
+            click.echo(f"{name} is {new[name]} as it is", err=True)
 
 
 @click.command("fairness")

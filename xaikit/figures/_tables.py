@@ -326,6 +326,13 @@ def _cell(value: object) -> str:
     return number(float(value), 6) if isinstance(value, float) else str(value)
 
 
+def _between(low: float, high: float) -> str:
+    """Say what a number has to lie between."""
+    if not np.isfinite(high):
+        return "more than 0.5" if low == np.nextafter(0.5, 1) else f"{number(low)} or more"
+    return f"{number(low)} to {number(high)}" if np.isfinite(low) else f"{number(high)} or less"
+
+
 @panels.register
 def _counterfactuals(result: Counterfactuals, *, shared: bool = False) -> Figure:
     names = list(dict.fromkeys(name for some in result.changes for name, _, _ in some))
@@ -343,8 +350,6 @@ def _counterfactuals(result: Counterfactuals, *, shared: bool = False) -> Figure
             )
         )
         strong |= {(i + 1, c + 1) for c, n in enumerate(names) if n in new}
-    low, high = result.bounds
-    asked = f"{number(low)} or more" if not np.isfinite(high) else f"{number(low)} to {number(high)}"
     return Figure(
         title=f"What would have to change for {result.wanted}",
         subtitle=f"{network(result.origin)} · {_cost(result.origin)}",
@@ -355,8 +360,8 @@ def _counterfactuals(result: Counterfactuals, *, shared: bool = False) -> Figure
                     rows=tuple(rows),
                     strong=frozenset(strong),
                     title=f"{many(len(result), 'row')} found",
-                    subtitle=f"wanted: {asked}; the nearest first",
-                    facts=(f"The best that was seen is {number(result.best)}.",),
+                    subtitle=f"wanted: {_between(*result.bounds)}; the nearest first",
+                    facts=() if result.found else (f"The nearest that was seen is {number(result.best)}.",),
                     badge=_trust(result.status, "each was run through the model"),
                     alt=f"{len(result)} counterfactuals over {listed(names)}.",
                 ),

@@ -39,12 +39,16 @@ EACH = 0.1
 
 @dataclass(frozen=True, eq=False)
 class _Choice:
-    """A variable that may change, the values that are tried, and what a step of one costs."""
+    """A variable that may change, the values that are tried, and what a step of one costs.
+
+    `limits` are those between which a number may take any value, None where it may take those of `values` alone.
+    """
 
     variable: Variable
     values: Array
     unit: float
     whole: bool
+    limits: tuple[float, float] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,6 +171,8 @@ def _wanted(model: Model, wanted: Any) -> tuple[At | None, Any]:
 def _goal(ask: Asked, wanted: Any, at_least: float | None) -> _Goal:
     spec = ask.spec
     if isinstance(spec, Classes):
+        if isinstance(wanted, Sequence) and not isinstance(wanted, str):
+            raise TargetError(f"wanted is one class of {', '.join(map(str, spec.names[:10]))}, not {wanted!r}")
         k = spec.index(wanted)
         if ask.score != "probability":
             low = 0.0 if at_least is None else at_least
@@ -207,16 +213,22 @@ def _choices(
     for v in frame.variables:
         if v.name in immutable:
             continue
-        make = _categories if v.kind == "category" else _numbers
-        values = make(v, flat, ranges, allowed)
-        now = float(v.numbers(old)[0])
-        seen = v.numbers(flat)
+        now, seen = float(v.numbers(old)[0]), v.numbers(flat)
         whole = v.kind == "number" and _whole(np.append(seen, now))
-        unit = 1.0 if v.kind == "category" else float(seen.std()) or 1.0
-        values = np.unique(np.round(values) if whole else values)
+        limits = _limits(v, seen, ranges, allowed)
+        if limits is None:
+            values = _allowed(v, allowed)
+        else:
+            low, high = (np.ceil(limits[0]), np.floor(limits[1])) if whole else limits
+            limits = float(low), float(high)
+            values = np.append(np.quantile(seen, np.linspace(0, 1, VALUES)), limits)
+            values = np.round(values) if whole else values
+            values = values[(values >= low) & (values <= high)]
+        values = np.unique(values)
         values = values[~np.isclose(values, now)]
         if len(values):
-            found.append(_Choice(v, values, unit, whole))
+            unit = 1.0 if v.kind == "category" else float(seen.std()) or 1.0
+            found.append(_Choice(v, values, unit, whole, limits))
     if not found:
         raise ParameterError("no column may change: all are immutable, or have one value alone")
     return found
@@ -227,9 +239,10 @@ def _whole(seen: Array) -> bool:
     return bool(np.allclose(seen, np.round(seen), rtol=1e-6, atol=1e-3))
 
 
-def _categories(v: Variable, flat: Array, ranges: dict[str, Any], allowed: dict[str, Any]) -> Array:
-    if v.name in ranges:
-        raise ParameterError(f"{v.name!r} is a category: allowed= names its values")
+def _allowed(v: Variable, allowed: dict[str, Any]) -> Array:
+    """Give the values that a category may take, or a number whose values are listed."""
+    if v.kind != "category":
+        return np.asarray(allowed[v.name], np.float64)
     if v.name not in allowed:
         return np.arange(len(v.words), dtype=np.float64)
     unknown = [w for w in allowed[v.name] if w not in v.words]
@@ -238,16 +251,17 @@ def _categories(v: Variable, flat: Array, ranges: dict[str, Any], allowed: dict[
     return np.array([v.words.index(w) for w in allowed[v.name]], np.float64)
 
 
-def _numbers(v: Variable, flat: Array, ranges: dict[str, Any], allowed: dict[str, Any]) -> Array:
-    seen = v.numbers(flat)
-    if v.name in allowed:
-        return np.asarray(allowed[v.name], np.float64)
+def _limits(v: Variable, seen: Array, ranges: dict[str, Any], allowed: dict[str, Any]) -> tuple[float, float] | None:
+    """Give the least and the largest value that a number may take; None for what is chosen from a list."""
+    if v.kind == "category" and v.name in ranges:
+        raise ParameterError(f"{v.name!r} is a category: allowed= names its values")
+    if v.kind == "category" or v.name in allowed:
+        return None
     low, high = ranges.get(v.name, (None, None))
     low, high = float(seen.min()) if low is None else float(low), float(seen.max()) if high is None else float(high)
     if not low <= high:
         raise ParameterError(f"the range of {v.name!r} goes from {low:g} to {high:g}")
-    values = np.append(np.quantile(seen, np.linspace(0, 1, VALUES)), [low, high])
-    return values[(values >= low) & (values <= high)]
+    return low, high
 
 
 class _Search:
@@ -318,9 +332,10 @@ class _Search:
         """Move each changed number back towards its own value as far as the goal stays reached; verified by runs."""
         for k in np.flatnonzero(taken):
             c = self.choices[int(k)]
-            if c.variable.kind == "category":
+            if c.limits is None:
                 continue
-            near, far = float(c.variable.numbers(self.old)[0]), float(c.variable.numbers(row)[0])
+            near = float(np.clip(c.variable.numbers(self.old)[0], *c.limits))
+            far = float(c.variable.numbers(row)[0])
             for _ in range(HALVINGS):
                 middle = (near + far) / 2
                 middle = float(np.round(middle)) if c.whole else middle

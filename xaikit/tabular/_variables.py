@@ -254,7 +254,8 @@ def _windows(asked: Any, shape: tuple[int, ...], rate: float | None, spec: Any) 
     if not isinstance(count, int | np.integer) or not 1 <= count <= steps:
         raise ParameterError(f"{kind} takes a number of windows from 1 to the {steps} steps, not {given!r}")
     edges = np.linspace(0, steps, int(count) + 1).round().astype(int)
-    spans = [(f"{_time(a, rate)}–{_time(b, rate)}", slice(a, b)) for a, b in pairwise(edges)]
+    times = _times(edges, rate)
+    spans = [(f"{m}–{n}", slice(a, b)) for (m, n), (a, b) in zip(pairwise(times), pairwise(edges), strict=True)]
     if kind == "windows":
         same = all(np.ndim(getattr(spec, n, 0.0)) == 0 for n in ("mean", "std"))  # else one unit fits no window
         units = (_of_channel(getattr(spec, "mean", 0.0), 0, shape), _of_channel(getattr(spec, "std", 1.0), 0, shape))
@@ -267,8 +268,16 @@ def _windows(asked: Any, shape: tuple[int, ...], rate: float | None, spec: Any) 
     ]
 
 
-def _time(step: int, rate: float | None) -> str:
-    return f"{step / rate:.3g} s" if rate else str(step)
+def _times(steps: Array, rate: float | None) -> list[str]:
+    """Write steps, or seconds with as many digits as tell them apart."""
+    if not rate:
+        return [str(step) for step in steps]
+    found: list[str] = []
+    for digits in (3, 6, 9, 17):
+        found = [f"{t:.{digits}g} s" if t < 1000 else f"{t:.{max(digits, 6)}g} s" for t in (steps / rate).tolist()]
+        if len(set(found)) == len(found):
+            break
+    return found
 
 
 def _bands(given: Any, rate: float | None, shape: tuple[int, ...]) -> list[Variable]:
