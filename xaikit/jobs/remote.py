@@ -63,6 +63,8 @@ class Remote:
         except ImportError:
             raise MissingPackage("fsspec", "distributed", f"writing to {url}") from None
         self.url = url.rstrip("/")
+        if "://" not in self.url:
+            raise UsageError(f"{url} is no place for results: it names no folder")
         try:
             self.files, root = url_to_fs(self.url, use_listings_cache=False)
         except ImportError as error:
