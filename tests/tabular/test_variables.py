@@ -112,10 +112,15 @@ def order(words: Any, codes: Any, others: dict[str, Any]) -> list[str]:
 
 
 def test_categories_lie_as_their_shares_of_another_category_do() -> None:
-    # shares of "x": p 0, q 1/2, r 1, s 1/4; so p, s, q, r in a row, or the other way round
-    codes = np.repeat([0, 1, 2, 3], 4)
-    kinds = [*"yyyy", *"xxyy", *"xxxx", *"xyyy"]
-    found = order("pqrs", codes, {"kind": kinds})
+    # shares of "x": p 0, q 1/2, r 1, s 1/4; so p, s, q, r in a row, or the other way round, however many there are
+    codes = np.repeat([0, 1, 2, 3], [4, 2, 9, 4])
+    found = order("pqrs", codes, {"kind": [*"yyyy", *"xy", *"xxxxxxxxx", *"xyyy"]})
+    assert found in ([*"psqr"], [*"rqsp"])
+
+
+def test_categories_lie_as_distributions_of_a_number_do() -> None:
+    codes = np.repeat([0, 1, 2, 3], [4, 2, 9, 4])
+    found = order("pqrs", codes, {"size": [*[0.0] * 4, 0.0, 9.0, *[9.0] * 9, 9.0, 0.0, 0.0, 0.0]})
     assert found in ([*"psqr"], [*"rqsp"])
 
 
