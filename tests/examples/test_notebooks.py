@@ -38,6 +38,7 @@ def test_the_notebooks_are_these() -> None:
     assert NOTEBOOKS == [
         "a_photo",
         "a_review",
+        "audit_credit",
         "credit_refusal",
         "daily_series",
         "digit_anomalies",

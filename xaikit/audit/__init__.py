@@ -1,6 +1,7 @@
 """Audit: one explained prediction on record, in a chain of hashes that shows every later change, and its replay."""
 
 from xaikit.audit._anchors import Anchor
+from xaikit.audit._annex import explained
 from xaikit.audit._bundle import Bundle, check_bundle, export
 from xaikit.audit._chain import Fault, Verification
 from xaikit.audit._events import VERDICTS, Event, anchor, append_event, erase, events, review
@@ -33,6 +34,7 @@ __all__ = [
     "database",
     "erase",
     "events",
+    "explained",
     "export",
     "key_of",
     "letter",

@@ -227,8 +227,8 @@ def entry_fault(files: Files, folder: str, line: Any) -> str | None:
         return f"{what}: it is entry {columns['id']}"
     for array in arrays:
         data = files[f"{folder}/{array['file']}"]
-        found = sha256(data) if array["dtype"] == "bytes" else array_hash(data, f"{folder}/{array['file']}")
-        if found != array["sha256"]:
+        hashed = sha256(data) if array["dtype"] == "bytes" else array_hash(data, f"{folder}/{array['file']}")
+        if hashed != array["sha256"]:
             return f"{what}: the array {array['name']} was changed"
     groups = EVENT if line["kind"] == "event" else GROUPS[columns["schema"]]
     found, stated = digests_of(columns, arrays, groups), json.loads(line["digests"])
@@ -418,7 +418,7 @@ def privacy_notes(files: Files, there: list[Any]) -> list[str]:
 
 def check(path: str, public_key: str | None = None) -> dict[str, Any]:
     """Check a bundle, a folder or a zip file; gives {"ok", "fault", "seal", "head", "records", "notes"}."""
-    empty = {"seal": None, "head": None, "records": [], "notes": []}
+    empty: dict[str, Any] = {"seal": None, "head": None, "records": [], "notes": []}
     try:
         public = None if public_key is None else public_key_of(str(public_key))
         files = of_zip(path) if os.path.isfile(path) else of_folder(path)
