@@ -50,7 +50,7 @@ def test_units_without_a_result_are_told_by_the_exit_code(run: Any, study: Write
     study.line(study.names[1], METHODS[1], state="failed", error="no luck")
     code, out, err = run(study.folder)
     assert (code, Path(out.strip()).exists()) == (3, True)
-    assert "1 units have no result" in err
+    assert "1 unit without a result" in err
     assert "no luck" in Path(out.strip()).read_text()
 
 

@@ -125,7 +125,7 @@ def _of_study(formats: Sequence[str], asked: dict[str, Any]) -> int:
     if made.state != "complete":
         click.echo(f"xaikit: the study is {made.state}", err=True)
     if made.failed:
-        click.echo(f"xaikit: {made.failed} units have no result", err=True)
+        click.echo(f"xaikit: {made.failed} unit{'s' * (made.failed > 1)} without a result", err=True)
     return SOME_FAILED if made.failed else 0
 
 

@@ -13,6 +13,9 @@ from xaikit.inputs import Classes, Image, Masks, Reconstruction, Series, Table, 
 from xaikit.results import Prediction
 
 NAMES = 5
+PIXELS = ("#3b4252", "#e0ac4f", "#4393c3", "#5fb37c", "#b2486f", "#8c6bb1", "#f4a582", "#a5b1bd")
+COLOURS = ("dark:", "yellow:", "blue:", "green:", "magenta:", "violet:", "salmon:", "grey:")
+"""Of the classes of pixels, in their order; beyond the last they begin anew."""
 NUMBERS = 8
 EXCERPT = 420
 LINES = 4
@@ -60,6 +63,23 @@ def answers(p: Prediction, i: int) -> tuple[Answer, ...]:
 def given(p: Prediction, i: int) -> tuple[Given, ...]:
     """Give what every input was in sample `i`."""
     return tuple(_given(name, spec, display) for name, spec, display in _each(p.input_spec, p.display, i))
+
+
+def segmented(p: Prediction, i: int) -> tuple[Panel, ...]:
+    """Give the best class of every pixel of sample `i` as a picture, where a network answers for pixels."""
+    if not isinstance(p.output_spec, Masks) or isinstance(p.output, Mapping):
+        return ()
+    best = np.asarray(p.output[i]).argmax(-1)
+    if best.ndim != 2:
+        return ()
+    names = p.output_spec.names
+    colours = np.array([[int(c[k : k + 2], 16) for k in (1, 3, 5)] for c in PIXELS], np.uint8)
+    there = [int(k) for k in np.argsort(-np.bincount(best.ravel(), minlength=len(names)), kind="stable")][:NAMES]
+    told = ", ".join(f"{COLOURS[k % len(PIXELS)]} {p.output_spec.label(k)}" for k in there if (best == k).any())
+    image = colours[best % len(colours)]
+    return (
+        ImagePanel(image=image, title="Best class of every pixel", subtitle=told, alt=f"The pixels by class: {told}."),
+    )
 
 
 def restored(p: Prediction, i: int) -> tuple[Panel, ...]:

@@ -281,6 +281,14 @@ class _Paper:
         if f["progress"]:
             self.write(f["progress"], 10, LEVELS["warn"], bold=True, after=2)
         self.facts(f["facts"])
+        if len(inputs) < f["many"]:
+            left = f["many"] - len(inputs)
+            self.write(
+                f"This document has the first {len(inputs):,} of {f['many']:,} inputs; the other {left:,} are in the "
+                "pages and in report.json.",
+                9,
+                bold=True,
+            )
         for note in f["notes"]:
             self.write(note, 8, MUTED)
         if f["card"]:
@@ -304,14 +312,6 @@ class _Paper:
             self.write(f"{name} {value}", 7, MUTED, after=0.5)
         if f["command"]:
             self.write(f["command"], 8, MUTED)
-        if len(inputs) < f["many"]:
-            left = f["many"] - len(inputs)
-            self.write(
-                f"This document has the first {len(inputs):,} of {f['many']:,} inputs; the other {left:,} are in the "
-                "pages and in report.json.",
-                9,
-                bold=True,
-            )
 
     def quality(self) -> None:
         """Write verdicts, evidence, faithfulness and agreement."""

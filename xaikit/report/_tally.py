@@ -240,7 +240,8 @@ class Tally:
 
     def evidence(self) -> tuple[Measure, ...]:
         """Give the columns of evidence."""
-        return evidence_columns(m.quality for m in self.methods.values())
+        there = {key for m in self.methods.values() for key, spread in m.quality.items() if spread.count}
+        return tuple(measure for measure in evidence_columns([there]) if measure[0] in there)
 
     def faithfulness(self) -> list[tuple[str, list[str]]]:
         """Give, for each method that was judged, the median areas under deletion and insertion, and of random maps."""

@@ -28,7 +28,7 @@ from xaikit.figures._cards import spec_words
 from xaikit.inputs import Classes, specs_to_dict
 from xaikit.render import legend_png
 from xaikit.report._album import Album, Figured
-from xaikit.report._answers import Answer, given, restored
+from xaikit.report._answers import Answer, given, restored, segmented
 from xaikit.report._page import evidence_columns
 from xaikit.report._sheet import Entry, Sample
 from xaikit.results import Prediction
@@ -58,7 +58,9 @@ def shown(
         "given": explained.given,
         "inputs": [(g, [_figure(p, album) for p in g.panels]) for g in inputs],
         "answers": sample.answers,
-        "restored": [_figure(p, album) for p in restored(explained.prediction, i)],
+        "restored": [
+            _figure(p, album) for p in (*restored(explained.prediction, i), *segmented(explained.prediction, i))
+        ],
         "summary": summary(sample, list(names.values())),
         "legend": _legend(legend),
         "scales": scales,
@@ -196,7 +198,7 @@ def agreed(sample: Sample, names: Sequence[str]) -> str:
 
 def signed(value: float) -> str:
     """Write an agreement."""
-    return f"{value:.2f}".replace("-", "−")
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
 
 
 def times(count: int, what: str) -> str:
@@ -227,9 +229,9 @@ def verdicts(entries: Iterable[Entry], methods: Sequence[str]) -> list[tuple[str
 def checked(counts: Mapping[str, int]) -> str:
     """Say in a sentence how many explanations passed their checks; "" where there are none."""
     words = {
-        "ok": "passed their checks",
-        "none": "have no free check",
-        "warn": "call for caution",
+        "ok": "passed all checks",
+        "none": "without a check",
+        "warn": "with caution",
         "fail": "failed a check",
     }
     parts = ", ".join(f"{counts[level]:,} {what}" for level, what in words.items() if counts.get(level))
