@@ -10,7 +10,7 @@ import pytest
 
 import xaikit as xk
 from xaikit.errors import StorageError, UsageError
-from xaikit.study import MethodPlan, diff, merge, open_study, run
+from xaikit.study import InputsPlan, MethodPlan, Plan, diff, merge, open_study, run
 
 from .conftest import draw
 
@@ -80,6 +80,42 @@ def test_what_cannot_be_merged_is_told(parts, plan, tmp_path) -> None:
     with pytest.raises(StorageError, match="damaged"):
         merge([a, b], tmp_path / "whole")
     assert not (tmp_path / "whole").exists()
+
+
+def test_one_folder_is_copied(parts, tmp_path) -> None:
+    merged = merge([parts[0]], tmp_path / "copy")
+    assert (merged.units, merged.failed) == (3, 0)
+    assert [r["key"] for r in merged.study.rows()] == [r["key"] for r in open_study(parts[0]).rows()]
+
+
+def test_how_rows_are_read_and_how_many_must_agree(tmp_path) -> None:
+    """A column that is another makes other inputs of the same name; a limit would take from all files together."""
+    (tmp_path / "a.csv").write_text("path,other,name\n0.png,1.png,a\n1.png,0.png,b\n")
+    (tmp_path / "b.csv").write_text("path,other,name\n1.png,0.png,c\n")
+    draw(tmp_path, 2)
+    for i in range(2):
+        (tmp_path / f"00{i}.png").rename(tmp_path / f"{i}.png")
+
+    def part(name: str, path: str, **inputs) -> Path:
+        asked = InputsPlan((path,), **{"column": "path", "id": "name", **inputs})
+        run(Plan("mnist_cnn", asked, (MethodPlan("saliency"),), "torch", root=str(tmp_path)), tmp_path / name)
+        return tmp_path / name
+
+    whole, first = part("whole", "a.csv"), part("first", "a.csv", limit=1)
+    other, last = part("other", "b.csv"), part("last", "b.csv", column="other")
+    numbered = part("numbered", "b.csv", id=None)
+    for wrong, said in ((last, "inputs.column is 'path' and not 'other'"), (numbered, "inputs.id is 'name' and not")):
+        with pytest.raises(UsageError, match=f"different plans: {said}"):
+            merge([whole, wrong], tmp_path / "out")
+    with pytest.raises(UsageError, match="where one has a limit"):
+        merge([first, other], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert merge([whole, other], tmp_path / "both").study.plan.inputs == InputsPlan(("a.csv", "b.csv"), "path", "name")
+    part("second", "a.csv", limit=2)
+    limited = merge([first, tmp_path / "second"], tmp_path / "limited").study.plan
+    assert limited.inputs.limit == 2
+    again = run(limited, tmp_path / "limited", resume=True)
+    assert (again.counts.units, again.counts.skipped) == (2, 2)
 
 
 @pytest.fixture

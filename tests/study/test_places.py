@@ -210,6 +210,7 @@ def test_a_disk_that_is_full_ends_a_study_at_a_url(url, plan, monkeypatch) -> No
     monkeypatch.setattr(Remote, "write", write)
     with pytest.raises(StorageError, match="full"):
         run(plan("saliency"), url)
+    assert len(list(store_at(url).keys())) == 3, "the arrays are written first"
     monkeypatch.setattr(Remote, "write", original)
     again = run(plan("saliency"), url, resume=True)
     assert (again.counts.done, again.counts.skipped) == (3, 3)
