@@ -161,6 +161,17 @@ def test_keys_are_made_once_and_read_back(tmp_path: Path, monkeypatch: pytest.Mo
         audit.key_of(tmp_path / "gone")
 
 
+@pytest.mark.parametrize("there", ["pair", "pair.pub"])
+def test_a_pair_is_made_whole_or_not_at_all(tmp_path: Path, there: str) -> None:
+    (tmp_path / there).write_text("mine")
+    with pytest.raises(UsageError, match=f"{there} is there already"):
+        audit.new_signing_key(tmp_path / "pair")
+    assert [p.name for p in tmp_path.iterdir()] == [there]
+    made = audit.new_signing_key(tmp_path / "other")
+    modes = [stat.S_IMODE(p.stat().st_mode) for p in (tmp_path / "other", made)]
+    assert modes == [0o600, 0o644]
+
+
 def test_what_is_encrypted_is_bound_to_its_place(key: Key) -> None:
     data, wrapped = key.encrypt(b"secret", "one")
     assert key.decrypt(data, wrapped, "one") == b"secret"

@@ -113,6 +113,7 @@ def test_quality_that_is_no_number_is_kept(model: Any, picture: Any, tmp_path: P
     [
         ("mysql://me:secret@host/audit", UsageError, r"postgresql://user@host/name, not 'mysql://me:\*\*\*@host"),
         ("audit.db", UsageError, "named by a URL, sqlite:///audit.db, not 'audit.db'"),
+        ("postgresql//me:secret@host/x", UsageError, r"not 'postgresql//me:\*\*\*@host/x'"),
         ("sqlite://", UsageError, "names no file that lasts"),
         ("sqlite:///:memory:", UsageError, "names no file that lasts"),
         ("sqlite:///{folder}/gone/audit.db", StorageError, "folder .*/gone does not exist"),

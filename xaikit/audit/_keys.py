@@ -95,8 +95,11 @@ def new_signing_key(path: str | os.PathLike[str]) -> Path:
     private = _ed25519().Ed25519PrivateKey.generate()
     secret = private.private_bytes(forms.Encoding.PEM, forms.PrivateFormat.PKCS8, forms.NoEncryption())
     public = private.public_key().public_bytes(forms.Encoding.PEM, forms.PublicFormat.SubjectPublicKeyInfo)
-    _written(Path(path), secret, 0o600)
     beside = Path(f"{path}.pub")
+    for each in (Path(path), beside):
+        if each.exists():
+            raise _kept(each)
+    _written(Path(path), secret, 0o600)
     _written(beside, public, 0o644)
     return beside
 
@@ -106,9 +109,13 @@ def _written(path: Path, data: bytes, mode: int) -> None:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             file.write(data)
     except FileExistsError:
-        raise UsageError(f"{path} is there already: a key is never overwritten") from None
+        raise _kept(path) from None
     except OSError as error:
         raise StorageError(f"the key cannot be written to {path}: {error.strerror}") from None
+
+
+def _kept(path: Path) -> UsageError:
+    return UsageError(f"{path} is there already: a key is never overwritten")
 
 
 def signature(path: str | os.PathLike[str], text: str) -> Mapping[str, str]:

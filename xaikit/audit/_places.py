@@ -1,6 +1,7 @@
 """Where the audit tables lie: a file of SQLite or a database of PostgreSQL, and what is different between the two."""
 
 import os
+import re
 import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -83,7 +84,8 @@ def place_of(url: str) -> Place:
     try:
         parsed = make_url(url)
     except ArgumentError:
-        raise UsageError(f"an audit database is named by a URL, sqlite:///{url}, not {url!r}") from None
+        shown = re.sub(r":[^:@/]*@", ":***@", url)
+        raise UsageError(f"an audit database is named by a URL, sqlite:///audit.db, not {shown!r}") from None
     if parsed.get_backend_name() == "postgresql":
         return PostgreSQL(parsed)
     if parsed.get_backend_name() != "sqlite":

@@ -266,7 +266,7 @@ def record_summary(made: "AuditRecord") -> dict[str, Any]:
         "fingerprint": origin.fingerprint,
         "input_hash": origin.input_hash[0],
         "input_hash_kind": made.input_hash_kind,
-        "input_kept": made.x is not None,
+        "input_kept": made.privacy in ("clear", "opened", "encrypted"),
         "privacy": made.privacy,
         "method": origin.method,
         "target": made.target_label,
