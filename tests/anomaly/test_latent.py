@@ -306,7 +306,7 @@ def test_the_best_the_median_and_the_worst_come_back(number: int, middle: list[i
     assert panel.rows == ("best: given", "came back", "median: given", "came back", "worst: given", "came back")
     assert_allclose(panel.tiles[12].values, 255 * sizes[ranked[-3]] / 16, atol=1)  # of the network's zeros 0
     assert_array_equal(panel.tiles[15].values, 0)
-    with pytest.raises(InputError, match="10 samples of a kind"):
+    with pytest.raises(InputError, match="10 samples of each kind needs as many, and 3 are given"):
         latent.gallery(model, [np.zeros((8, 8))] * 3, 10)
 
 

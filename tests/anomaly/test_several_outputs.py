@@ -107,6 +107,12 @@ def test_which_output_is_asked_for() -> None:
         xk.anomaly.fit(model, X, output="back")
     with pytest.raises(NotSupported, match="does not give its input again"):
         xk.anomaly.fit(model, X, output=1)
+    heads = xk.wrap(lambda x: {"a": x[:, :2], "b": x[:, :3]}, inputs=xk.Array((12,)), name="heads")
+    with pytest.raises(NotSupported, match="heads gives a, b, none of which is its input again"):
+        xk.anomaly.fit(heads, X)
+    two = {"0": xk.Reconstruction(), "1": xk.Reconstruction()}
+    with pytest.raises(NotSupported, match="say which is its input again"):
+        xk.anomaly.fit(xk.wrap(torch_vae("tuple"), inputs=xk.Array((12,)), outputs=two), X)
     one = xk.wrap(torch_vae("array"), inputs=xk.Array((12,)), outputs=xk.Reconstruction())
     with pytest.raises(NotSupported, match="has one output: leave output= out"):
         xk.anomaly.fit(one, X, output=0)

@@ -20,6 +20,8 @@ LOG_VARIANCE = (
 )
 DRAWN = ("z", "sampling", "latent", "z_sample", "sampler", "reparameterize")
 """What people call the layers of a variational autoencoder."""
+NAMED = 12
+"""How many layers an error lists."""
 NOTHING = -100.0
 """The logarithm of a variance whose root, 2·10⁻²², moves no float32 code."""
 
@@ -106,10 +108,17 @@ def variational(model: Model, mean: str | None = None, log_variance: str | None 
         raise NotSupported(
             f"{model.name} is no variational autoencoder, as far as the names of its layers tell; give mean= and "
             "log_variance=, and z= where it is drawn (to a view: code=latent.Code(mean, log_variance, z)), of "
-            f"{', '.join(model.layers) or 'a network with known layers'}"
+            f"{_some(list(model.layers))}"
         )
     known = found or Code(str(mean), str(log_variance), str(z or mean))
     return Code(mean or known.mean, log_variance or known.log_variance, z or known.z)
+
+
+def _some(names: list[str]) -> str:
+    """List the first names; all of a deep network would hide what is said of them."""
+    if not names:
+        return "a network with known layers"
+    return ", ".join(names[:NAMED]) + (f", ... ({len(names)} in all)" if len(names) > NAMED else "")
 
 
 def _variational(model: Model) -> Code | None:

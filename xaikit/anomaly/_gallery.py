@@ -27,10 +27,10 @@ def gallery(model: Model, samples: Any, count: int = 4) -> Gallery:
     if count < 1:
         raise ParameterError(f"count is a number of samples from 1 on, not {count}")
     x = np.asarray(prepare(model, samples)[0])
-    if len(x) < count:
-        raise InputError(f"{count} samples of a kind are chosen from at least as many, and {len(x)} are given")
     error: Any = model.outputs.error if isinstance(model.outputs, Reconstruction) else "mse"
     back = reconstructed(model, x)
+    if len(x) < count:
+        raise InputError(f"a gallery of {count} samples of each kind needs as many, and {len(x)} are given")
     errors = ErrorScore(ReconstructionError(error), error, error).value(back, x)
     if not np.isfinite(errors).all():
         raise InputError(f"{int((~np.isfinite(errors)).sum())} of {len(x)} samples do not come back as finite numbers")

@@ -159,14 +159,24 @@ def named(model: Model, asked: str, output: str | int | None = None) -> tuple[st
         raise UnknownName(f"output of {model.name}", output, model.outputs)
     said = [n for n, spec in model.outputs.items() if isinstance(spec, Reconstruction)]
     if output is None and len(said) != 1:
-        known = said or list(model.outputs)
+        known = said or _fitting(model)
+        if not known:
+            raise NotSupported(f"{model.name} gives {', '.join(model.outputs)}, none of which is its input again")
         raise NotSupported(
-            f"{model.name} gives several outputs ({', '.join(known)}): say which is its input again, by "
+            f"{model.name} gives several outputs ({', '.join(model.outputs)}): say which is its input again, by "
             f"output={known[0]!r}, or where it is wrapped by outputs={{{known[0]!r}: xk.Reconstruction()}}"
         )
     name = said[0] if output is None else output
     spec = model.outputs[name]
     return name, spec if isinstance(spec, Reconstruction) else Reconstruction()
+
+
+def _fitting(model: Model) -> list[str]:
+    """List the outputs that have as many numbers as the input."""
+    given = np.zeros((1, *model.inputs.shape), np.float32)
+    found = model.run(given).output
+    assert isinstance(found, Mapping)
+    return [n for n, a in found.items() if np.size(a) == given.size]
 
 
 def _still(model: Model) -> str | None:
