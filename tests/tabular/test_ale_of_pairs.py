@@ -160,7 +160,9 @@ def test_empty_cells_and_a_single_category_are_said() -> None:
     model = model_of(lambda g, f, s: WORTH[g] * s)
     rows = rows_of(np.array([0, 0, 0, 1, 2]), np.zeros(5, int), np.array([5.0, 6.0, 6.0, 9.0, 9.0]))
     found = xk.profile(model, rows, [("grade", "size"), ("floor", "size")], "ale", grid=[5.0, 6.0, 8.0, 9.0])
-    assert "cells hold no row" in found["grade × size"].remark
+    said = "1 of 4 cells hold no row and take the nearest one's; categories in an order of likeness"
+    assert found["grade × size"].remark == said
+    assert found["grade × size"].grouped.shape == (0, *found["grade × size"].values.shape)
     assert np.isfinite(found["grade × size"].values).all()
     assert_allclose(found["floor × size"].values, 0)
     assert "one value alone" in found["floor × size"].remark
