@@ -268,6 +268,16 @@ def test_a_letter_that_is_too_long_for_a_page_is_refused(write: Callable[..., au
         _ = write(contact="a very long street name, " * 400).pdf
 
 
+def test_the_reference_names_the_record_its_day_and_its_hash(
+    write: Callable[..., audit.Letter], letters_db: str
+) -> None:
+    record, told = audit.read(letters_db, 1), write().reference.text
+    assert f"record 1 of {day(date.fromisoformat(record.created[:10]), 'en')}" in told
+    assert record.hash[:16] in told.replace(" ", "")
+    assert told.endswith("reasons credit_mlp 1")
+    assert "reasons" not in write(3).reference.text
+
+
 def test_it_reads_back(write: Callable[..., audit.Letter]) -> None:
     letter = write(language="pl")
     assert letter_from(json.loads(json.dumps(letter.to_dict()))) == letter

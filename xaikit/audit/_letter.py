@@ -200,7 +200,8 @@ class _Writer:
         mine, record, say = self._is_mine(), self.record, sentences(self.language)
         sections = [self._decision(mine), *([] if mine else self._why()), self._rights(str(contact))]
         told = "" if mine else self.words.label
-        reference = say.reference(record.id, _grouped(record.hash[:DIGITS]), told)
+        made = day(date.fromisoformat(record.created[:10]), self.language)
+        reference = say.reference(record.id, made, _grouped(record.hash[:DIGITS]), told)
         return Letter(
             record=record.id,
             record_hash=record.hash,
@@ -211,7 +212,7 @@ class _Writer:
             addressee=f"{say.to()}: {recipient}" if recipient else "",
             dated=day(today, self.language),
             sections=tuple(sections),
-            reference=Sentence(str(reference), ("id", "hash")),
+            reference=Sentence(str(reference), ("id", "created", "hash")),
             words={"name": self.words.name, "version": self.words.version, "sha256": self.words.sha256},
         )
 
