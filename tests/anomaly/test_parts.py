@@ -1,6 +1,7 @@
 """Draws of thresholds and parts of samples, from their definitions."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -120,3 +121,22 @@ def test_a_score_at_the_threshold_needs_no_repair_and_one_above_does() -> None:
     cut_off = detector.explain(others[0], limit=0)
     assert cut_off.status == "warn"
     assert "restoring 0 of 64 parts" in cut_off.status.reasons[-1]
+
+
+def test_parts_that_others_make_needless_are_given_back() -> None:
+    def back(x: Any) -> Any:
+        """Zeros, but the first number comes back where the others are zero."""
+        given = np.asarray(x, np.float64)
+        return np.where([1, 0, 0], given * ~given[:, 1:].any(1)[:, None], 0)
+
+    model = xk.wrap(back, inputs=xk.Array((3,)), outputs=xk.Reconstruction())
+    normal = np.random.default_rng(0).normal(0, 0.1, (200, 3))
+    found = xk.anomaly.fit(model, normal).explain(np.array([3.0, 2.0, 2.0]))
+    assert found.restored == (0, 1, 2)
+    assert_allclose(found.path, [17 / 3, 8 / 3, 4 / 3, 0])
+    assert found.needed == (1, 2)
+    assert_array_equal(found.repaired, [3, 0, 0])
+    assert found.repaired_score == 0
+    # the score, one candidate less each time, then two tries to give a part back
+    assert found.origin.model_calls == 1 + 3 + 2 + 1 + 2
+    assert np.isnan(found.nearest_x[1]).all()
