@@ -102,6 +102,10 @@ def test_masked_steps_are_passed_over_on_either_side(cell) -> None:
     assert_array_equal(np.isnan(flow.states[""]), ~there)
     assert_array_equal(np.isnan(flow.inputs), ~there)
     assert states.deviation < 1e-6
+    for gate in {"c", "h"} & set(states.values):  # what is passed over leaves both as they were
+        held = model.run(x, at=[f"{states.layer}/{gate}"]).activations[f"{states.layer}/{gate}"]
+        assert_allclose(held[0, 4:], held[0, [3, 3]], atol=1e-7)
+        assert_array_equal(held[1, :2], 0)
     assert so_far.how == "the rest is padding"
     for i in range(3):
         own = x[i, there[i]]
