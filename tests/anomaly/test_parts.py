@@ -100,12 +100,16 @@ def test_numbers_are_single_parts_up_to_64_and_runs_beyond() -> None:
 def test_the_nearest_code_is_that_of_the_narrowest_layer() -> None:
     training, held_out, others = digits(0)
     model = Variational(training, 8).wrapped()
-    found = xk.anomaly.fit(model, held_out).explain(others[0])
+    detector = xk.anomaly.fit(model, held_out)
+    found = detector.explain(others[0])
     layer = anomaly._codes.code_layer(model)
     apart = np.square(encode(model, np.float32(held_out), layer) - encode(model, found.scores.x, layer)).sum(1)
     assert found.nearest[1] == apart.argmin()
     assert_allclose(found.distances[1], np.sqrt(apart.min()))
     assert_array_equal(found.nearest_x[1], np.float32(held_out)[apart.argmin()])
+    itself = detector.explain(held_out[0])
+    assert itself.nearest.tolist() == [0, 0]
+    assert_array_equal(itself.nearest_x, np.float32(held_out[[0, 0]]))
 
 
 def test_a_score_at_the_threshold_needs_no_repair_and_one_above_does() -> None:
