@@ -23,7 +23,7 @@ from tests.render.test_render import luminance
 from tests.report.test_page import TAKES_A_REFERENCE, Read
 from tests.report.test_report import fits
 from xaikit.errors import ParameterError, StorageError, UnknownName, UsageError
-from xaikit.inputs import Classes
+from xaikit.inputs import Classes, Image, Masks
 from xaikit.report import write_study_report
 from xaikit.report._album import LEVELS
 from xaikit.results import Attribution
@@ -216,6 +216,19 @@ def test_every_kind_of_input_has_a_page_and_print(study: Make, make: Any) -> Non
     assert (made.folder / "report.pdf").read_bytes().startswith(b"%PDF-")
 
 
+def test_the_best_class_of_every_pixel_is_a_picture(study: Make) -> None:
+    def made() -> Attribution:
+        e = s.image()
+        height, width = e.values.shape[1:3]
+        masks = np.zeros((1, height, width, 2))
+        masks[..., 0], masks[:, : height // 4, :, 1] = 0.5, 0.9
+        return replace(e, prediction=masks, output_spec=Masks(("sky", "sea")), target=(0,))
+
+    page = read(write_study_report(study(1, made)).folder, "inputs/00001.html")
+    assert "Answer: sky 75 %" in page.text
+    assert "The pixels by class: dark: sky, yellow: sea." in [p["alt"] for p in page.all("img")]
+
+
 # ---------------------------------------------------------------- what is missing
 
 
@@ -296,7 +309,7 @@ def test_nan_and_infinities_are_shown_and_are_null(tmp_path: Path) -> None:
 def test_names_from_outside_are_text(tmp_path: Path) -> None:
     writer = Writer(tmp_path / "study", (MethodPlan("saliency"),), 1)
     e = result("saliency", target_labels=(EVIL,))
-    spec = Classes([EVIL, *[f"class {k}" for k in range(1, len(e.output_spec.names))]])
+    spec = Classes((EVIL, *(f"class {k}" for k in range(1, len(e.output_spec.names)))))
     name = f"{EVIL}/../../etc/\x07passwd \N{HEBREW LETTER ALEF}\N{CYRILLIC SMALL LETTER ZHE}.png"
     writer.put(name, METHODS[1], replace(e, output_spec=spec))
     made = write_study_report(writer.folder, formats=["html", "pdf", "json"], command=EVIL)
@@ -314,7 +327,7 @@ def test_pages_keep_to_their_size_by_coarser_pictures_then_none(study: Make) -> 
     def noisy() -> Attribution:
         rng = np.random.default_rng(0)
         noise = rng.integers(0, 256, (1, 96, 96, 3), dtype=np.uint8)
-        given = {"display": noise, "x": noise / 255, "input_spec": s.Image(96, 96)}
+        given = {"display": noise, "x": noise / 255, "input_spec": Image(96, 96)}
         return s.attribution(rng.normal(size=(1, 96, 96)), ("height", "width"), "saliency", **given)
 
     folder = study(4, noisy)
@@ -406,9 +419,9 @@ def test_a_report_replaces_an_earlier_one_and_nothing_else(study: Make, tmp_path
     subprocess.run(["sha256sum", "--check", "--quiet", "files.sha256"], cwd=out, check=True)
     write_study_report(folder, out, formats=["html"])
     assert not (out / "report.json").exists()
-    for spoil in (lambda: (out / "mine.txt").write_text("mine"), lambda: (out / "index.html").write_text("mine")):
+    for name in ("mine.txt", "index.html"):
         write_study_report(folder, out, formats=["html"])
-        spoil()
+        (out / name).write_text("mine")
         before = files_of(out)
         with pytest.raises(UsageError, match=r"not written by xaikit report|was changed"):
             write_study_report(folder, out)

@@ -84,7 +84,7 @@ def cropped(png: bytes, colours: int = 64, edge: int = 6) -> tuple[bytes, int, i
     rows, columns = (np.flatnonzero(inked.any(axis)) for axis in (1, 0))
     if len(rows):
         top, left = max(rows[0] - edge, 0), max(columns[0] - edge, 0)
-        image = image[top : rows[-1] + edge, left : columns[-1] + edge]
+        image = image[top : rows[-1] + 1 + edge, left : columns[-1] + 1 + edge]
     small = Image.fromarray(np.ascontiguousarray(image)).quantize(colours, dither=Image.Dither.NONE)
     held = BytesIO()
     small.save(held, "PNG", optimize=True)
