@@ -5,7 +5,7 @@ import hashlib
 import json
 import platform
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import BytesIO
@@ -242,7 +242,7 @@ def protected(
     return {**columns, **empty, "sealed": sealed, "key_hash": key_digest(own)}, [*open_, _encrypted_row(data)], own
 
 
-def _bound(columns: Columns, arrays: list[Columns]) -> str:
+def _bound(columns: Columns, arrays: Iterable[Columns]) -> str:
     """Give the digest of all that a writer says openly: what is encrypted opens beside that, and in no other record."""
     names = [n for n in COLUMNS if n not in (*PRIVATE, "sealed", "key_hash", "id", "created", "clock")]
     return digest_of(names, columns, sorted(arrays, key=lambda a: str(a["name"])))
