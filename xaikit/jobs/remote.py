@@ -9,7 +9,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 from uuid import uuid4
 
 from xaikit import storage
@@ -33,7 +32,11 @@ def placed(place: str | os.PathLike[str]) -> Path | str:
     if is_remote(place):
         return str(place).rstrip("/")
     text = os.fspath(place)
-    return Path(url2pathname(urlsplit(text).path)) if text.startswith("file://") else Path(text)
+    if not text.startswith("file://"):
+        return Path(text)
+    from urllib.request import url2pathname  # brings all of HTTP
+
+    return Path(url2pathname(urlsplit(text).path))
 
 
 def store_at(place: str | os.PathLike[str] | None, limit: int | None = None) -> Store:
