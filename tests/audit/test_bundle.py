@@ -250,7 +250,7 @@ def test_an_array_event_letter_or_chain_that_is_rewritten_is_found(folder: Path)
         assert not reseal(folder)["ok"]
     (folder / "chain.jsonl").write_text("".join(chain))
     assert not reseal(folder, lambda manifest: manifest.update(records=[1, 2]))["ok"]
-    assert not reseal(folder, lambda manifest: manifest.update(before="0" * 63 + "1"))["ok"]
+    assert not reseal(folder, lambda manifest: manifest.update(records=[1, 2, 7], before="0" * 63 + "1"))["ok"]
     assert reseal(folder, lambda manifest: manifest.update(records=[1, 2, 7], before="0" * 64))["ok"]
 
 
