@@ -24,8 +24,12 @@ def pdf_of(letter: "Letter") -> bytes:
         raise MissingPackage("fpdf2", "report", "a letter as PDF") from None
     for size in SIZES:
         made = _written(letter, size)
-        if made.page_no() == 1:
-            return bytes(made.output())
+        try:
+            if made.page_no() == 1:
+                return bytes(made.output())
+        finally:
+            for font in made.fonts.values():
+                font.ttfont.close()  # fpdf2 leaves the files of its fonts open
     raise ParameterError("the letter does not fit on one page: shorten its words")
 
 
