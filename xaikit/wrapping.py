@@ -167,7 +167,8 @@ def _described(path: Path, allow_code: bool) -> Model:
         _framework(weights)
     specs = {side: specs_from_toml(text[side], path) for side in ("inputs", "outputs") if side in text}
     named = {k: str(text[k]) for k in ("layout", "version") if k in text}
-    return wrap(_network(weights, framework, factory), **specs, name=str(text.get("name", path.absolute().parent.name)), **named)
+    name = str(text.get("name", path.absolute().parent.name))
+    return wrap(_network(weights, framework, factory), **specs, name=name, **named)
 
 
 def specs_from_toml(table: Any, path: Path) -> Any:
