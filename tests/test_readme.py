@@ -19,6 +19,7 @@ BEGINNINGS = {
     "many samples": "<Summary of saliency in xo_cnn over 200 samples",
     "inside": "(3, 3) (1, 1) ((0, 0), (2, 2))",
     "tables": "checking_account",
+    "study": "Counts(units=18, done=18, failed=0, skipped=0)",
     "audit": "Example Bank",
     "zoo": "0.8",
 }
@@ -34,6 +35,7 @@ def test_the_readme_has_an_example_for_each_framework_and_the_zoo() -> None:
         "many samples": r"xk\.summary.*xk\.concepts",
         "inside": r"xk\.receptive_field.*xk\.maximize",
         "tables": r"xk\.importance.*xk\.counterfactuals",
+        "study": r"xk\.study\.run",
         "audit": r"audit\.record.*audit\.letter.*audit\.replay.*audit\.export",
         "zoo": r"xk\.zoo\.build",
     }

@@ -225,3 +225,10 @@ def test_a_glance_at_a_stored_result_says_what_the_whole_of_it_says(plan, tmp_pa
         storage.load(path)
     with pytest.raises(StorageError, match="does not fit"):
         storage.glance(path, ["no such field"])
+
+
+def test_rows_of_units_without_a_result_have_the_same_fields(plan, digits, tmp_path) -> None:
+    (digits / "000.png").write_bytes(b"no picture")
+    failed, done = list(run(plan("saliency"), tmp_path / "out").study.rows())[:2]
+    assert failed.keys() == done.keys()
+    assert (failed["state"], failed["label"], failed["quality"]) == ("failed", None, None)

@@ -15,6 +15,7 @@ from xaikit.jobs.store import Store
 from xaikit.study._files import MANIFEST, PLAN
 from xaikit.study._places import Place, place_of
 from xaikit.study._plan import Plan, read_plan
+from xaikit.study._row import ROW
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,13 @@ class Study:
         return self.place.events()
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Give the last line about each unit, in the order in which the units came first; memory stays flat."""
+        """Give the last line about each unit, in the order in which the units came first; memory stays flat.
+
+        A unit without a result has None for what only a result tells.
+        """
         with Ledger() as ledger:
             ledger.add(self.events())
-            yield from ledger.rows()
+            yield from ({**dict.fromkeys(ROW), **row} for row in ledger.rows())
 
     def result(self, row: Mapping[str, Any]) -> Any | None:
         """Give the result of a row, or None where it has none."""
