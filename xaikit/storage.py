@@ -23,7 +23,7 @@ from xaikit.errors import StorageError
 from xaikit.results import RESULTS, Attributions, Status
 
 SCHEMA = 1
-TRIED, LITTLE, WORTH = 1 << 14, 512, 0.3
+TRIED, LITTLE, WORTH = 1 << 12, 512, 0.3
 """Bytes that are tried, those too few to gain anything, and what is to be left of the former."""
 Opening = Callable[[str], BinaryIO]
 """Opens the part of a stored result that ends with a suffix: .json or .npz. Raises FileNotFoundError."""
@@ -50,8 +50,14 @@ def to_bytes(result: Any) -> dict[str, bytes]:
     if type(result).__name__ not in RESULTS and not isinstance(result, Attributions):
         raise StorageError(f"a {type(result).__name__} is no result; save what xk.explain or xk.curves gives")
     arrays: dict[str, Array] = {}
-    text = json.dumps({"schema": SCHEMA, "result": pack(result, arrays)}, indent=1, ensure_ascii=False)
+    text = _text(pack(result, arrays))
     return {".npz": _archive(arrays), ".json": text.encode()}
+
+
+def _text(packed: Mapping[str, Any]) -> str:
+    """Write a result as JSON with a line for each field: one can read it, and Python's quick encoder writes it."""
+    lines = (f"  {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in packed.items())
+    return f'{{\n "schema": {SCHEMA},\n "result": {{\n' + ",\n".join(lines) + "\n }\n}"
 
 
 def _archive(arrays: Mapping[str, Array]) -> bytes:

@@ -1,5 +1,6 @@
 """Files appear whole or not at all."""
 
+import json
 import os
 import typing
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from xaikit.errors import StorageError
-from xaikit.storage import _archive, save, write_atomically
+from xaikit.storage import _archive, _text, save, write_atomically
 
 
 @pytest.mark.parametrize("thing", [3, None, {"a": 1}, "text"])
@@ -44,3 +45,11 @@ def test_only_what_becomes_smaller_is_compressed_and_the_same_result_gives_the_s
     with np.load(tmp_path / "a.npz", allow_pickle=False) as found:
         np.testing.assert_array_equal(found["noise"], noise)
         np.testing.assert_array_equal(found["labels"], labels)
+
+
+def test_a_result_is_written_as_json_with_a_line_for_each_field() -> None:
+    packed = {"type": "Attribution", "label": "zażółć\n", "quality": {"gap": [0.5, None]}}
+    text = _text(packed)
+    assert json.loads(text)["result"] == packed
+    assert [line.strip().partition(":")[0] for line in text.splitlines()[3:6]] == ['"type"', '"label"', '"quality"']
+    assert "zażółć" in text
