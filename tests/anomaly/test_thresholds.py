@@ -17,6 +17,8 @@ from xaikit.anomaly._tails import Tail, fit_tail, pareto
 from xaikit.anomaly._thresholds import best_f1, share_interval
 from xaikit.errors import InputError, ParameterError, UnknownName
 
+pytestmark = pytest.mark.slow
+
 SCORES = np.array([1.0, 2.0, 3.0, 4.0, 10.0] * 40)
 
 

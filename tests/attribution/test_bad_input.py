@@ -9,6 +9,8 @@ from xaikit.attribution import methods
 from xaikit.errors import ParameterError, XaikitError
 from xaikit.perturb.memory import MEMORY
 
+pytestmark = pytest.mark.slow
+
 torch = pytest.importorskip("torch")
 nn = torch.nn
 

@@ -20,6 +20,8 @@ from xaikit import audit
 from xaikit.audit import _chain, _verifier
 from xaikit.errors import InputError, ParameterError, StorageError, UnknownName, UsageError
 
+pytestmark = pytest.mark.slow
+
 Done = subprocess.CompletedProcess[str]
 
 

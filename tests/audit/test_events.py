@@ -16,6 +16,8 @@ from xaikit.attribution import explain
 from xaikit.audit._keys import Key
 from xaikit.errors import ParameterError, StorageError, UnknownName, UsageError
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_keyed_hash_is_not_the_hash(store: Store, model: Any, picture: Any, key: Key) -> None:
     plain, keyed = audit.read(store.url, 1), audit.read(store.url, 4)

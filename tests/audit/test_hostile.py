@@ -13,6 +13,8 @@ from xaikit.audit._canonical import canonical
 from xaikit.audit._chain import CHAIN, START
 from xaikit.errors import StorageError
 
+pytestmark = pytest.mark.slow
+
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
 
 

@@ -18,6 +18,8 @@ from xaikit.audit._letter import LONGEST, _Writer, letter_from, reasons_of
 from xaikit.audit._words import Words, words_of
 from xaikit.errors import InputError, NotSupported, ParameterError, StorageError, UnknownName, UsageError
 
+pytestmark = pytest.mark.slow
+
 CONTACT = "credit desk, tel. 555 0100"
 
 

@@ -9,6 +9,8 @@ import pytest
 
 import xaikit as xk
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def beats(tmp_path_factory: Any) -> Path:

@@ -12,6 +12,8 @@ import xaikit as xk
 from xaikit.anomaly import latent
 from xaikit.cli._latent import VIEWS
 
+pytestmark = pytest.mark.slow
+
 MODEL = ("dense_vae", "--framework", "torch")
 
 

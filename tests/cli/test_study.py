@@ -7,6 +7,8 @@ import pytest
 
 from xaikit.cli import _study
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("torch")
 
 

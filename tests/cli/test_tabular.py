@@ -10,6 +10,8 @@ import pytest
 
 import xaikit as xk
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("torch")
 
 

@@ -6,6 +6,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from xaikit import data
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def waves() -> data.Waves:

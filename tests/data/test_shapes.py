@@ -1,10 +1,13 @@
 """Shapes: the class of every pixel is the one that was drawn there."""
 
 import numpy as np
+import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from skimage.measure import label, regionprops
 
 from xaikit import data
+
+pytestmark = pytest.mark.slow
 
 
 def test_pictures_come_from_the_seed() -> None:

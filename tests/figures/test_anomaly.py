@@ -15,6 +15,8 @@ from xaikit.inputs import Array, Category, Image, Number, Reconstruction, Series
 from xaikit.render import draw, png
 from xaikit.results import AnomalyScores
 
+pytestmark = pytest.mark.slow
+
 NORMAL = np.linspace(0.01, 0.2, 200)
 
 

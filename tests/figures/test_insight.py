@@ -15,6 +15,8 @@ from xaikit.figures._insight import TILES
 from xaikit.render import draw, png
 from xaikit.results import Activations, Filters
 
+pytestmark = pytest.mark.slow
+
 
 def filters(values: Any, order: str | None = None, **changes: Any) -> Filters:
     """Filters of a real layer with other values."""

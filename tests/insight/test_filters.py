@@ -15,6 +15,8 @@ from xaikit.errors import InputError, NotSupported, ParameterError, UnknownName,
 from xaikit.insight._filters import _statistics
 from xaikit.results import Filters
 
+pytestmark = pytest.mark.slow
+
 SIDE = 6
 CASES = ["conv1", "conv2", "conv3", "grouped", "depthwise", "depthwise_wide", "separable", "transposed1", "transposed2"]
 

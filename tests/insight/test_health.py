@@ -15,6 +15,8 @@ from tests.torch import nets as torch_nets
 from xaikit.errors import InputError, NotSupported, UnknownName, UsageError
 from xaikit.insight import _health
 
+pytestmark = pytest.mark.slow
+
 CLOSE = {"rtol": 1e-5, "atol": 1e-7}
 """float32 passes in chunks of other sizes."""
 

@@ -14,6 +14,8 @@ from xaikit.errors import InputError, NotSupported, ParameterError, UnknownName
 from xaikit.insight import _survey
 from xaikit.insight._seen import Sight
 
+pytestmark = pytest.mark.slow
+
 
 def pictures(count: int) -> Any:
     return np.random.default_rng(8).integers(0, 256, (count, 12, 12, 3)).astype(np.uint8)

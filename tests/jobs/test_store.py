@@ -16,6 +16,8 @@ from tests.analytic import golden
 from xaikit.errors import ParameterError, StorageError
 from xaikit.jobs import Store
 
+pytestmark = pytest.mark.slow
+
 KEYS = [f"{i:x}" * 64 for i in range(16)]
 
 

@@ -15,6 +15,8 @@ import xaikit_keras
 from tests.keras.nets import L, cnn, filled, images, sentences, subclassed, text
 from xaikit.errors import InputError, NotSupported, UnknownName
 
+pytestmark = pytest.mark.slow
+
 CLOSE = {"atol": 1e-4, "rtol": 1e-4}
 """What every copy is held to."""
 KINDS = ("auto", "onnxruntime")

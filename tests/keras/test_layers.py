@@ -10,6 +10,8 @@ from xaikit.errors import ModelError, UnknownName
 from xaikit.graph import Geometry
 from xaikit.inputs import Array, Image
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_sequential_network_lists_its_layers_in_call_order():
     layers = xaikit_keras.wrap(cnn()).layers

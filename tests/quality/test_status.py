@@ -14,6 +14,8 @@ from xaikit.errors import Cancelled, ParameterError
 from xaikit.quality import stability
 from xaikit.results import judge
 
+pytestmark = pytest.mark.slow
+
 ONES = np.ones((1, 3))
 
 

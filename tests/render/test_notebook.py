@@ -6,7 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from xaikit import curves, zoo
+
+pytestmark = pytest.mark.slow
 
 CHILD = """
 import json, sys

@@ -24,6 +24,8 @@ from xaikit.render._draw import Renderer, _ticks
 from xaikit.render._layout import plan
 from xaikit.render._theme import THEMES, Theme
 
+pytestmark = pytest.mark.slow
+
 PROTOCOL = {name: f for name, f in vars(Renderer).items() if inspect.isfunction(f) and not name.startswith("_")}
 BOTH = {
     "keras": {"lime": s.segmented(), "grad-cam": s.coarse()},

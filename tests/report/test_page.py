@@ -18,6 +18,8 @@ from xaikit.errors import UsageError
 from xaikit.report import write_page
 from xaikit.results import Attribution
 
+pytestmark = pytest.mark.slow
+
 TAKES_A_REFERENCE = {"src", "href", "srcset", "data", "action", "poster", "background", "xlink:href", "formaction"}
 
 

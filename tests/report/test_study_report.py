@@ -30,6 +30,8 @@ from xaikit.results import Attribution
 from xaikit.results._judging import judge
 from xaikit.study import InputsPlan, MethodPlan, Plan
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = json.loads((Path(xk.__file__).parent / "report" / "study.schema.json").read_text())
 EVIL = "<script>alert(1)</script>\"'&"
 Make = Callable[..., Path]

@@ -14,6 +14,8 @@ from xaikit.study import InputsPlan, MethodPlan, Plan, diff, merge, open_study, 
 
 from .conftest import draw
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def parts(plan, digits, tmp_path) -> tuple[Path, Path]:

@@ -18,6 +18,8 @@ from xaikit.study._places import AtUrl, Parts, leased, place_of
 
 from .conftest import draw
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("fsspec")
 
 

@@ -19,6 +19,8 @@ from tests.torch.nets import Attentive, Residual, Two, draw, seeded
 from xaikit.errors import NotSupported, UnknownName
 from xaikit_torch._fast import fold
 
+pytestmark = pytest.mark.slow
+
 CLOSE = {"atol": 1e-4, "rtol": 1e-4}
 """What every copy is held to."""
 

@@ -17,6 +17,8 @@ from tests.drawing import RANDOM, Drawn
 from tests.torch import nets, placed_nets, published_nets, random_nets
 from xaikit.graph import fields
 
+pytestmark = pytest.mark.slow
+
 AXES = {1: ("time",), 2: ("height", "width"), 3: ("depth", "height", "width")}
 SEQUENCE, IMAGE = xk.Series(8, channels=4), xk.Image(8, 8, 3)
 

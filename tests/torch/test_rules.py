@@ -13,6 +13,8 @@ from torch.nn import functional as F
 import xaikit as xk
 from xaikit.errors import NotSupported
 
+pytestmark = pytest.mark.slow
+
 X = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
 SEED = np.random.default_rng(1).normal(size=(4, 3)).astype(np.float32)
 
