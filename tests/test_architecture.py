@@ -15,7 +15,9 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 CONTRACTS = {contract["id"]: contract for contract in PROJECT["tool"]["importlinter"]["contracts"]}
 
-FOR_ADAPTERS = {"accelerated", "model", "arrays", "graph", "errors", "zoo", "inputs"}
+FOR_ADAPTERS = {"accelerated", "model", "arrays", "graph", "errors", "untrusted", "zoo", "inputs"}
+OF_THE_NOTEBOOK = {"IPython"}
+"""Imported only where a notebook shows something, which brings it."""
 OURS = {"xaikit", "xaikit_torch", "xaikit_keras", "xaikit_app", "xaikit_weights"}
 
 
@@ -35,7 +37,7 @@ def imported_roots(package: Path) -> set[str]:
                 found |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 found.add(node.module.partition(".")[0])
-    return found - set(sys.stdlib_module_names) - OURS
+    return found - set(sys.stdlib_module_names) - OURS - OF_THE_NOTEBOOK
 
 
 def distributions(*requirements: str) -> set[str]:

@@ -36,3 +36,5 @@ def test_what_the_doctor_says_of_networks_in_both_frameworks_is_up_to_date() -> 
     for name in NEEDS_NETWORKS:
         assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name](), NEW
     assert (DOCS.parent / "README.md").read_text(encoding="utf-8") == GENERATED["readme"](), NEW
+    for path, text in GENERATED["method_files"]().items():
+        assert path.read_text(encoding="utf-8") == text, f"{path.name}: {NEW}"

@@ -11,7 +11,7 @@ HEAVY = {
     *("plotly", "matplotlib", "dash", "flask", "jinja2", "rich", "click", "tqdm", "PIL"),
     *("skimage", "scipy", "sklearn", "pandas", "dask", "xaikit_torch", "xaikit_keras", "xaikit_app"),
 }
-AT_ONCE = {"arrays", "errors", "inputs", "later", "render", "results", "storage", "zoo"}
+AT_ONCE = {"arrays", "errors", "inputs", "later", "render", "results", "storage", "untrusted", "zoo"}
 """What describes inputs, keeps results and shows them; whatever calculates comes with its first use."""
 
 CHILD = "import json, sys, xaikit; print(json.dumps(sorted(sys.modules)))"

@@ -1,13 +1,17 @@
 """What is built holds every package with its weights, works without the checkout, takes no foreign name."""
 
+import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = (
@@ -33,6 +37,21 @@ def shipped_files() -> set[str]:
         if file.is_file() and "__pycache__" not in file.parts
     )
     return {f"{name}/{path.as_posix()}" for name, path in found}
+
+
+def tracked_files() -> set[str]:
+    """The same of the files that git tracks; skips where there is no git, or no repository."""
+    try:
+        done = subprocess.run(["git", "ls-files", "-z", *PACKAGES], cwd=ROOT, capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("needs git")
+    if done.returncode:
+        pytest.skip("this is no repository")
+    top = {package: Path(package).name for package in PACKAGES}
+    files = [name for name in done.stdout.split("\0") if (ROOT / name).is_file()]
+    return {
+        f"{top[package]}{file.removeprefix(package)}" for file in files for package in top if file.startswith(package)
+    }
 
 
 @pytest.fixture(scope="session")
@@ -90,6 +109,26 @@ def test_the_wheel_holds_the_packages_and_nothing_else(built: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_wheel_holds_all_that_is_tracked(built: Path) -> None:
+    names = set(zipfile.ZipFile(next(built.glob("*.whl"))).namelist())
+    tracked = tracked_files()
+    assert tracked <= names, sorted(tracked - names)
+    kinds = {Path(name).suffix for name in tracked}
+    assert {".css", ".html", ".js", ".json", ".npz", ".py", ".safetensors", ".toml", ".txt", ".typed"} <= kinds
+
+
+@pytest.mark.slow
+def test_the_wheel_says_what_it_needs_and_is(built: Path) -> None:
+    wheel = zipfile.ZipFile(next(built.glob("*.whl")))
+    (name,) = (n for n in wheel.namelist() if n.endswith(".dist-info/METADATA"))
+    said = wheel.read(name).decode()
+    assert "License-Expression: Apache-2.0" in said
+    assert "Requires-Python: >=3.11" in said
+    always = [line for line in said.splitlines() if line.startswith("Requires-Dist:") and "extra ==" not in line]
+    assert not [line for line in always if re.search(r"torch|keras|tensorflow|dash", line)]
+
+
+@pytest.mark.slow
 def test_the_sdist_holds_the_packages(built: Path) -> None:
     with tarfile.open(next(built.glob("*.tar.gz"))) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
@@ -120,6 +159,20 @@ for name in ("xaikit", "xaikit_torch", "xaikit_keras", "xaikit_app", "xaikit_wei
 """
     origins = run(sys.executable, "-c", program, str(installed), cwd=tmp_path).splitlines()
     assert [Path(origin).parent.parent for origin in origins] == [installed] * 5
+
+
+def test_every_bound_holds_for_what_continuous_integration_runs() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    pinned = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
+    versions = {canonicalize_name(name): version for name, version in pinned.items()}
+    extras = project["optional-dependencies"]
+    asked = [Requirement(text) for texts in (project["dependencies"], *extras.values()) for text in texts]
+    for needed in asked:
+        if needed.name != project["name"] and (needed.marker is None or needed.marker.evaluate()):
+            assert needed.specifier.contains(versions[canonicalize_name(needed.name)]), needed
+            upper = [bound for bound in needed.specifier if bound.operator not in (">=", "!=")]
+            assert not upper, f"{needed} has an upper bound"
+    assert len(asked) > 40
 
 
 @pytest.mark.parametrize("name", ["adapters", "app"])

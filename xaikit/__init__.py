@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from xaikit.insight import (
         activations,
         concepts,
+        effective_field,
         explore,
         filters,
         kernels,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
         layer_health,
         maximize,
         operations,
+        receptive_field,
         top_patches,
         unit_card,
     )

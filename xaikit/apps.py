@@ -7,7 +7,7 @@ from typing import Any
 from xaikit.errors import MissingPackage
 
 GROUP = "xaikit.apps"
-NAMES = ("Settings", "create_app", "serve", "show")
+NAMES = ("Settings", "add_user", "create_app", "serve", "show")
 
 
 class App:
@@ -42,3 +42,4 @@ def package() -> ModuleType:
 
 
 app = App()
+"""The web app: `xk.app.show(model)` in a notebook, `xk.app.serve(xk.app.Settings(...))` in a script."""

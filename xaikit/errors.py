@@ -20,9 +20,19 @@ XaikitError
     └── TimeUp            the time limit ended the work before there was anything to return
 """
 
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 from typing import ClassVar
+
+LONG, MOST = 80, 1200
+"""Characters of a name that is not known, in a message, and of a message: a stranger's file may hold any text."""
+
+
+def with_article(noun: str) -> str:
+    """Give a noun with "a" or "an" before it: "an onnx model"."""
+    return f"{'an' if noun[:1] in 'aeiouAEIO' else 'a'} {noun}"
 
 
 class XaikitError(Exception):
@@ -31,8 +41,10 @@ class XaikitError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __str__(self) -> str:
-        """Give the text in one line, also where it quotes an array or another library."""
-        return " ".join(line.strip() for line in super().__str__().splitlines())
+        """Give the text in one line, also where it quotes an array, another library, or a stranger's file."""
+        line = " ".join(line.strip() for line in super().__str__().splitlines())
+        line = line if len(line) <= MOST else line[: MOST - 1] + "…"
+        return line if line.isprintable() else "".join(c if c.isprintable() or c == "\xa0" else "?" for c in line)
 
 
 class UsageError(XaikitError):
@@ -46,7 +58,8 @@ class UnknownName(UsageError, LookupError):
 
     def __init__(self, kind: str, name: object, known: Iterable[object]) -> None:
         self.kind, self.name, self.known = kind, str(name), tuple(str(k) for k in known)
-        super().__init__(f"unknown {kind} {self.name!r}{nearest(self.name, self.known)}")
+        shown = self.name if len(self.name) <= LONG else f"{self.name[: LONG - 1]}…"
+        super().__init__(f"unknown {kind} {shown!r}{nearest(self.name, self.known)}")
 
 
 class ParameterError(UsageError, ValueError):
@@ -88,10 +101,14 @@ class StorageError(LoadError):
 
 
 class MissingPackage(LoadError, ImportError):
-    """An optional package that is not installed; the text holds the pip command."""
+    """An optional package that is not installed; the text holds the pip command.
 
-    def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(f"{purpose} needs {package}, which is not installed: pip install 'xaikit[{extra}]'")
+    `extra` is the extra of xaikit that brings it, None where none does.
+    """
+
+    def __init__(self, package: str, extra: str | None, purpose: str) -> None:
+        command = f"'xaikit[{extra}]'" if extra else package
+        super().__init__(f"{purpose} needs {package}, which is not installed: pip install {command}")
 
 
 class JobError(XaikitError):
@@ -121,10 +138,45 @@ class TimeUp(Cancelled):
 def nearest(name: str, known: Iterable[str], shown: int = 12) -> str:
     """Give the tail of a message about an unknown name: "; did you mean ...?" or the list of what is known."""
     known = list(dict.fromkeys(known))
-    close = get_close_matches(name, known, n=3, cutoff=0.6) or [
-        k for k in known if k.lower() == name.lower() or (len(name) > 2 and name.lower() in k.lower())
-    ]
-    if close:
-        return "; did you mean " + " or ".join(repr(k) for k in close[:3]) + "?"
+    if close := _close(name, known):
+        return _did_you_mean(close)
     listed = ", ".join(repr(k) for k in known[:shown]) or "none"
     return f"; known: {listed}" + (f" and {len(known) - shown} more" if len(known) > shown else "")
+
+
+def not_there(path: str | os.PathLike[str], what: str = "file") -> str:
+    """Give the message about a path that is not there: with the nearest name beside it, or where it was looked for."""
+    said, path = f"there is no {what} {os.fspath(path)}", Path(path)
+    folder = path.parent
+    if not folder.is_dir():
+        return f"{said}: the folder {folder.absolute()} is not there"
+    try:
+        close = get_close_matches(path.name, os.listdir(folder), n=3, cutoff=0.75)
+    except OSError:
+        close = []
+    if close:
+        return said + _did_you_mean(close)
+    return f"{said}: check its name" if path.is_absolute() else f"{said} in {folder.absolute()}"
+
+
+def many(count: int, what: str) -> str:
+    """Count something in words: "1 sample", "1,200 samples"."""
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
+def _close(name: str, known: list[str]) -> list[str]:
+    """What a person may have meant: the same but for capitals and hyphens, else what is alike or has it inside."""
+    same = [k for k in known if _bare(k) == _bare(name)]
+    alike = get_close_matches(name, known, n=3, cutoff=0.6) or get_close_matches(name.lower(), known, n=3, cutoff=0.6)
+    inside = [k for k in known if len(name) > 2 and name.lower() in k.lower()]
+    inside.sort(key=lambda k: name.lower() not in k.lower().split("-"))
+    return same or list(dict.fromkeys([*alike, *inside]))[:3]
+
+
+def _bare(name: str) -> str:
+    """A name without capitals, hyphens and the like: grad_cam++, GradCAMPlusPlus and grad-cam-plus-plus are one."""
+    return "".join(c for c in name.lower().replace("+", "plus") if c.isalnum())
+
+
+def _did_you_mean(close: list[str]) -> str:
+    return "; did you mean " + " or ".join(repr(k) for k in close) + "?"

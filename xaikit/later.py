@@ -11,7 +11,9 @@ def given_later(package: str, places: Mapping[str, str]) -> Callable[[str], Any]
 
     def find(name: str) -> Any:
         if name not in places:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            # with both, Python itself ends the traceback of a misspelt name in "Did you mean: ..."
+            module = sys.modules[package]
+            raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=module)
         found = getattr(import_module(places[name]), name)
         setattr(sys.modules[package], name, found)
         return found

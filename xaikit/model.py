@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 
 from xaikit.arrays import Array, Tensors, chunks, concatenate, each, leaves, length, rows
-from xaikit.errors import InputError, ModelError, NotSupported, UnknownName, XaikitError
+from xaikit.errors import InputError, ModelError, NotSupported, UnknownName, XaikitError, with_article
 from xaikit.graph import Layer
 from xaikit.inputs import Array as ArraySpec
 from xaikit.inputs import Classes, InputSpec, Masks, Raw, Reconstruction, ScoreKind, Text, Values
@@ -25,6 +25,12 @@ Rule = Literal["guided", "deconvnet"]
 
 BATCH_BYTES = 20 * 2**20
 """What the rows given to a plain function at once may hold, of which nothing is known but its input."""
+ITSELF = "wrap the network itself, a torch.nn.Module or a keras.Model"
+"""What to do where a plain function was wrapped, and more than its answers is asked for."""
+
+DESCRIBE = "say by inputs= what the network takes, and by layout= in which order"
+"""What to do where a network cannot be run on one blank sample of what is known of its input."""
+
 GATES = {"lstm": 3, "gru": 3}
 """How many times its output a gated layer counts: it works on more numbers at every step than it gives, and LSTMs of 32
 to 128 units over 100 and 200 steps, as GRUs of 64, are fastest so."""
@@ -223,7 +229,10 @@ class Network(ABC):
         score: ScoreKind,
     ) -> Pull:
         """Pull one chunk back. Input, output, seed and gradient at the network's input are in its own layout."""
-        raise NotSupported(f"{self.name} is a {self.framework} model that can only run: it has no gradients")
+        raise NotSupported(
+            f"{self.name} is {with_article(self.framework)} model that can only run: it has no gradients; "
+            "lime, kernel-shap and occlusion need none"
+        )
 
     def _read_layers(self) -> Mapping[str, Layer]:
         """List the layers in call order; may run the network on one sample."""
@@ -247,15 +256,17 @@ class Network(ABC):
 
     def weights(self, layer: str) -> Mapping[str, Array]:
         """Give the named weights that a layer owns, as the framework stores them."""
-        raise NotSupported(f"{self.name} is a {self.framework} model: its weights cannot be read")
+        raise NotSupported(f"{self.name} is {with_article(self.framework)} model: its weights cannot be read; {ITSELF}")
 
     def kernel(self, layer: str) -> Kernel | None:
         """Give the kernel of a convolution or dense layer; None for a layer that has none. Raises UnknownName."""
-        raise NotSupported(f"{self.name} is a {self.framework} model: its weights cannot be read")
+        raise NotSupported(f"{self.name} is {with_article(self.framework)} model: its weights cannot be read; {ITSELF}")
 
     def with_weights(self, weights: Mapping[str, Array]) -> Model:
         """Give a copy with some weights ("layer/weight") replaced."""
-        raise NotSupported(f"{self.name} is a {self.framework} model: its weights cannot be replaced")
+        raise NotSupported(
+            f"{self.name} is {with_article(self.framework)} model: its weights cannot be replaced; {ITSELF}"
+        )
 
     def fingerprint(self) -> str:
         """SHA-256 over layer names, shapes, dtypes and weight bytes in canonical order, as hexadecimal digits."""
@@ -334,16 +345,25 @@ class Network(ABC):
         with self._lock:
             self._check(x, at, patch)
             self._know_outputs(x, score)
-            parts = [
-                self._forward(self._inwards(rows(x, s)), tuple(at), patch_rows(patch, s), score)
-                for s in chunks(length(x), self.batch_size)
-            ]
-            found = Run.join(parts)
+            step, some = self.batch_size, length(x) > self.batch_size and not at and not patch
+            found = Run.join(self._forwards(x, step, score) if some else self._one_by_one(x, step, at, patch, score))
             output = self._outwards(found.output)
             if score == "output":
                 self._settle_outputs(output)
             raw = None if found.raw is None else each(_float32, self._outwards(found.raw))
             return Run(each(_float32, output), found.activations, raw)
+
+    def _one_by_one(
+        self, x: Tensors, step: int, at: Sequence[str], patch: Mapping[str, Array], score: ScoreKind
+    ) -> list[Run]:
+        return [
+            self._forward(self._inwards(rows(x, s)), tuple(at), patch_rows(patch, s), score)
+            for s in chunks(length(x), step)
+        ]
+
+    def _forwards(self, x: Tensors, step: int, score: ScoreKind) -> list[Run]:
+        """Run several chunks of `step` rows, of which nothing but the output is asked."""
+        return self._one_by_one(x, step, (), {}, score)
 
     def pull(
         self,
@@ -508,7 +528,7 @@ class Network(ABC):
     def _check_shapes(self, x: Tensors) -> None:
         if isinstance(self.inputs, Mapping) != isinstance(x, Mapping):
             wanted = f"a mapping with {list(self.inputs)}" if isinstance(self.inputs, Mapping) else "one array"
-            raise InputError(f"{self.name} takes {wanted}")
+            raise InputError(f"{self.name} takes {wanted}, not {type(x).__name__}")
         for name, a in leaves(x):
             spec = self._spec_of(name)
             if spec is None:
@@ -650,10 +670,7 @@ def _convert(output: Array, spec: Any, score: ScoreKind) -> Array:
 def require_layers(model: Model) -> None:
     """Raise NotSupported for a model that shows no layers."""
     if not model.layers:
-        raise NotSupported(
-            f"{model.name} is a {model.framework} model that shows no layers: wrap the network itself, "
-            "a torch.nn.Module or a keras.Model"
-        )
+        raise NotSupported(f"{model.name} is {with_article(model.framework)} model that shows no layers: {ITSELF}")
 
 
 def named_sources(wrt: str | tuple[str, ...] | None) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
-"""Names for classes: what the modules of one package register, read at the first look-up."""
+"""Names for classes: what the modules of one package and of others register, read at the first look-up."""
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from pkgutil import iter_modules
@@ -13,11 +14,13 @@ T = TypeVar("T")
 class Registry(Mapping[str, T]):
     """A read-only mapping from kebab-case names to the classes that the modules of `package` register under them.
 
-    A module registers with `@registry("name")`; modules whose name starts with "_" are not read.
+    A module registers with `@registry("name")`; modules whose name starts with "_" are not read. With a `group`, the
+    modules that other installed packages name in this group of entry points are read after them. One of these that
+    cannot be imported is left out with a warning, since what it breaks is not the user's question.
     """
 
-    def __init__(self, kind: str, package: str) -> None:
-        self.kind, self.package = kind, package
+    def __init__(self, kind: str, package: str, group: str | None = None) -> None:
+        self.kind, self.package, self.group = kind, package, group
         self._known: dict[str, T] = {}
         self._complete = False
 
@@ -57,3 +60,17 @@ class Registry(Mapping[str, T]):
                 if not module.name.startswith("_"):
                     import_module(f"{self.package}.{module.name}")
             self._complete = True
+            for name in self.guests():
+                try:
+                    import_module(name)
+                except Exception as error:  # whatever a package of somebody else's raises
+                    said = " ".join(str(error).split()) or type(error).__name__
+                    warnings.warn(f"the {self.kind}s of {name} are left out: {said}", stacklevel=4)
+
+    def guests(self) -> list[str]:
+        """List the modules of other packages that register here, without importing any."""
+        if self.group is None:
+            return []
+        from importlib.metadata import entry_points  # takes thirty milliseconds
+
+        return sorted({point.module for point in entry_points(group=self.group)})

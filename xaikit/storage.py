@@ -17,9 +17,9 @@ from uuid import uuid4
 
 import numpy as np
 
-from xaikit import inputs
+from xaikit import inputs, untrusted
 from xaikit.arrays import Array
-from xaikit.errors import StorageError
+from xaikit.errors import StorageError, not_there
 from xaikit.results import RESULTS, Attributions, Status
 
 SCHEMA = 1
@@ -48,7 +48,7 @@ def save(result: Any, path: str | os.PathLike[str]) -> Path:
 def to_bytes(result: Any) -> dict[str, bytes]:
     """Give what is written of a result, by suffix: the arrays first. Raises StorageError for what is no result."""
     if type(result).__name__ not in RESULTS and not isinstance(result, Attributions):
-        raise StorageError(f"a {type(result).__name__} is no result; save what xk.explain or xk.curves gives")
+        raise StorageError(f"{type(result).__name__} is no result; save what xk.explain, xk.curves and the like give")
     arrays: dict[str, Array] = {}
     text = _text(pack(result, arrays))
     return {".npz": _archive(arrays), ".json": text.encode()}
@@ -56,8 +56,17 @@ def to_bytes(result: Any) -> dict[str, bytes]:
 
 def _text(packed: Mapping[str, Any]) -> str:
     """Write a result as JSON with a line for each field: one can read it, and Python's quick encoder writes it."""
-    lines = (f"  {json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}" for name, value in packed.items())
-    return f'{{\n "schema": {SCHEMA},\n "result": {{\n' + ",\n".join(lines) + "\n }\n}"
+    depth = 4 if packed.get("$") == "Attributions" else 2  # where the fields are: those of each, or its own
+    return f'{{\n "schema": {SCHEMA},\n "result": {_broken(packed, depth, " ")}\n}}'
+
+
+def _broken(value: Any, depth: int, indent: str) -> str:
+    """Write mappings down to a depth with a line for each entry, and what is deeper on one line."""
+    if not depth or not isinstance(value, Mapping) or not value:
+        return json.dumps(value, ensure_ascii=False)
+    inner = indent + " "
+    lines = (f"{inner}{json.dumps(n, ensure_ascii=False)}: {_broken(v, depth - 1, inner)}" for n, v in value.items())
+    return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
 
 
 def _archive(arrays: Mapping[str, Array]) -> bytes:
@@ -90,7 +99,10 @@ def load(path: str | os.PathLike[str]) -> Any:
 def load_from(opening: Opening, name: str) -> Any:
     """Read a result wherever its parts lie; `name` stands in errors, which are those of `load`."""
     with _opened(opening, name) as (packed, stored):
-        return unpack(packed, {name: stored[name] for name in stored})
+        found = unpack(packed, {name: stored[name] for name in stored})
+        if type(found).__name__ not in RESULTS and not isinstance(found, Attributions):
+            raise StorageError(f"{name}.json holds a {type(found).__name__}, no result that xk.save wrote")
+        return found
 
 
 def glance(path: str | os.PathLike[str], fields: Iterable[str]) -> list[dict[str, Any]]:
@@ -119,19 +131,21 @@ def _opened(opening: Opening, name: str) -> Iterator[tuple[Any, Mapping[str, Arr
     """Open a stored result: what its .json holds, and its arrays, which are read one by one as they are asked for."""
     try:
         with opening(".json") as text:
-            described = json.loads(text.read().decode())
+            described = untrusted.jsonic(text.read().decode())
         if not isinstance(described, Mapping) or described.get("schema") != SCHEMA:
             schema = described.get("schema") if isinstance(described, Mapping) else None
             raise StorageError(f"{name}.json has schema {schema!r}; this version of xaikit reads schema {SCHEMA}")
-        # opened here: np.load leaves a file open that turns out to be no archive
-        with opening(".npz") as file, np.load(file, allow_pickle=False) as stored:
-            yield described["result"], stored
+        with opening(".npz") as file:
+            yield described["result"], untrusted.Archive(file)
     except FileNotFoundError as error:
-        raise StorageError(f"there is no stored result {error.filename or name}") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise StorageError(f"the stored result {name} is damaged: {error}") from None
-    except (KeyError, TypeError, AttributeError) as error:
-        raise StorageError(f"{name}.json does not fit its arrays or its schema: {error!r}") from None
+        raise StorageError(not_there(error.filename or name, "stored result")) from None
+    except (OSError, ValueError) as error:
+        raise StorageError(f"the stored result {name} is damaged: {untrusted.brief(error)}") from None
+    except (LookupError, TypeError, AttributeError, RecursionError) as error:
+        said = untrusted.brief(error)
+        raise StorageError(
+            f"{name}.json does not fit its arrays or its schema: {type(error).__name__}: {said}"
+        ) from None
 
 
 def _without_suffix(path: Path) -> Path:

@@ -2,14 +2,24 @@
 
 import importlib
 import importlib.util
-import tomllib
 from collections.abc import Callable, Mapping
 from functools import cache
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from xaikit.errors import MissingPackage, ModelError, UnknownName, UnsafeFile, UsageError
+from xaikit import untrusted
+from xaikit.errors import (
+    MissingPackage,
+    ModelError,
+    UnknownName,
+    UnsafeFile,
+    UsageError,
+    nearest,
+    not_there,
+    with_article,
+)
 from xaikit.inputs import INPUTS, OUTPUTS, specs_from_dict
 from xaikit.model import CallableModel, Model, Network
 
@@ -17,8 +27,12 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP = "xaikit.adapters"
+MODELS = "xaikit.models"
+DESCRIPTION = "model.toml"
 FILES = {".keras": "keras", ".h5": "keras", ".pt2": "torch"}
 WEIGHTS = (".safetensors", ".pt", ".pth")
+OWN = ("torch", "keras")
+"""The frameworks that an extra of xaikit brings."""
 PICKLES = (".pkl", ".pickle", ".joblib", ".dill", ".npy", ".bin", ".ckpt")
 
 
@@ -31,9 +45,38 @@ def adapters() -> "Mapping[str, EntryPoint]":
 
 
 def frameworks() -> list[str]:
-    """List the frameworks that have an adapter and are installed, torch first, without importing any."""
-    installed = [name for name in adapters() if importlib.util.find_spec(name) is not None]
+    """List the installed frameworks that networks of the zoo can be had in, torch first, without importing any.
+
+    An adapter that builds them has a module `building`.
+    """
+    installed = [n for n, a in adapters().items() if importlib.util.find_spec(n) is not None and _builds(a.module)]
     return sorted(installed, key=lambda name: (name != "torch", name))
+
+
+def _builds(package: str) -> bool:
+    """Whether an adapter has the module that builds networks; asking for it by its full name would import the rest."""
+    found = importlib.util.find_spec(package)
+    folders = found.submodule_search_locations if found else None
+    return folders is not None and PathFinder.find_spec("building", folders) is not None
+
+
+@cache
+def models() -> Mapping[str, Path]:
+    """Give the models of installed packages: the `model.toml` of each by its name, without importing any.
+
+    A package names them in the group of entry points `xaikit.models`: the key is the name, the value the package in
+    whose folder the description lies. One without a description is left out.
+    """
+    from importlib.metadata import entry_points  # takes thirty milliseconds
+
+    described = {}
+    for point in entry_points(group=MODELS):
+        found = importlib.util.find_spec(point.module)
+        for folder in (found.submodule_search_locations or ()) if found else ():
+            path = Path(folder) / DESCRIPTION
+            if path.is_file():
+                described[point.name] = path
+    return described
 
 
 def adapter(framework: str) -> ModuleType:
@@ -41,13 +84,14 @@ def adapter(framework: str) -> ModuleType:
     known = adapters()
     if framework not in known:
         raise UnknownName("framework", framework, known)
+    purpose, extra = f"{with_article(framework)} model", framework if framework in OWN else None
     if importlib.util.find_spec(framework) is None:
-        raise MissingPackage(framework, framework, f"a {framework} model")
+        raise MissingPackage(framework, extra, purpose)
     try:
         return importlib.import_module(known[framework].module)
     except ModuleNotFoundError as error:
         missing = (error.name or framework).partition(".")[0]
-        raise MissingPackage(missing, framework, f"a {framework} model") from error
+        raise MissingPackage(missing, extra, purpose) from error
 
 
 def wrap(
@@ -81,9 +125,20 @@ def wrap(
     if framework is not None:
         wrapped: Model = adapter(framework).wrap(net, **described, version=version, weights_id=weights_id)
         return wrapped
-    if not callable(net):
-        raise ModelError(f"a {type(net).__name__} is no network: give a torch.nn.Module, a keras.Model or a function")
+    if not callable(net) or isinstance(net, type):
+        raise ModelError(_no_network(net))
     return CallableModel(net, **described, version=version, weights_id=weights_id)
+
+
+def _no_network(net: Any) -> str:
+    """Say why this cannot be wrapped, and what can."""
+    if isinstance(net, type):
+        return f"{net.__name__} is a class, not a network: make one, net = {net.__name__}(...), and wrap that"
+    if isinstance(net, str | Path):
+        return f"the path {str(net)!r} is no network: xk.load_model opens and wraps a file"
+    if isinstance(net, Mapping):
+        return f"a {type(net).__name__} is no network: load these weights into one, and wrap that"
+    return f"{type(net).__name__} is no network: give a torch.nn.Module, a keras.Model or a function"
 
 
 def framework_of(net: Any) -> str | None:
@@ -101,7 +156,9 @@ def _spec(spec: Any, known: Mapping[str, Any]) -> Any:
         return spec
     if isinstance(spec, Mapping) and spec:
         return {str(n): _spec(s, known) for n, s in spec.items()}
-    raise UsageError(f"a spec is one of {', '.join('xk.' + k for k in known if k != 'Raw')}, not {spec!r}")
+    example = "xk.Image(224, 224)" if known is INPUTS else "xk.Classes(['cat', 'dog'])"
+    kinds = ", ".join("xk." + k for k in known if k != "Raw")
+    raise UsageError(f"a spec is one of {kinds}, such as {example}, not {spec!r}")
 
 
 def load_model(
@@ -113,16 +170,19 @@ def load_model(
     layout: Any = None,
     allow_code: bool = False,
 ) -> Model:
-    """Load a model from a file and wrap it.
+    """Load a model from a file, or one that an installed package has brought by its name, and wrap it.
 
     A `model.toml` describes one: `framework`, `weights` (a path beside it), `factory` ("module:function", which builds
-    the bare network and is imported only with `allow_code=True`), `name`, `layout`, `version`, and tables [inputs] and
-    [outputs] with `kind` and the fields of the spec (several: [inputs.NAME]). Without a description: .keras, .h5 and
-    .pt2 files, which hold the network themselves. Raises ModelError, and UnsafeFile for what could run code.
+    the bare network and is imported only with `allow_code=True`, or from an installed package, whose code was allowed
+    when it was installed), `name`, `layout`, `version`, and tables [inputs] and [outputs] with `kind` and the fields
+    of the spec (several: [inputs.NAME]). Without a description: .keras, .h5 and .pt2 files, which hold the network
+    themselves, and what an installed adapter of another framework reads. Raises ModelError, and UnsafeFile for what
+    could run code.
     """
-    path = Path(path)
+    path = Path(models().get(str(path), path))
     if not path.exists():
-        raise ModelError(f"there is no model file {path}")
+        known = f", and no installed model of that name{nearest(str(path), models())}" if models() else ""
+        raise ModelError(f"{not_there(path, 'model file')}{known}")
     if path.suffix == ".toml":
         return _described(path, allow_code)
     described = {"inputs": inputs, "outputs": outputs, "name": name or path.stem, "layout": layout}
@@ -140,7 +200,19 @@ def _framework(path: Path) -> str:
         raise UnsafeFile(
             f"{path} holds weights without a network; describe it in a model.toml with a factory, or save it as .pt2"
         )
+    for name in adapters():
+        if name not in FILES.values() and path.suffix in _read_by(name):
+            return name
+    if path.is_dir():
+        raise ModelError(f"{path} is a folder: name the model.toml, .keras, .h5 or .pt2 in it")
     raise ModelError(f"{path} is no model file: give a model.toml, .keras, .h5 or .pt2")
+
+
+def _read_by(framework: str) -> tuple[str, ...]:
+    """Give the suffixes of the files that the adapter of another package reads: what it says in `FILES`, if it can."""
+    if importlib.util.find_spec(framework) is None:
+        return ()
+    return tuple(getattr(adapter(framework), "FILES", ()))
 
 
 def _network(path: Path, framework: str, factory: Callable[[], Any] | None) -> Any:
@@ -149,9 +221,9 @@ def _network(path: Path, framework: str, factory: Callable[[], Any] | None) -> A
 
 def _described(path: Path, allow_code: bool) -> Model:
     try:
-        text = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ModelError(f"{path} is not a readable TOML file: {error}") from None
+        text = untrusted.toml(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise ModelError(f"{path} is not a readable TOML file: {untrusted.brief(error)}") from None
     known = ("framework", "weights", "factory", "name", "layout", "version", "inputs", "outputs")
     for key in text:
         if key not in known:
@@ -160,8 +232,9 @@ def _described(path: Path, allow_code: bool) -> Model:
         raise ModelError(f"{path} has no entry weights: the path of the model's file, relative to it")
     weights = (path.parent / str(text["weights"])).resolve()
     if not weights.exists():
-        raise ModelError(f"{path} names the weights {weights}, which are not there")
-    factory = _factory(path, text["factory"], allow_code) if "factory" in text else None
+        raise ModelError(f"{path} names weights that are not there: {not_there(weights)}")
+    allowed = allow_code or path in models().values()
+    factory = _factory(path, text["factory"], allowed) if "factory" in text else None
     framework = str(text.get("framework") or _framework(weights))
     if factory is None:
         _framework(weights)

@@ -16,6 +16,7 @@ from xaikit.errors import ModelError
 
 if TYPE_CHECKING:
     from xaikit_keras._model import KerasModel
+    from xaikit_keras._placing import placing
     from xaikit_keras.building import build, get_weights, set_weights
     from xaikit_keras.training import fit, training_device
 
@@ -28,9 +29,20 @@ _HOMES = {
     "training_device": "training",
     "get_weights": "building",
     "set_weights": "building",
+    "placing": "_placing",
 }
 
-__all__ = ["KerasModel", "build", "fit", "get_weights", "load_network", "set_weights", "training_device", "wrap"]
+__all__ = [
+    "KerasModel",
+    "build",
+    "fit",
+    "get_weights",
+    "load_network",
+    "placing",
+    "set_weights",
+    "training_device",
+    "wrap",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -20,7 +20,7 @@ from xaikit.errors import ModelError, NotSupported, UnknownName
 from xaikit.inputs import ScoreKind
 from xaikit_keras._model import KerasModel
 from xaikit_keras._passes import Pass, Task, before_final
-from xaikit_keras._private import frozen, operations, written_as_onnx
+from xaikit_keras._private import as_graph, frozen, operations, written_as_onnx
 from xaikit_keras._tensors import prepared
 from xaikit_keras._traced import made_rows
 
@@ -139,7 +139,7 @@ def _traced(model: KerasModel) -> tuple[Any, list[str], list[Form]]:
         return [tf.identity(t) for t in found.values()]
 
     specs = [tf.TensorSpec((model._fixed_rows, *a.shape[1:]), a.dtype) for _, a in leaves(sample)]
-    return tf.function(function, autograph=False).get_concrete_function(*specs), names, forms
+    return as_graph(function, *specs), names, forms
 
 
 def _logits(made: Pass, x: Any, outputs: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,6 +1,5 @@
 """Networks from files: .keras, .h5, and weights alone. What could run code is found in the text and never built."""
 
-import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -9,7 +8,8 @@ from typing import Any
 import keras
 
 import xaikit_keras.layers  # noqa: F401  (makes the zoo's own layers known to Keras)
-from xaikit.errors import ModelError, UnsafeFile, XaikitError
+from xaikit import untrusted
+from xaikit.errors import ModelError, UnsafeFile, XaikitError, not_there
 
 CODE = frozenset(("Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "__lambda__"))
 """Classes whose configuration holds or names a program: a Python function, a saved graph, a pickled module."""
@@ -22,7 +22,7 @@ def load(path: Path, factory: Any) -> Any:
     if path.is_dir():
         raise ModelError(f"{path} is a folder, not a model file: save the network again as .keras")
     if not path.is_file():
-        raise ModelError(f"there is no model file {path}")
+        raise ModelError(not_there(path, "model file"))
     if path.name.endswith((".weights.h5", ".safetensors")):
         return _filled(path, factory)
     if path.suffix == ".keras":
@@ -52,8 +52,9 @@ def _reason(error: Exception) -> str:
 def _keras_config(path: Path) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:
-            return json.loads(archive.read("config.json"))
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+            untrusted.refuse_bomb(archive, path.stat().st_size)
+            return untrusted.jsonic(archive.read("config.json"))
+    except Exception as error:  # zipfile raises many kinds for a damaged file
         raise ModelError(f"{path.name} is no Keras model file or is damaged: {_reason(error)}") from error
 
 
@@ -64,8 +65,8 @@ def _h5_config(path: Path) -> Any:
     try:
         with h5py.File(path) as file:
             text = file.attrs.get("model_config")
-            return None if text is None else json.loads(text)
-    except (OSError, ValueError, TypeError) as error:
+            return None if text is None else untrusted.jsonic(text)
+    except Exception as error:  # h5py raises many kinds for a damaged file
         raise ModelError(f"{path.name} is no HDF5 model file or is damaged: {_reason(error)}") from error
 
 
@@ -106,7 +107,9 @@ def _parts(config: Any) -> Iterator[Mapping[str, Any]]:
 
 def _filled(path: Path, factory: Callable[[], Any] | None) -> Any:
     if factory is None:
-        raise ModelError(f"{path.name} holds only weights: give factory=, a function that builds the network")
+        raise ModelError(
+            f"{path.name} holds only weights: name the function that builds the network, factory = in a model.toml"
+        )
     net = factory()
     if not isinstance(net, keras.Model):
         raise ModelError(f"the factory for {path.name} gave {type(net).__name__}, expected a keras.Model")

@@ -15,10 +15,10 @@ from xaikit.errors import InputError, ModelError, NotSupported, UnknownName, Xai
 from xaikit.graph import Layer
 from xaikit.inputs import Array as ArraySpec
 from xaikit.inputs import Classes, Raw, ScoreKind
-from xaikit.model import Contributions, Kernel, Layout, Network, Pull, Rule, Run, Seed
+from xaikit.model import DESCRIBE, Contributions, Kernel, Layout, Network, Pull, Rule, Run, Seed
 from xaikit_keras._native import contributed
 from xaikit_keras._passes import Pass, Task
-from xaikit_keras._private import functional, intercepted, is_built, operations, untouched
+from xaikit_keras._private import as_graph, functional, intercepted, is_built, operations, untouched
 from xaikit_keras._reading import Final, Reading, Recorder, read
 from xaikit_keras._tensors import Declared, built_inputs, call_net, declared_inputs, prepared
 from xaikit_keras._traced import Key, Traced, as_arrays, as_tensors, made_rows, one_row, power_above, shapes_of
@@ -288,7 +288,7 @@ class KerasModel(Network):
 
                 with self._refusing(sample):
                     specs = [None if given is None else each(spec, given) for given in (x, start)]
-                    tf.function(walk, autograph=False).get_concrete_function(*specs)
+                    as_graph(walk, *specs)
                 self._untreated[name, score] = stopped
             return self._untreated[name, score]
 
@@ -379,8 +379,10 @@ class KerasModel(Network):
             raise error.original from None
         except Exception as error:
             shapes = " and ".join(f"{a.dtype} {a.shape}" for _, a in leaves(x))
-            kind = ModelError if self._reading is None else InputError
-            raise kind(f"{self.name} could not be run on {shapes}: {_one_line(error)}") from error
+            said = f"{self.name} could not be run on {shapes}: {_one_line(error)}"
+            if self._reading is not None:
+                raise InputError(said) from error
+            raise ModelError(f"{said}; {DESCRIBE}") from error
 
     # --- weights ------------------------------------------------------------------------------------------------------
 

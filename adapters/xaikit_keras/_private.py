@@ -1,6 +1,7 @@
 """Everything that reaches into private parts of Keras, in one place."""
 
 import random
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -139,6 +140,33 @@ def replaced(target: Any, name: str, value: Any) -> Iterator[None]:
             object.__delattr__(target, name)
         else:
             object.__setattr__(target, name, before)
+
+
+class _Scope(keras.src.backend.name_scope):
+    """Keras' scope of names, under a name that a graph takes: Keras takes any for a layer, as "my network (2)"."""
+
+    def __init__(self, name: str, **more: Any) -> None:
+        super().__init__(name, **more)
+        self._tf_name_scope = tf.name_scope(re.sub(r"^[^A-Za-z0-9.]|[^A-Za-z0-9_.-]", ".", name))
+
+
+@contextmanager
+def any_names() -> Iterator[None]:
+    """Let networks be traced whatever their layers are called.
+
+    Keras' own scope raises in a graph for a name with a space, and then leaves itself open for all that follows.
+    """
+    with _OPEN, replaced(keras.src.backend, "name_scope", _Scope):
+        yield
+
+
+def as_graph(function: Callable[..., Any], *specs: Any) -> Any:
+    """Trace a function for arguments of these specifications; give the concrete function.
+
+    Python's control flow over tensors is not converted, as in Keras' own `fit` and `predict`.
+    """
+    with any_names():
+        return tf.function(function, autograph=False).get_concrete_function(*specs)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from xaikit.arrays import Array, Tensors, each, leaves, rows
 from xaikit_keras._passes import Task
-from xaikit_keras._private import flatly_called
+from xaikit_keras._private import as_graph, flatly_called
 
 EAGER_ROWS = 8
 """A pass is traced once more rows than this ask for it: tracing costs about as much as ten eager passes of one row."""
@@ -113,8 +113,7 @@ class Traced:
     def trace(self, key: Key, function: Callable[..., Any], *arguments: Any) -> "Graph":
         """Trace a function of arrays, mappings and lists of arrays, and None."""
         specs = [_specs(a, key.rows) for a in arguments]
-        # Keras does not convert Python's control flow of tensors in its own `fit` and `predict` either
-        traced = tf.function(function, autograph=False).get_concrete_function(*specs)
+        traced = as_graph(function, *specs)
         self.made += 1
         found = self._functions[key] = Graph(traced, flatly_called(traced))
         while len(self._functions) > KEPT:

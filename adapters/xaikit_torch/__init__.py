@@ -1,7 +1,7 @@
 """PyTorch networks for xaikit: wrapping, loading, building and training.
 
 `wrap` and `load_network` are what the core asks an adapter for; `build`, `set_weights`, `get_weights` and `fit` serve
-the zoo.
+the zoo, `placing` the self-test.
 """
 
 import importlib
@@ -18,15 +18,27 @@ _ZOO = {
     "get_weights": "building",
     "fit": "training",
     "training_device": "training",
+    "placing": "_placing",
 }
 
-__all__ = ["TorchModel", "build", "fit", "get_weights", "load_network", "set_weights", "training_device", "wrap"]
+__all__ = [
+    "TorchModel",
+    "build",
+    "fit",
+    "get_weights",
+    "load_network",
+    "placing",
+    "set_weights",
+    "training_device",
+    "wrap",
+]
 
 build: Callable[..., Any]
 set_weights: Callable[..., Any]
 get_weights: Callable[..., Any]
 fit: Callable[..., Any]
 training_device: Callable[..., str]
+placing: Callable[..., Any]
 
 
 def wrap(

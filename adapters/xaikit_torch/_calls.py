@@ -8,7 +8,7 @@ that is no module, named by the path of the module it stands in with "/" ("block
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from types import TracebackType
@@ -20,7 +20,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.overrides import TorchFunctionMode
 
 from xaikit_torch._attention import opened
-from xaikit_torch._gates import unrolled
+from xaikit_torch._gates import order_of, unrolled
 from xaikit_torch._graph import function_name, native_class, words
 from xaikit_torch._private import modules_of
 from xaikit_torch._values import activation
@@ -49,7 +49,8 @@ class Call:
     """One call that has just returned, or a module that is about to be called.
 
     `path` is the module's path, None for a function; `leaf` says whether it is a layer. `inside` is the name of the
-    call that this value was seen inside of: attention weights, or a gate at one `step` of so many `steps`.
+    call that this value was seen inside of: attention weights, or a gate at one `step` of so many `steps`, which are
+    those of the sequence that `order` (sample, step) names, where they are not the first ones.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Call:
     inside: str | None = None
     step: int = 0
     steps: int = 0
+    order: torch.Tensor | None = None
 
 
 Visit = Callable[[Call], Any]
@@ -204,6 +206,7 @@ class Calls:
         self, name: str, function: Any, args: Any, kwargs: Any, gate: str, step: int, steps: int, value: torch.Tensor
     ) -> Any:
         inside = Call(f"{name}/{gate}", None, function, args, kwargs, value, inside=name, step=step, steps=steps)
+        inside.order = order_of(self.given)
         return self._quietly(self.visit, inside)
 
     def _overwritten(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
@@ -277,11 +280,16 @@ def _found(net: nn.Module, paths: Iterable[str]) -> list[tuple[str, nn.Module]]:
     """Find the modules at some paths, as `module_paths` names them; those that are there."""
     if is_leaf(net):
         return [(path, net) for path in paths if path == _paths(net, ())[id(net)]]
-    found = []
-    for path in paths:
-        with suppress(AttributeError):
-            found.append((path, net.get_submodule(path)))
-    return found
+    found = [(path, module_at(net, path)) for path in paths]
+    return [(path, module) for path, module in found if module is not None]
+
+
+def module_at(net: nn.Module, path: str) -> nn.Module | None:
+    """Give the module at a path of `named_modules()`, None where there is none."""
+    module: nn.Module | None = net
+    for name in path.split(".") if path else ():
+        module = None if module is None else module._modules.get(name)
+    return module
 
 
 def is_leaf(module: nn.Module) -> bool:

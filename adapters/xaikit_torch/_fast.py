@@ -309,6 +309,9 @@ class Several(nn.Module):
 class Entering(Watch):
     """Remembers what enters the layers in `skip`, which give what they always give."""
 
+    def _left_out(self, net: nn.Module, records: Any) -> None:
+        """Leave nothing out."""
+
     def _visit(self, call: Call) -> Any:
         entering = super()._visit(call)
         if entering is not call.out:

@@ -57,6 +57,17 @@ def unrolled(name: str, args: tuple[Any, ...], given: Any) -> Callable[[Tap], An
     return partial(_recurrence, name, args, given) if name in GATES else None
 
 
+def in_order(pack: PackedSequence, front: torch.Tensor) -> PackedSequence:
+    """Note with a pack which step of its sequence each of its steps is, `front` (sample, step)."""
+    pack.__dict__["front"] = front
+    return pack
+
+
+def order_of(given: Any) -> torch.Tensor | None:
+    """Give what was noted with a pack; None where its steps are the first ones of the sequences, as they are."""
+    return given.__dict__.get("front") if isinstance(given, PackedSequence) else None
+
+
 def _recurrence(name: str, args: tuple[Any, ...], given: Any, tap: Tap) -> tuple[torch.Tensor, ...]:
     packed = isinstance(args[1], torch.Tensor) and not args[1].is_floating_point()
     if packed:

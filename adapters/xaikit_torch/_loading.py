@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from xaikit.errors import ModelError, UnsafeFile
+from xaikit.errors import ModelError, UnsafeFile, not_there
 from xaikit_torch._exported import Exported
 from xaikit_torch._graph import words
 from xaikit_torch._private import archive_members, exported_program
@@ -63,7 +63,7 @@ def load_network(path: Path | str, *, factory: Factory | None = None) -> nn.Modu
     """
     path = Path(path)
     if not path.is_file():
-        raise ModelError(f"there is no model file {path}")
+        raise ModelError(not_there(path, "model file"))
     if path.suffix == ".pt2":
         return _program(path)
     if path.suffix not in (".safetensors", ".pt", ".pth"):
@@ -90,10 +90,12 @@ def _safetensors(path: Path) -> Mapping[str, torch.Tensor]:
 
 
 def _state_dict(path: Path) -> Mapping[str, torch.Tensor]:
-    if zipfile.is_zipfile(path):
-        _refuse_script(path)
     try:
+        if zipfile.is_zipfile(path):
+            _refuse_script(path)
         found = torch.load(path, map_location="cpu", weights_only=True)
+    except UnsafeFile:
+        raise
     except pickle.UnpicklingError as error:
         if "Unsupported operand" not in str(error):
             raise UnsafeFile(
@@ -101,7 +103,7 @@ def _state_dict(path: Path) -> Mapping[str, torch.Tensor]:
                 "or the network itself by torch.export.save as .pt2"
             ) from None
         raise ModelError(f"{path} is damaged or no torch file: {_line(error)}") from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # zipfile and torch's reader of pickles raise many kinds for a damaged file
         raise ModelError(f"{path} is damaged or no torch file: {_line(error)}") from None
     if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
         found = found["state_dict"]
@@ -122,12 +124,20 @@ def _filled(factory: Factory, weights: Mapping[str, torch.Tensor], path: Path) -
     net = factory()
     if not isinstance(net, nn.Module):
         raise ModelError(f"the factory for {path} gives a {type(net).__name__}, no torch.nn.Module")
+    _refuse_other_numbers(net, weights, path)
     try:
         net.load_state_dict(weights)
     except RuntimeError as error:
         detail = " ".join(line.strip() for line in str(error).splitlines()[1:3])
         raise ModelError(f"the weights of {path} do not fit the network of its factory: {detail}") from None
     return net.eval()
+
+
+def _refuse_other_numbers(net: nn.Module, weights: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Raise ModelError for whole, logical or complex numbers in the place of real ones: torch would convert them."""
+    for name, own in net.state_dict().items():
+        if name in weights and weights[name].is_floating_point() != own.is_floating_point():
+            raise ModelError(f"the weights of {path} do not fit: {name} holds {weights[name].dtype}, not {own.dtype}")
 
 
 # --- programs --------------------------------------------------------------------------------------------------------

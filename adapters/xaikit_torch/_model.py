@@ -13,12 +13,24 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from xaikit.accelerated import Accelerated
-from xaikit.arrays import Array, Tensors, each, leaves, rows
+from xaikit.arrays import Array, Tensors, chunks, each, leaves, length, rows
 from xaikit.errors import InputError, ModelError, NotSupported, UnknownName, XaikitError
 from xaikit.graph import Layer, flattened
 from xaikit.inputs import Array as ArraySpec
 from xaikit.inputs import Classes, Raw, ScoreKind
-from xaikit.model import Contributions, Kernel, Layout, Network, Pull, Rule, Run, Seed, canonical_hash, named_sources
+from xaikit.model import (
+    DESCRIBE,
+    Contributions,
+    Kernel,
+    Layout,
+    Network,
+    Pull,
+    Rule,
+    Run,
+    Seed,
+    canonical_hash,
+    named_sources,
+)
 from xaikit_torch._calls import Reached, module_paths
 from xaikit_torch._exported import Exported
 from xaikit_torch._graph import Axes
@@ -89,12 +101,24 @@ class TorchModel(Network):
 
     @property
     def _device(self) -> torch.device:
-        first = next((t for _, t in _state(self.net)), None)
-        return torch.device("cpu") if first is None else first.device
+        return self._numbers[0]
 
     @property
     def _dtype(self) -> torch.dtype:
-        return next((t.dtype for _, t in _state(self.net) if t.is_floating_point()), torch.float32)
+        return self._numbers[1]
+
+    @property
+    def _numbers(self) -> tuple[torch.device, torch.dtype]:
+        """Where the network's numbers are, by the first of its weights, and of what type, by the first with a fraction.
+
+        Asked anew for every pass, since a network may be moved: so in one walk, which mostly ends at the first.
+        """
+        first = None
+        for _, t in _state(self.net):
+            first = t if first is None else first
+            if t.is_floating_point():
+                return first.device, t.dtype
+        return torch.device("cpu") if first is None else first.device, torch.float32
 
     @property
     def precision(self) -> str:
@@ -149,7 +173,7 @@ class TorchModel(Network):
 
     def _tensors(self, x: Tensors, layout: Layout | None = None) -> dict[str, torch.Tensor]:
         """Copy a chunk to the device; a program with a least batch has it filled up with the last sample."""
-        device, dtype = self._device, self._dtype
+        device, dtype = self._numbers
         found = {}
         for name, a in leaves(x):
             t, axis = to_tensor(a, device, dtype), self._sample_axis(name, layout)
@@ -190,15 +214,32 @@ class TorchModel(Network):
 
     def _forward(self, x: Tensors, at: tuple[str, ...], patch: Mapping[str, Array], score: ScoreKind) -> Run:
         self._check_logit(score)
+        # Not in inference mode: a network that keeps a state would keep tensors that no gradient may go through.
+        with borrowed(self._called, self._device), torch.inference_mode(False), torch.no_grad():
+            return self._run(x, at, patch, score)
+
+    def _forwards(self, x: Tensors, step: int, score: ScoreKind) -> list[Run]:
+        """Run several chunks, for which the network is borrowed once; each begins with the same random numbers."""
+        if self._device.type != "cpu":
+            return super()._forwards(x, step, score)
+        self._check_logit(score)
+        found = []
+        with borrowed(self._called, self._device) as loan, torch.inference_mode(False), torch.no_grad():
+            for s in chunks(length(x), step):
+                loan.begin()
+                found.append(self._run(self._inwards(rows(x, s)), (), {}, score))
+        return found
+
+    def _run(self, x: Tensors, at: tuple[str, ...], patch: Mapping[str, Array], score: ScoreKind) -> Run:
+        """Run the borrowed network on one chunk."""
         count = self._count(x)
         watch = Watch(keep=at, patches=self._patches(patch, count), skip=self._skipped(score))
-        with borrowed(self._called, self._device), torch.inference_mode():
-            out = self._call(self._tensors(x), watch)
-            output = self._emitted(out, count, score)
-            kept = {n: self._kept(watch, n, count) for n in at}
-            whole = self._whole(out, count, watch) if score == "logit" else None
-            raw = None if whole is None else _public(whole)
-            return Run(_public(output), {n: _float32(to_array(t)) for n, t in kept.items()}, raw)
+        out = self._call(self._tensors(x), watch)
+        output = self._emitted(out, count, score)
+        kept = {n: self._kept(watch, n, count) for n in at}
+        whole = self._whole(out, count, watch) if score == "logit" else None
+        raw = None if whole is None else _public(whole)
+        return Run(_public(output), {n: _float32(to_array(t)) for n, t in kept.items()}, raw)
 
     def _backward(
         self,
@@ -494,7 +535,8 @@ class TorchModel(Network):
                 return tracer.trace(tracer.run(args, kwargs))
             except Exception as error:
                 shapes = ", ".join(str(tuple(t.shape)) for t in tensors.values())
-                raise ModelError(f"{self.name} cannot be run on a sample of {shapes}: {_line(error)}") from error
+                said = f"{self.name} cannot be run on a sample of {shapes}: {_line(error)}"
+                raise ModelError(f"{said}; {DESCRIBE}") from error
 
     def _tracer(self, sample: Tensors, layout: Layout) -> tuple[Tracer, dict[str, torch.Tensor]]:
         """Give a tracer, and some copies of a sample in the layout, as the tensors that it will know."""

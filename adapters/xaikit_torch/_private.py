@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -53,24 +53,13 @@ def every_module(net: nn.Module) -> list[nn.Module]:
 
 def weights_of(net: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     """Walk over a network's parameters, then over its buffers, each once, with their paths."""
-    modules: list[tuple[str, nn.Module]] = []
-
-    def parameters() -> Iterator[tuple[str, Mapping[str, torch.Tensor | None]]]:
+    for kind in ("_parameters", "_buffers"):
+        seen: dict[int, torch.Tensor] = {}
         for path, module in modules_of(net):
-            modules.append((path, module))
-            yield path, module._parameters
-
-    yield from _once(parameters())
-    yield from _once((path, module._buffers) for path, module in modules)
-
-
-def _once(owned: Iterable[tuple[str, Mapping[str, torch.Tensor | None]]]) -> Iterator[tuple[str, torch.Tensor]]:
-    seen: dict[int, torch.Tensor] = {}
-    for path, own in owned:
-        for name, t in own.items():
-            if t is not None and id(t) not in seen:
-                seen[id(t)] = t
-                yield f"{path}.{name}" if path else name, t
+            for name, t in getattr(module, kind).items():
+                if t is not None and id(t) not in seen:
+                    seen[id(t)] = t
+                    yield f"{path}.{name}" if path else name, t
 
 
 def is_exported_program(net: Any) -> bool:

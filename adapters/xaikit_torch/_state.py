@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cache
 from types import TracebackType
 from typing import Any
 
@@ -27,7 +28,7 @@ class borrowed:  # noqa: N801  (called like a function, as contextlib.suppress)
     def __init__(self, net: nn.Module, device: torch.device, *, backward: bool = False) -> None:
         self.net, self.device, self.backward = net, device, backward
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> "borrowed":
         modules = every_module(self.net)
         self.switches = ExitStack()
         self.random = None if self.device.type == "cuda" else torch.get_rng_state()
@@ -41,6 +42,12 @@ class borrowed:  # noqa: N801  (called like a function, as contextlib.suppress)
         except BaseException:
             self.__exit__(*sys.exc_info())
             raise
+        return self
+
+    def begin(self) -> None:
+        """Set the random state of the CPU to what it was: another pass of the same loan draws as the first did."""
+        if self.random is not None:
+            torch.set_rng_state(self.random)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -58,13 +65,18 @@ class borrowed:  # noqa: N801  (called like a function, as contextlib.suppress)
         kinds = set(map(type, modules))
         if self.device.type == "cuda":
             yield torch.random.fork_rng([self.device], device_type="cuda")
-        if any(issubclass(k, FUSED) for k in kinds):
+        if any(map(_is_fused, kinds)):
             yield _unfused()
         if any(is_compiled(m) for m in modules):
             yield torch.compiler.set_stance("force_eager")
         if self.device.type == "cuda":
             recurrent = self.backward and any(issubclass(k, nn.RNNBase) for k in kinds)
             yield _exact(cudnn=not recurrent)
+
+
+@cache
+def _is_fused(kind: type) -> bool:
+    return issubclass(kind, FUSED)
 
 
 @contextmanager

@@ -43,6 +43,8 @@ def named_outputs(value: Any) -> dict[str, torch.Tensor]:
 
     Numbers without a sample axis (a loss) and parts that are no tensors (None, a cache) are left out.
     """
+    if isinstance(value, torch.Tensor):
+        return {"": value}
     found = {name: t for name, t in _named(value, "") if t.ndim > 0}
     if not found:
         found = dict(_named(value, ""))
@@ -50,22 +52,22 @@ def named_outputs(value: Any) -> dict[str, torch.Tensor]:
 
 
 def _named(value: Any, prefix: str) -> Iterator[tuple[str, torch.Tensor]]:
-    if isinstance(value, PackedSequence):
-        yield prefix, value.data
-    elif isinstance(value, torch.Tensor):
+    if isinstance(value, torch.Tensor):
         yield prefix, value
+    elif isinstance(value, PackedSequence):
+        yield prefix, value.data
     else:
         for key, part in _parts(value):
             yield from _named(part, f"{prefix}/{key}" if prefix else key)
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        yield from ((str(k), v) for k, v in value.items())
-    elif isinstance(value, tuple) and hasattr(value, "_fields"):
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
         yield from zip(value._fields, value, strict=True)
-    elif isinstance(value, tuple | list):
+    elif isinstance(value, tuple | list):  # before mappings: asking for a protocol is slow
         yield from ((str(i), v) for i, v in enumerate(value))
+    elif isinstance(value, Mapping):
+        yield from ((str(k), v) for k, v in value.items())
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         yield from ((f.name, getattr(value, f.name)) for f in dataclasses.fields(value))
 

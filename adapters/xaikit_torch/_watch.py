@@ -1,5 +1,6 @@
 """One run in which layers are captured, replaced, cut out of the graph, or left out."""
 
+import threading
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from xaikit_torch._calls import Call, Calls, Reached
+from xaikit_torch._calls import Call, Calls, Reached, is_leaf, module_at
 from xaikit_torch._trace import WEIGHTS, Record
 from xaikit_torch._values import activation, replaced, tensors
 
@@ -45,9 +46,12 @@ class Watch:
 
     def on(self, net: nn.Module, records: Mapping[str, Record]) -> AbstractContextManager[Any]:
         """Give the context in which a run of `net` is watched."""
+        if (lean := self._left_out(net, records)) is not None:
+            return lean
+        names = self.names
         self._wanted = {*self.keep, *self.sources}
-        self._by_call = {records[n].call: (n, records[n]) for n in self.names}
-        paths = {records[n].path for n in self.names}
+        self._by_call = {records[n].call: (n, records[n]) for n in names}
+        paths = {records[n].path for n in names}
         only = None if None in paths else {p for p in paths if p is not None}
         opened = {call.removesuffix("/weights") for call, (_, r) in self._by_call.items() if r.kind == WEIGHTS}
         unrolled = {r.within for _, r in self._by_call.values() if r.within is not None}
@@ -56,6 +60,15 @@ class Watch:
         )
         inside = {"opening": opened.__contains__, "unrolling": unrolled.__contains__}
         return Calls(net, self._visit, only=only, functions=functions, **inside)
+
+    def _left_out(self, net: nn.Module, records: Mapping[str, Record]) -> "_LeftOut | None":
+        """Give the lean context, where all that is to be done is to leave one module out."""
+        names = self.names
+        if len(names) != 1 or self.keep or self.patches or self.sources:
+            return None
+        end = records[next(iter(names))]
+        module = _alone(net, end)
+        return None if module is None else _LeftOut(module, end.call, self.skipped)
 
     def _visit(self, call: Call) -> Any:
         if call.name not in self._by_call or not (call.leaf or call.path):
@@ -86,7 +99,7 @@ class Watch:
             value = value + self.moved[name][call.step]
         found[call.step] = value
         if len(found) == call.steps and name in self._wanted:
-            self._complete(name, record)
+            self._complete(name, record, call.order)
             if self.stop and self._wanted <= self.kept.keys():
                 raise Reached
         return value
@@ -95,16 +108,18 @@ class Watch:
         steps = max(call.steps, record.shape[1])
         if name in self.patches:
             whole = call.out.new_zeros(len(call.out), steps, call.out.shape[-1])
-            self.moved[name + PUT] = self.patches[name](whole).unbind(1)
+            self.moved[name + PUT] = _at_steps(self.patches[name](whole), call.order).unbind(1)
         if name in self.sources:
             added = call.out.new_zeros(len(call.out), steps, call.out.shape[-1]).requires_grad_()
-            self.kept[name], self.moved[name] = added, added.unbind(1)
+            self.kept[name], self.moved[name] = added, _at_steps(added, call.order).unbind(1)
 
-    def _complete(self, name: str, record: Record) -> None:
+    def _complete(self, name: str, record: Record, order: torch.Tensor | None) -> None:
         found = self.steps.pop(name)
         whole = torch.stack([v for _, v in sorted(found.items())], 1)
         short = max(0, record.shape[1] - whole.shape[1])
         whole = functional.pad(whole, (0, 0, 0, short))
+        if order is not None:
+            whole = torch.zeros_like(whole).scatter(1, order[..., None].expand_as(whole), whole)
         if name in self.sources:
             with torch.no_grad():  # sums do not look back at what was added: it may show the values from now on
                 self.kept[name].copy_(whole)
@@ -130,6 +145,50 @@ class Watch:
         if name in self.keep:
             self.kept[name] = value.clone()
         return replaced(out, value.clone()) if changed else out
+
+
+class _LeftOut:
+    """Has one module hand on what enters it while the context lasts, on this thread; `skipped` takes both values.
+
+    What most explanations need, by the one hook that it takes: a small network runs in less time than `Calls` needs to
+    be set up.
+    """
+
+    def __init__(self, module: nn.Module, call: str, skipped: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
+        self.module, self.skipped, self.thread = module, skipped, threading.get_ident()
+        self.left = int(call.rpartition(":")[2]) if ":" in call else 0  # calls before the one that is meant
+
+    def __enter__(self) -> None:
+        self.hook = self.module.register_forward_hook(self._hand_on, with_kwargs=True)
+
+    def __exit__(self, *_: object) -> None:
+        self.hook.remove()
+
+    def _hand_on(self, module: nn.Module, args: Any, kwargs: Any, out: Any) -> Any:
+        if threading.get_ident() != self.thread:
+            return None
+        self.left -= 1
+        if self.left != -1:
+            return None
+        entering = next(tensors(args or kwargs)).clone()
+        self.skipped.append((entering, out))
+        return entering
+
+
+def _alone(net: nn.Module, record: Record) -> nn.Module | None:
+    """Give the module whose call a record is, if it is one layer that takes hooks and is known by one path."""
+    if record.path is None or record.within is not None or record.kind == WEIGHTS or is_leaf(net):
+        return None
+    module = module_at(net, record.path)
+    return module if module is not None and is_leaf(module) and not isinstance(module, torch.jit.ScriptModule) else None
+
+
+def _at_steps(whole: torch.Tensor, order: torch.Tensor | None) -> torch.Tensor:
+    """Give values of a sequence (sample, step, unit) in the order in which its steps are walked.
+
+    The sum is what is kept for the gradient: `whole` itself may be written over.
+    """
+    return whole if order is None else (whole + 0.0).gather(1, order[..., None].expand_as(whole))
 
 
 def _function(call: str) -> str:

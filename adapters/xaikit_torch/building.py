@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from xaikit.zoo.building import ELEMENTWISE, Architecture, Node, check_weights, initial_weights
+from xaikit_torch._gates import in_order
 from xaikit_torch.layers import AdditiveAttention, DotAttention, Repeat, ResetBeforeGRU, Sampling
 
 Array = npt.NDArray[Any]
@@ -482,7 +483,7 @@ def _recur_masked(module: nn.Module, x: torch.Tensor, node: Node, mask: torch.Te
     packed = nn.utils.rnn.pack_padded_sequence(
         x.gather(1, front[..., None].expand_as(x)), lengths.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
     )
-    states, last = module(packed)
+    states, last = module(in_order(packed, front))
     empty = (lengths == 0)[:, None]
     if not node.parameters["sequences"]:
         return _last(last).masked_fill(empty, 0.0)

@@ -222,7 +222,7 @@ def test_anomalies_that_are_none_are_told() -> None:
     training, _, _ = digits(0)
     detector = xk.anomaly.fit(flat(training), training)
     for asked in (detector.thresholds, lambda x: detector.using("best-f1", anomalous=x)):
-        with pytest.raises(InputError, match="there is no anomalous sample"):
+        with pytest.raises(InputError, match="anomalous= holds no sample"):
             asked(training[:0])
 
 

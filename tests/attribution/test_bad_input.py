@@ -88,7 +88,6 @@ def zero(e):
     return not np.any(np.nan_to_num(e.values, nan=1.0))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", list(methods))
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_network_gives_a_status_or_an_error(name, method):
@@ -198,7 +197,6 @@ def test_odd_texts_are_noted_or_refused(text, noted, method):
     assert e.display == [text]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", ["saliency", "integrated-gradients", "lime", "kernel-shap", "occlusion"])
 def test_the_same_of_keras(method):
     keras = pytest.importorskip("keras")

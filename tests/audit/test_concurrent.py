@@ -16,11 +16,14 @@ from xaikit import audit
 from xaikit.audit import _store
 from xaikit.errors import StorageError
 
+EACH = 60
+"""Records of each writer."""
+
 
 @pytest.mark.slow
 def test_eight_writers_at_the_same_time_make_one_chain(empty: Store, three: Path, tmp_path: Path) -> None:
     names, like = [f"writer {n}" for n in range(8)], given(three)
-    writers = [started(write, empty.url, name, 200, like, tmp_path) for name in names]
+    writers = [started(write, empty.url, name, EACH, like, tmp_path) for name in names]
     for name, process in zip(names, writers, strict=True):
         wait_for(tmp_path / f"ready {name}", process)
     (tmp_path / "go").touch()
@@ -28,9 +31,9 @@ def test_eight_writers_at_the_same_time_make_one_chain(empty: Store, three: Path
         process.join(900)
     assert [process.exitcode for process in writers] == [0] * 8
     found = empty.verify()
-    assert (found.fault, found.records, found.entries, found.guarded) == (None, 1600, 1600, True)
+    assert (found.fault, found.records, found.entries, found.guarded) == (None, 8 * EACH, 8 * EACH, True)
     rows = empty.rows("SELECT author, target_label FROM audit_records ORDER BY id")
-    assert sorted(rows) == sorted((name, str(i)) for name in names for i in range(200))
+    assert sorted(rows) == sorted((name, str(i)) for name in names for i in range(EACH))
     assert [n for n, _ in rows] != sorted(n for n, _ in rows), "they did not write at the same time"
 
 
@@ -106,7 +109,7 @@ def test_a_changed_byte_anywhere_is_found_or_changes_no_content(db: Path, model:
 
 @pytest.mark.slow
 def test_a_changed_byte_of_any_value_is_found(store: Store) -> None:
-    """Of what the tables hold, on both kinds: 500 places in the values of all columns, each weighed by its length."""
+    """Of what the tables hold, on both kinds: 100 places in the values of all columns, each weighed by its length."""
     if store.kind == "sqlite":
         names = {t: [c[1] for c in store.rows(f"PRAGMA table_info({t})")] for t in TABLES}
     else:
@@ -124,7 +127,7 @@ def test_a_changed_byte_of_any_value_is_found(store: Store) -> None:
     weights = np.sqrt([len(v[3]) for v in values])
     store.run()
     database, raw, mark = audit.database(store.url), store.connect(), "%s" if store.kind == "postgresql" else "?"
-    for i in rng.choice(len(values), 500, p=weights / weights.sum()):
+    for i in rng.choice(len(values), 100, p=weights / weights.sum()):
         table, (first, second), column, value = values[i]
         place = int(rng.integers(len(value)))
         other: Any = "~" if value[place] != "~" else "!"  # of which no name has one, so it is not that of another row
@@ -150,7 +153,7 @@ def test_a_clock_that_goes_backwards_is_on_record(
     empty: Store, model: Any, picture: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = audit.record(model, picture(1), "saliency", db=empty.url, author="Ada")
-    monkeypatch.setattr(_store, "_now", lambda: "2001-02-03T04:05:06.000000Z")
+    monkeypatch.setattr(_store, "now", lambda *_: "2001-02-03T04:05:06.000000Z")
     second = audit.record(model, picture(2), "saliency", db=empty.url)
     assert (second.created, second.clock) == (first.created, "2001-02-03T04:05:06.000000Z")
     event = audit.review(empty.url, 1, reviewer="Bob", verdict="approved")

@@ -4,6 +4,7 @@ import json
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from numpy.testing import assert_array_equal
 from tests.audit.conftest import Store
 from xaikit import audit
 from xaikit.attribution import explain
+from xaikit.audit import _keys
 from xaikit.audit._keys import Key
-from xaikit.errors import ParameterError, StorageError, UnknownName, UsageError
+from xaikit.errors import MissingPackage, ParameterError, StorageError, UnknownName, UsageError
 
 pytestmark = pytest.mark.slow
 
@@ -235,7 +237,6 @@ def test_a_public_key_needs_anchors(store: Store, tmp_path: Path) -> None:
         store.verify(anchors=tmp_path / "gone")
 
 
-@pytest.mark.slow
 def test_verifying_needs_no_cryptography(store: Store) -> None:
     program = (
         "import sys; sys.modules['cryptography'] = None\n"
@@ -243,3 +244,21 @@ def test_verifying_needs_no_cryptography(store: Store) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program, store.url], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", "encrypted"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "purpose"),
+    [
+        (lambda: _keys.new_signing_key("own"), "a signature"),
+        (lambda: _keys.signature("own", "text"), "a signature"),
+        (lambda: _keys.is_signed("own.pub", "text", "00"), "a signature"),
+        (lambda: _keys._decrypted(bytes(32), bytes(40), "record"), "an encrypted input"),
+    ],
+)
+def test_without_cryptography_it_is_said_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, asked: Callable[[], Any], purpose: str
+) -> None:
+    for name in [*(n for n in sys.modules if n.partition(".")[0] == "cryptography"), "cryptography"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(MissingPackage, match=rf"{purpose} needs cryptography, .* pip install 'xaikit\[audit\]'"):
+        asked()

@@ -174,6 +174,14 @@ def test_a_method_without_a_baseline_gives_no_reasons(write: Callable[..., audit
     assert section(write(5), "reasons").items == ()
 
 
+def test_of_a_picture_no_reasons_are_told(model: Any, picture: Callable[[int], Any], tmp_path: Path) -> None:
+    """It has no columns that could be named, although the method has a baseline."""
+    db = f"sqlite:///{tmp_path / 'audit.db'}"
+    audit.record(model, picture(1), "integrated-gradients", db=db, source="xo_cnn")
+    text = audit.letter(db, 1, favourable="O", contact="tel. 555 0100").text
+    assert sentences("en").no_reasons().strip().split(".")[0] in " ".join(text.split())
+
+
 def test_the_order_is_called_uncertain_where_methods_disagree(writer: Callable[..., audit.Letter]) -> None:
     sure, unsure = (section(writer(second={"agreement": a}), "reasons").after for a in (0.9, 0.3))
     assert sure == ()

@@ -47,7 +47,7 @@ def test_a_channel_over_the_input(run: Any, digits: Path, tmp_path: Path) -> Non
 def test_the_health_of_layers_over_a_folder(run: Any, digits: Path, tmp_path: Path, labels: str | None) -> None:
     (tmp_path / "names.txt").write_text("7\n1\n2\n")
     np.save(tmp_path / "numbers.npy", np.array([7, 1, 2]))
-    asked = () if labels is None else ("--labels", tmp_path / labels)
+    asked = () if labels is None else ("--truth", tmp_path / labels)
     code, out, err = run("layer-health", "mnist_cnn", digits, *asked, "-o", tmp_path, "--json")
     told = json.loads(out)
     assert code == 0
@@ -77,7 +77,7 @@ def test_health_without_gradients(run: Any, digits: Path, tmp_path: Path) -> Non
         (["activations", "mnist_cnn", "{digit}", "-l", "dense1", "--over"], 2, "cannot be laid over"),
         (["activations", "mnist_cnn", "{digit}", "--order", "loudest"], 2, "loudest"),
         (["layer-health", "mnist_cnn", "{digit}", "--layer", "convv1"], 2, "did you mean"),
-        (["layer-health", "mnist_cnn", "{digit}", "--labels", "gone.txt"], 5, "cannot be read"),
+        (["layer-health", "mnist_cnn", "{digit}", "--truth", "gone.txt"], 5, "cannot be read"),
         (["layer-health", "mnist_cnn", "gone.png"], 5, "gone.png"),
     ],
 )

@@ -5,29 +5,21 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from tests.cli.conftest import Run
 from xaikit import audit
-from xaikit.cli import cli, main
-
-Run = Callable[..., tuple[int, str, str]]
+from xaikit.cli import cli
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as left:
-            main(["audit", *(str(a) for a in arguments)])
-        said = capsys.readouterr()
-        assert isinstance(left.value.code, int)
-        return left.value.code, said.out, said.err
-
-    return call
+def run(run: Run) -> Run:
+    return partial(run, "audit")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +35,7 @@ def recorded(cross: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("db") / "audit.db"
     asked = ["audit", "record", "xo_cnn", str(cross), "--db", f"sqlite:///{path}", "--framework", "torch"]
     runner = CliRunner()
-    for own in (["-m", "lime", "--set", "samples=40", "--seed", "5"], ["-m", "saliency", "-t", "O", "--hash-only"]):
+    for own in (["-m", "lime", "-p", "samples=40", "--seed", "5"], ["-m", "saliency", "-t", "O", "--hash-only"]):
         done = runner.invoke(cli, [*asked, *own])
         assert done.exit_code == 0, done.output
     return path
@@ -208,7 +200,7 @@ def test_a_model_from_a_file_is_found_again_from_another_folder(
         (["record", "xo_cn", "{cross}", "-m", "lime", "--db", "sqlite:///new.db"], 2, "did you mean 'xo_cnn'"),
         (["record", "xo_cnn", "{cross}", "-m", "lim", "--db", "sqlite:///new.db"], 2, "did you mean 'lime'"),
         (["record", "xo_cnn", "{cross}", "-m", "lime", "-t", "Z", "--db", "sqlite:///new.db"], 2, "'Z'"),
-        (["record", "xo_cnn", "{cross}", "-m", "lime", "--set", "n=1", "--db", "sqlite:///new.db"], 2, "no parameter"),
+        (["record", "xo_cnn", "{cross}", "-m", "lime", "-p", "n=1", "--db", "sqlite:///new.db"], 2, "no parameter"),
         (["record", "xo_cnn", "{cross}", "-m", "lime", "--db", "sqlite:///no/new.db"], 5, "does not exist"),
     ],
 )

@@ -4,30 +4,23 @@ import json
 import shutil
 import sqlite3
 import zipfile
-from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from tests.cli.conftest import Run
 from xaikit import audit, zoo
-from xaikit.cli import cli, main
+from xaikit.cli import cli
 
-Run = Callable[..., tuple[int, str, str]]
 CONTACT = ("--contact", "tel. 555 0100")
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as left:
-            main(["audit", *(str(a) for a in arguments)])
-        said = capsys.readouterr()
-        assert isinstance(left.value.code, int)
-        return left.value.code, said.out, said.err
-
-    return call
+def run(run: Run) -> Run:
+    return partial(run, "audit")
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +120,7 @@ def test_mistakes_are_one_line(run: Run, db: str, arguments: tuple[object, ...],
 @pytest.mark.parametrize("command", [("letter", 1, *CONTACT), ("export", 1, "-o", "bundle.zip")])
 def test_a_database_that_is_gone(run: Run, tmp_path: Path, command: tuple[object, ...]) -> None:
     code, _, err = run(*command, "--db", f"sqlite:///{tmp_path / 'gone.db'}")
-    assert (code, err) == (5, f"xaikit: there is no audit database {tmp_path / 'gone.db'}\n")
+    assert (code, err) == (5, f"xaikit: there is no audit database {tmp_path / 'gone.db'}: check its name\n")
     assert not (tmp_path / "gone.db").exists()
 
 

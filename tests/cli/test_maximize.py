@@ -52,7 +52,7 @@ def test_a_failed_run_has_its_exit_code(run: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("asked", "said"),
-    [(("conv9",), "conv3"), (("-c", "1"), "layer"), (("conv1", "-c", "x"), "0-15"), (("-t", "12"), "0..9")],
+    [(("conv9",), "conv3"), (("-c", "1"), "layer"), (("conv1", "-c", "x"), "0-15"), (("-t", "12"), "0 to 9")],
 )
 def test_mistakes_are_one_line(run: Any, asked: tuple[str, ...], said: str) -> None:
     code, _, error = run("maximize", "mnist_cnn", *asked)

@@ -1,13 +1,14 @@
 """`xaikit report`: paths on stdout, the rest on stderr, exit codes, and errors that say what to do."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from xaikit.cli import main
+from tests.cli.conftest import Run
 from xaikit.cli._report import parsed
 from xaikit.errors import ParameterError, UnknownName
 
@@ -17,14 +18,8 @@ pytest.importorskip("torch")
 
 
 @pytest.fixture
-def run(capsys, tmp_path):
-    def call(*arguments):
-        with pytest.raises(SystemExit) as left:
-            main(["report", *(str(a) for a in arguments)])
-        said = capsys.readouterr()
-        return left.value.code, said.out, said.err
-
-    return call
+def run(run: Run) -> Run:
+    return partial(run, "report")
 
 
 @pytest.fixture
@@ -37,7 +32,6 @@ def photos(tmp_path):
     return folder
 
 
-@pytest.mark.slow
 def test_a_folder_becomes_a_page_and_a_broken_file_among_it_is_told(run, photos, tmp_path):
     """The exit code tells that something is missing; what was made is there, and made again it is read."""
     (photos / "broken.png").write_bytes(b"no picture")

@@ -1,25 +1,20 @@
 """`xaikit report DIR`: the report of a study, and what is told on stdout and stderr about it."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import xaikit as xk
+from tests.cli.conftest import Run
 from tests.report.test_study_report import METHODS, Writer, result
-from xaikit.cli import main
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Any:
-    def call(*arguments: Any) -> tuple[Any, str, str]:
-        with pytest.raises(SystemExit) as left:
-            main(["report", *(str(a) for a in arguments)])
-        said = capsys.readouterr()
-        return left.value.code, said.out, said.err
-
-    return call
+def run(run: Run) -> Run:
+    return partial(run, "report")
 
 
 @pytest.fixture

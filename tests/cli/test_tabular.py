@@ -89,7 +89,7 @@ def test_counterfactuals(run: Any, applicants: Path, tmp_path: Path) -> None:
     asked = ("counterfactuals", "credit_mlp", applicants, "-r", 1, "-o", tmp_path)
     with applicants.open() as file:
         row = list(csv.DictReader(file))[1]
-    code, out, _ = run(*asked, "--wanted", "bad", "--keep", "sex", "--range", "duration=..30", "--json")
+    code, out, _ = run(*asked, "--wanted", "bad", "--immutable", "sex", "--range", "duration=..30", "--json")
     found = xk.load(tmp_path / "counterfactuals")
     assert code == 0
     assert len(json.loads(out)["rows"]) == len(found) > 0
@@ -104,7 +104,7 @@ def test_counterfactuals(run: Any, applicants: Path, tmp_path: Path) -> None:
     assert all(len(some) == 1 for some in found.changes)
     assert all(to in ("rent", "free") for some in found.changes for n, _, to in some if n == "housing")
     code, out, err = run(
-        *asked, "-w", "bad", *(a for n in row if n not in ("town", "risk", "age") for a in ("--keep", n))
+        *asked, "-w", "bad", *(a for n in row if n not in ("town", "risk", "age") for a in ("--immutable", n))
     )
     assert (code, out.splitlines()[0]) == (0, "none")
     assert "no row with up to 3 changes" in err
@@ -156,7 +156,7 @@ def test_counterfactuals_of_numbers_and_windows(run: Any, tmp_path: Path) -> Non
         (["counterfactuals", "-w", "good", "--range", "age"], 2, "COLUMN=LOW..HIGH"),
         (["counterfactuals", "-w", "good", "--range", "age=a..b"], 2, "LOW..HIGH"),
         (["counterfactuals", "-w", "good", "--allow", "housing=tent"], 5, "no category 'tent'"),
-        (["counterfactuals", "-w", "good", "--keep", "agee"], 2, "did you mean 'age'"),
+        (["counterfactuals", "-w", "good", "--immutable", "agee"], 2, "did you mean 'age'"),
         (["importance", "-y", "risk", "--variables", "window:3"], 2, "did you mean 'windows'"),
         (["importance", "-y", "risk", "--variables", "bands:alpha=8"], 2, "NAME=LOW-HIGH"),
         (["importance", "-y", "risk", "--variables", "windows:3"], 2, "(time, channel)"),
@@ -188,7 +188,7 @@ def test_a_truth_that_cannot_be_read_is_told_in_a_line(run: Any, tmp_path: Path)
 
 def test_fairness(run: Any, applicants: Path, tmp_path: Path) -> None:
     asked = ("fairness", "credit_mlp", applicants, "-y", "risk", "-o", tmp_path)
-    code, out, _ = run(*asked, "--column", "sex", "--json")
+    code, out, _ = run(*asked, "--by", "sex", "--json")
     rows = json.loads(out)["rows"]
     assert code == 0
     assert {r["sex"] for r in rows} == {"male", "female"}
@@ -201,23 +201,23 @@ def test_fairness(run: Any, applicants: Path, tmp_path: Path) -> None:
     kept = xk.load(tmp_path / "fairness.json")
     assert (kept.by, kept.positive, kept.cutoff) == ("sex", "good", 0.5)
     assert (tmp_path / "fairness.png").exists()
-    code, out, _ = run(*asked, "-c", "town", "--positive", "bad", "--cutoff", 0.3)  # a column the model does not know
+    code, out, _ = run(*asked, "--by", "town", "--positive", "bad", "--cutoff", 0.3)  # a column the model does not know
     assert code == 0
     assert "town" in out
     kept = xk.load(tmp_path / "fairness.json")
     assert (kept.by, kept.groups, kept.positive, kept.cutoff) == ("town", ("x",), "bad", 0.3)
-    code, _, _ = run(*asked, "-c", "age")
+    code, _, _ = run(*asked, "--by", "age")
     assert (code, len(xk.load(tmp_path / "fairness.json").groups)) == (0, 3)
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["-y", "risk", "-c", "sxe"], 2, "did you mean 'sex'"),
-        (["-y", "rsk", "-c", "sex"], 2, "did you mean 'risk'"),
-        (["-y", "risk", "-c", "sex", "--positive", "god"], 2, "did you mean 'good'"),
-        (["-y", "risk", "-c", "sex", "--cutoff", "1.5"], 2, "between 0 and 1"),
-        (["-y", "age", "-c", "sex"], 2, "this model has 2"),
+        (["-y", "risk", "--by", "sxe"], 2, "did you mean 'sex'"),
+        (["-y", "rsk", "--by", "sex"], 2, "did you mean 'risk'"),
+        (["-y", "risk", "--by", "sex", "--positive", "god"], 2, "did you mean 'good'"),
+        (["-y", "risk", "--by", "sex", "--cutoff", "1.5"], 2, "between 0 and 1"),
+        (["-y", "age", "--by", "sex"], 2, "this model has 2"),
     ],
 )
 def test_mistakes_of_fairness(run: Any, applicants: Path, arguments: list[str], code: int, said: str) -> None:
@@ -230,7 +230,7 @@ def test_a_truth_with_gaps_is_told(run: Any, applicants: Path, tmp_path: Path) -
     lines = applicants.read_text().splitlines()
     lines[3] = lines[3].rpartition(",")[0] + ","  # an empty cell
     (tmp_path / "gaps.csv").write_text("\n".join(lines))
-    for command in (["importance"], ["fairness", "-c", "sex"]):
+    for command in (["importance"], ["fairness", "--by", "sex"]):
         code, _, err = run(*command[:1], "credit_mlp", tmp_path / "gaps.csv", "-y", "risk", *command[1:])
         assert (code, len(err.strip().splitlines())) == (5, 1)
         assert "no 'risk' in row 2, and in 0 more" in err
@@ -258,7 +258,7 @@ COMMANDS: dict[str, list[str]] = {
     "break-down": [],
     "profile": ["age"],
     "what-if": ["--set", "duration=12"],
-    "fairness": ["-y", "risk", "-c", "sex"],
+    "fairness": ["-y", "risk", "--by", "sex"],
 }
 
 

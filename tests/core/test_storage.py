@@ -1,5 +1,6 @@
 """Files appear whole or not at all."""
 
+import dataclasses
 import json
 import os
 import typing
@@ -9,8 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import xaikit as xk
+from tests.analytic import golden
 from xaikit.errors import StorageError
-from xaikit.storage import _archive, _text, save, write_atomically
+from xaikit.results import Attribution, Attributions
+from xaikit.storage import _archive, _text, save, to_bytes, write_atomically
 
 
 @pytest.mark.parametrize("thing", [3, None, {"a": 1}, "text"])
@@ -53,3 +57,14 @@ def test_a_result_is_written_as_json_with_a_line_for_each_field() -> None:
     assert json.loads(text)["result"] == packed
     assert [line.strip().partition(":")[0] for line in text.splitlines()[3:6]] == ['"type"', '"label"', '"quality"']
     assert "zażółć" in text
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_the_fields_of_a_real_result_are_a_line_each(several: bool) -> None:
+    """Also of several results under one roof, whose fields lie two levels deeper."""
+    one = xk.explain(golden(), np.ones((2, 3)), "saliency", 0)
+    text = to_bytes(Attributions({"a": one, "b": one}) if several else one)[".json"].decode()
+    assert json.loads(text)["result"]["$"] == ("Attributions" if several else "Attribution")
+    starts = [line.strip().partition(":")[0] for line in text.splitlines()]
+    for field in dataclasses.fields(Attribution):
+        assert starts.count(f'"{field.name}"') == 1 + several, field.name

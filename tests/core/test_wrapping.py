@@ -82,8 +82,8 @@ def test_logits_become_probabilities_on_request():
 @pytest.mark.parametrize(
     ("net", "error", "message"),
     [
-        (3, ModelError, "a int is no network"),
-        ("model.keras", ModelError, "a str is no network"),
+        (3, ModelError, "int is no network"),
+        ("model.keras", ModelError, "the path 'model.keras' is no network"),
         (None, ModelError, "NoneType is no network"),
     ],
 )
@@ -202,7 +202,7 @@ class TestFiles:
         [
             ("weights = ", "not a readable TOML"),
             ("name = 'x'", "no entry weights"),
-            ("weights = 'gone.keras'", "which are not there"),
+            ("weights = 'gone.keras'", "weights that are not there"),
             ("weight = 'net.keras'", "did you mean 'weights'"),
             ("weights = 'net.keras'\n[inputs]\nkind = 'Imag'", "did you mean 'Image'"),
             ("weights = 'net.keras'\n[inputs]\nkind = 'Image'\nheight = 3", "width"),

@@ -24,3 +24,12 @@ def test_columns_are_taken_as_they_are_or_summed_over_their_dummies() -> None:
     assert_allclose(by_column(encoded, 0), [3.0, 4.5])
     bars = next(iter(panels(direct).panels))
     assert_allclose(np.sort(bars.values), np.sort(whole))  # type: ignore[attr-defined]
+
+
+def test_a_whole_number_of_a_row_is_written_with_all_its_figures() -> None:
+    table = xk.Table({"amount": xk.Number(), "rate": xk.Number()})
+    model = xk.wrap(lambda x: x @ np.array([[1.0], [2.0]]), inputs=table, outputs=xk.Values(["risk"]), version="1")
+    zero = [{"amount": 0, "rate": 0}]
+    e = xk.explain(model, [{"amount": 4308, "rate": 0.12345}], "occlusion", baseline=zero)
+    bars = next(iter(panels(e).panels))
+    assert set(bars.labels) == {"amount = 4,308", "rate = 0.123"}  # type: ignore[attr-defined]

@@ -27,6 +27,21 @@ def test_one_panel_per_metric_with_its_parts_and_the_best_epoch():
     assert "validation from 5 to 3.5" in loss.alt
 
 
+@pytest.mark.parametrize(
+    ("training", "validation", "told"),
+    [
+        ([4.0, 2.0, 1.0], [5.0, 3.0, 3.5], True),  # the one falls on, the other rises
+        ([4.0, 2.0, 2.5], [5.0, 3.0, 3.5], False),  # both rise
+        ([4.0, 2.0, 1.0], [5.0, 3.0, 2.5], False),  # the last epoch is the best
+        ([4.0, 2.0, np.nan], [5.0, 3.0, 3.5], False),  # nobody knows
+    ],
+)
+def test_a_loss_that_rises_on_validation_alone_is_called_a_sign_of_overfitting(training, validation, told):
+    notes = " ".join(panels(xk.curves({"loss": training, "val_loss": validation})).notes)
+    assert ("a sign of overfitting" in notes) is told
+    assert ("After epoch 2 the training loss falls on, from 2 to 1" in notes) is told
+
+
 def test_a_wide_range_is_logarithmic_and_its_marks_fit():
     figure = panels(xk.curves({"loss": [1000.0, 1.0, 0.1]}))
     (panel,) = figure.panels

@@ -137,7 +137,7 @@ def test_a_series_keeps_its_units_and_time() -> None:
     assert [line.name for line in panel.lines] == ["channel 0", "channel 1"]
     assert_allclose(panel.lines[0].x, np.arange(10) / 100)
     assert_allclose(panel.lines[1].contributions[3], -0.6)
-    assert "strongest at 0.03, channel 1" in panel.alt
+    assert "strongest at 0.03 s, channel 1" in panel.alt
 
 
 def test_a_series_with_many_channels_shows_the_strongest_and_says_how_many_are_left() -> None:

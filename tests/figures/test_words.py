@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from xaikit.figures import number, percent, probability, reading, seconds, spoken
+from xaikit.figures import moment, number, percent, probability, reading, seconds, spell, spoken, time_axis
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,32 @@ def test_every_method_is_told_how_to_be_read_in_two_sentences() -> None:
     told = {name: reading(name) for name in methods}
     assert all(text.rstrip(".").count(". ") == 1 for text in told.values())
     assert len(set(told.values())) == len(told)
+
+
+@pytest.mark.parametrize(
+    ("steps", "rate", "last", "label"),
+    [
+        (140, None, 139, "step"),
+        (768, 128.0, 767 / 128, "time (s)"),
+        (300, 1.0, 299 / 60, "time (min)"),
+        (48, 1 / 3600, 47.0, "time (h)"),
+        (120, 1 / 3600, 119 / 24, "time (days)"),
+        (24, 1 / 86400, 23.0, "time (days)"),
+    ],
+)
+def test_steps_lie_at_times_in_a_unit_that_suits_the_whole(
+    steps: int, rate: float | None, last: float, label: str
+) -> None:
+    x, told = time_axis(steps, rate)
+    assert told == label
+    assert len(x) == steps
+    assert x[-1] == pytest.approx(last)
+    assert moment(3.5, told) == ("step 3.5" if rate is None else f"3.5 {told[6:-1]}")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1 / 128, "0.00781 s"), (59, "59 s"), (90, "1.5 min"), (3600, "1 h"), (86400, "1 day"), (2 * 86400, "2 days")],
+)
+def test_a_stretch_of_time(value: float, text: str) -> None:
+    assert spell(value) == text

@@ -131,7 +131,13 @@ def test_an_array_of_one_number_is_a_class():
 
 @pytest.mark.parametrize(
     ("target", "message"),
-    [("dgo", "did you mean 'dog'"), (3, "has 3, 0..2"), (-1, "no output -1"), (1.5, "not 1.5"), (True, "not True")],
+    [
+        ("dgo", "did you mean 'dog'"),
+        (3, "has 3 outputs, 0 to 2"),
+        (-1, "no output -1"),
+        (1.5, "not 1.5"),
+        (True, "not True"),
+    ],
 )
 def test_an_unknown_class_suggests_the_nearest(target, message):
     with pytest.raises(TargetError, match=message):

@@ -373,7 +373,6 @@ def digits(data_folder: Path) -> Any:
     return data.load("mnist").read("test").x[:500]
 
 
-@pytest.mark.slow
 def test_ten_digits_are_recognised_by_other_networks(digits: Any) -> None:
     judges = [xk.zoo.load(name, framework="torch") for name in ("mlp_mnist", "mlp_mnist_dropout")]
     found = xk.maximize(xk.zoo.load("mnist_cnn", framework="torch"), like=digits, judges=judges)
@@ -385,7 +384,6 @@ def test_ten_digits_are_recognised_by_other_networks(digits: Any) -> None:
     assert found.origin.notes["background"] == "the samples of like="
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("asked", [{}, {"layer": "conv2_relu"}])
 def test_keras_and_torch_draw_the_same_digits(digits: Any, asked: dict[str, Any]) -> None:
     torch, keras = (
@@ -395,7 +393,6 @@ def test_keras_and_torch_draw_the_same_digits(digits: Any, asked: dict[str, Any]
     assert_allclose(torch / 255, keras / 255, atol=1e-3)
 
 
-@pytest.mark.slow
 def test_a_whole_layer_goes_up_in_one_batch(digits: Any) -> None:
     found = xk.maximize(xk.zoo.load("mnist_cnn", framework="torch"), "conv2_relu", like=digits, steps=96)
     assert len(found) == 64

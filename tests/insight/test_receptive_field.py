@@ -269,7 +269,11 @@ def test_an_input_smaller_than_the_field_changes_no_numbers() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "layer", "size", "stride", "padding"),
-    [("vgg16", "block5_pool", 212, 32, 90), ("resnet18", "", 435, 32, 217), ("resnet50", "", 427, 32, 213)],
+    [
+        pytest.param("vgg16", "block5_pool", 212, 32, 90, marks=pytest.mark.long),
+        ("resnet18", "", 435, 32, 217),
+        ("resnet50", "", 427, 32, 213),
+    ],
 )
 def test_published_values(name: str, layer: str, size: int, stride: int, padding: int) -> None:
     """Araujo, Norris and Sim (2019), and the same recurrences for torch's ResNets."""

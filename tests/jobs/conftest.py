@@ -1,6 +1,7 @@
 """A pool with a small network of the zoo, and with tasks that are slow, deaf or deadly on purpose."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,18 @@ import pytest
 from xaikit.jobs import Pool, Recipe, Unit
 
 pytest.importorskip("torch")
+
+SOON = 180
+"""Seconds within which what is waited for comes, also where a loaded machine has to import a framework first."""
+
+
+def until(true: Callable[[], Any], seconds: float = SOON) -> None:
+    """Wait until something is true."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
 
 TASKS = '''
 import os, signal, time
@@ -85,13 +98,8 @@ SEEDS = iter(range(1000, 10**6))
 
 def wait_for_progress(job: Any) -> None:
     """Wait until the job's worker has reported a step."""
-    import time
-
-    end = time.monotonic() + 60
-    while job.progress is None:
-        assert not job.done, job.error
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    until(lambda: job.progress is not None or job.done)
+    assert not job.done, job.error
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from numpy.testing import assert_array_equal
 
 import xaikit as xk
 from tests.analytic import golden
+from tests.jobs.conftest import SOON
 from xaikit.errors import Cancelled, ParameterError, QueueFull, UnknownName, UsageError
 from xaikit.jobs import Job, Local, Pool, Runner, Unit
 
@@ -68,7 +69,7 @@ def test_a_function_without_version_is_explained_each_time(local: Local) -> None
 )
 def test_what_is_wrong_fails_in_the_librarys_words(local: Local, unit: Unit, text: str) -> None:
     job = local.submit(unit)
-    assert job.wait(30)
+    assert job.wait(SOON)
     assert job.status == "failed"
     assert text in str(job.error)
 

@@ -13,7 +13,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import xaikit as xk
-from tests.jobs.conftest import wait_for_progress
+from tests.jobs.conftest import SOON, until, wait_for_progress
 from xaikit.arrays import agreement
 from xaikit.errors import (
     Cancelled,
@@ -29,12 +29,10 @@ from xaikit.errors import (
     UsageError,
 )
 from xaikit.jobs import Pool, Recipe, Unit
-from xaikit.jobs.pool import PATIENCE
 from xaikit.results import Prediction
 
 pytestmark = pytest.mark.slow
 
-SOON = 90
 """Seconds in which a worker has surely started, also on a machine with other work."""
 
 
@@ -123,7 +121,7 @@ def test_files_are_inputs(pool: Pool, picture: Path) -> None:
         ({"input": np.zeros((9, 9, 7))}, InputError, "(9, 9, 7)"),
         ({"input": np.full((9, 9), np.nan)}, InputError, "NaN"),
         ({"input": Path("nowhere.png")}, InputError, "there is no file nowhere.png"),
-        ({"input": object()}, ParameterError, "not a object"),
+        ({"input": object()}, ParameterError, "not object: give one of these"),
     ],
 )
 def test_what_is_wrong_fails_in_the_librarys_words(
@@ -150,7 +148,7 @@ def test_an_unforeseen_error_fails_its_job_alone(pool: Pool, new: Any) -> None:
 
 
 def test_what_cannot_be_stored_fails(pool: Pool, new: Any) -> None:
-    with pytest.raises(StorageError, match="a str is no result"):
+    with pytest.raises(StorageError, match="str is no result"):
         pool.submit(new(task="leave")).result(SOON)
 
 
@@ -159,7 +157,7 @@ def test_cancelling_stops_the_work_and_keeps_the_worker(pool: Pool, new: Any) ->
     for unit in (new(task="count", steps=10**6), new("lime", samples=400_000)):
         job = pool.submit(unit)
         wait_for_progress(job)
-        start, stored = time.monotonic(), set(pool.store.keys())
+        stored = set(pool.store.keys())
         job.cancel()
         assert job.status == "cancelled"
         assert job.error is None
@@ -167,13 +165,11 @@ def test_cancelling_stops_the_work_and_keeps_the_worker(pool: Pool, new: Any) ->
             job.result()
         after = pool.submit(new("saliency"))
         assert after.result(SOON) is not None
-        assert time.monotonic() - start < PATIENCE
         assert set(pool.store.keys()) - stored == {after.address}, "nothing partial is stored"
         job.cancel()
     assert pool.processes == [before]
 
 
-@pytest.mark.slow
 def test_a_worker_that_does_not_listen_is_replaced(pool: Pool, new: Any) -> None:
     before = idle(pool, new)
     job = pool.submit(new(task="deaf"))
@@ -190,7 +186,7 @@ def test_a_waiting_job_can_be_cancelled(pool: Pool, new: Any) -> None:
     waiting = pool.submit(new("saliency"))
     assert waiting.status == "waiting"
     waiting.cancel()
-    assert waiting.wait(1)
+    assert waiting.wait(SOON)
     assert waiting.status == "cancelled"
     assert busy.status == "running"
     busy.cancel()
@@ -293,7 +289,6 @@ def test_a_pool_without_room_is_refused(wrong: dict[str, int], tmp_path: Path) -
         Pool(["xo_cnn"], folder=tmp_path, **wrong)  # type: ignore[arg-type]
 
 
-@pytest.mark.slow
 def test_the_end_leaves_no_process(new: Any, more_tasks: str, tmp_path: Path) -> None:
     with Pool({"xo": "xo_cnn"}, workers=2, folder=tmp_path, modules=[more_tasks]) as pool:
         running = [pool.submit(new(task=task, steps=10**6)) for task in ("count", "deaf")]
@@ -328,7 +323,12 @@ if sys.argv[4] == "stay":
 
 
 @pytest.mark.parametrize(
-    ("task", "end"), [pytest.param("deaf", "killed", marks=pytest.mark.slow), ("count", "killed"), ("count", "exit")]
+    ("task", "end"),
+    [
+        pytest.param("deaf", "killed", marks=pytest.mark.slow),
+        ("count", "killed"),
+        pytest.param("count", "exit", marks=pytest.mark.long),
+    ],
 )
 def test_workers_end_with_their_parent(task: str, end: str, more_tasks: str, tmp_path: Path) -> None:
     import tasks_of_tests  # type: ignore[import-not-found]
@@ -342,10 +342,7 @@ def test_workers_end_with_their_parent(task: str, end: str, more_tasks: str, tmp
         if end == "killed":
             parent.kill()
         assert parent.wait(SOON) == (-signal.SIGKILL if end == "killed" else 0)
-    until = time.monotonic() + 10
-    while not ended(pid) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert ended(pid)
+    until(lambda: ended(pid))
 
 
 def ended(pid: int) -> bool:
@@ -395,7 +392,6 @@ def test_models_of_files(tmp_path: Path, new: Any) -> None:
         assert first.address != second.address
 
 
-@pytest.mark.slow
 def test_keras_explains_in_a_worker_as_here(tmp_path: Path, sample: Any) -> None:
     pytest.importorskip("keras")
     with Pool({"k": Recipe("xo_cnn", "keras"), "t": Recipe("xo_cnn", "torch")}, folder=tmp_path) as pool:

@@ -86,7 +86,7 @@ def test_a_file_counts_by_content_and_kind(tmp_path: Path) -> None:
 
 
 def test_what_is_no_plain_data_is_refused() -> None:
-    with pytest.raises(ParameterError, match="not a object"):
+    with pytest.raises(ParameterError, match="not object"):
         unit_digest(replace(UNIT, input=object()))
 
 

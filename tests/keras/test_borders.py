@@ -171,6 +171,23 @@ def test_a_dense_autoencoder_and_its_error():
     np.testing.assert_allclose(pull.gradient, tape.gradient(error, source), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["my net (2)", "_net", "Netz für Zähler", ":-)"])
+def test_names_that_no_graph_takes_are_no_hindrance(name):
+    """Keras gives any name to a layer, and raises in a graph; its own scope of names then stays open for ever."""
+    x = keras.Input((8, 8, 1))
+    y = keras.layers.Conv2D(2, 3, activation="relu", name=f"{name} layer")(x)
+    net = keras.Model(x, keras.layers.Dense(2)(keras.layers.Flatten()(y)), name=name)
+    model = xaikit_keras.wrap(net, inputs=Image(8, 8, 1), outputs=Classes(["a", "b"], "logits"))
+    seen = images(2)[:, :8, :8, :1]
+    assert next(iter(model.layers)) == f"{name} layer"
+    assert model._read().traced
+    np.testing.assert_allclose(model.run(seen).output, net(seen), rtol=1e-5)
+    np.testing.assert_allclose(model.fast("onnxruntime").run(seen).output, net(seen), rtol=1e-4, atol=1e-5)
+    later = keras.layers.Dense(1, name="later")
+    later.build((None, 3))
+    assert later.kernel.path == "later/kernel"
+
+
 def test_specs_are_used():
     model = xaikit_keras.wrap(cnn(), inputs=Image(12, 12, 2), outputs=Classes(("a", "b", "c")), name="mine")
     assert (model.name, model.layout, model.framework) == ("mine", "as-given", "keras")
@@ -335,7 +352,8 @@ def test_wrap_refuses_what_is_no_network(monkeypatch):
 
 def test_the_package_offers_what_an_adapter_has():
     assert set(xaikit_keras.__all__) == {
-        *("KerasModel", "build", "fit", "get_weights", "load_network", "set_weights", "training_device", "wrap"),
+        *("KerasModel", "build", "fit", "get_weights", "load_network", "placing", "set_weights"),
+        *("training_device", "wrap"),
     }
     for name in xaikit_keras.__all__:
         assert callable(getattr(xaikit_keras, name))

@@ -55,7 +55,6 @@ ZOO = {
 """What "auto", which folds batch norms behind convolutions, and ONNX Runtime give."""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ZOO)
 def test_copies_of_the_zoo_are_right_or_refused(name: str, capfd: Any) -> None:
     model = xk.zoo.load(name, framework="keras")
@@ -124,7 +123,6 @@ def test_the_norm_is_gone_from_the_graph_that_is_run(copies: Any) -> None:
         model.net.set_weights(old)
 
 
-@pytest.mark.slow
 def test_recurrent_networks_keep_their_masks_in_onnx() -> None:
     for cell in (L.LSTM(4), L.GRU(4), L.Bidirectional(L.LSTM(3))):
         model = xaikit_keras.wrap(text(cell), outputs=xk.Classes(["no", "yes"]))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import xaikit as xk
 import xaikit_keras
+from tests.cases import some
 from tests.drawing import RANDOM, Drawn
 from tests.fields import edges, hulls
 from tests.keras.nets import L
@@ -116,8 +117,7 @@ def grid(n: int) -> Iterator[Any]:
     yield from (L.ZeroPadding1D((1, 2), **DOUBLE), L.Cropping1D((1, 2), **DOUBLE))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("n", [5, 6, 7, 8, 9])
+@pytest.mark.parametrize("n", some(range(5, 10), (5,)))
 def test_every_layer_of_one_dimension_sees_what_is_told(n):
     assert branches((n, 1), list(grid(n))) > 180
 
@@ -481,8 +481,7 @@ def test_every_unit_of_a_random_network_sees_what_is_told(data):
     assert check(random_net(Drawn(data))) > 2
 
 
-@pytest.mark.slow
-@settings(RANDOM, max_examples=120)
+@settings(RANDOM, max_examples=40)
 @given(st.data())
 def test_every_unit_of_many_random_networks_sees_what_is_told(data):
     assert check(random_net(Drawn(data))) > 2
@@ -512,10 +511,10 @@ PUBLISHED: dict[str, tuple[int, dict[str, tuple[int, int, int]]]] = {
     "DenseNet121": (224, {"relu": (2071, 32, 1021)}),
     "Xception": (299, {"block14_sepconv2_act": (1083, 32, 534)}),
 }
-QUICK = ("VGG16", "MobileNet")
+ALWAYS = ("VGG16", "ResNet50", "MobileNet", "InceptionV3")
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else (pytest.mark.slow,)) for n in PUBLISHED])
+@pytest.mark.parametrize("name", some(PUBLISHED, ALWAYS))
 def test_networks_of_keras_have_the_published_fields(name):
     size, expected = PUBLISHED[name]
     made = getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3), include_top=False)
@@ -525,7 +524,6 @@ def test_networks_of_keras_have_the_published_fields(name):
         assert nodes[layer].bounds == ()
 
 
-@pytest.mark.slow
 def test_squeeze_and_excite_makes_the_field_whole_and_leaves_a_local_one():
     net = keras.applications.EfficientNetB0(weights=None, input_shape=(224, 224, 3), include_top=False)
     _, nodes = walked(net)
@@ -645,7 +643,6 @@ def zoo(name: str, framework: str) -> Any:
     return model, model.layers, fields(model.layers, input_lengths(model, model.layers))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ZOO[:8])
 def test_both_frameworks_have_one_field(name):
     _, ours, nodes = zoo(name, "keras")
@@ -666,8 +663,7 @@ def affine_of(node: Any) -> list[Any]:
     return [a and (a.size, a.stride, a.start) for _, a in sorted(node.affine.items())]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", some(ZOO, ("mnist_cnn", "cats_vs_dogs", "conv_autoencoder", "series_autoencoder")))
 def test_no_unit_of_a_trained_network_reacts_to_what_lies_outside_of_its_box(name):
     model, layers, nodes = zoo(name, "keras")
     rng = np.random.default_rng(0)

@@ -37,7 +37,7 @@ def test_weights_go_into_the_network_of_a_factory(tmp_path):
     loaded = xaikit_keras.load_network(tmp_path / "net.weights.h5", factory=lambda: text(L.LSTM(4, name="lstm")))
     for a, b in zip(loaded.weights, net.weights, strict=True):
         np.testing.assert_array_equal(a, b)
-    with pytest.raises(ModelError, match="holds only weights: give factory="):
+    with pytest.raises(ModelError, match="holds only weights: name the function that builds the network, factory = in"):
         xaikit_keras.load_network(tmp_path / "net.weights.h5")
     with pytest.raises(ModelError, match=r"net\.weights\.h5 do not fit the network"):
         xaikit_keras.load_network(tmp_path / "net.weights.h5", factory=cnn)

@@ -39,7 +39,6 @@ def many() -> Any:
     return keras.Model(entry, x)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("baseline", [0, "mean", PICTURES[2]])
 def test_most_layers_are_complete(baseline: Any) -> None:
     model = xk.wrap(many(), inputs=xk.Image(12, 12, 3, scale=1), outputs=xk.Classes(["a", "b", "c"]))

@@ -261,7 +261,6 @@ def test_an_lstm_is_traced_at_once():
 GRADIENT = ("saliency", "gradient-x-input", "integrated-gradients")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("recurrent", [lambda: L.LSTM(4), lambda: L.Bidirectional(L.GRU(4)), lambda: L.SimpleRNN(4)])
 def test_tokens_are_explained_at_their_embeddings(recurrent):
     """The mask is that of the sample all along the way, which starts at a sentence of pads."""
@@ -315,7 +314,6 @@ def test_a_text_and_a_row_in_one_network():
     np.testing.assert_array_equal(e["words"].values[0, :2], 0)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", [*GRADIENT, "lime", "occlusion", "exact-shapley"])
 def test_masked_steps_of_a_series_are_no_part(method):
     net = filled(keras.Sequential([L.Input((6, 2)), L.Masking(name="mask"), L.GRU(3), L.Dense(1)]))
@@ -327,7 +325,6 @@ def test_masked_steps_of_a_series_are_no_part(method):
     assert np.all(e.values[0] != 0)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", [*GRADIENT, "lime"])
 def test_a_stateful_network_is_explained_from_zero_and_keeps_its_state(method):
     """The size of a batch is fixed at two, so one sample is filled up."""

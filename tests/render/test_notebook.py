@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from xaikit import curves, zoo
+from tests.figures import synthetic
+from xaikit import curves, plot, zoo
 
 pytestmark = pytest.mark.slow
 
@@ -63,3 +64,16 @@ def test_a_card_shows_itself_as_html() -> None:
 def test_curves_show_themselves_as_a_picture() -> None:
     data, _ = curves({"loss": [2.0, 1.0]})._repr_mimebundle_()  # type: ignore[attr-defined]
     assert set(data) == {"text/plain", "image/png"}
+
+
+def test_a_plotted_figure_brings_a_picture_for_pages_without_plotly() -> None:
+    figure = plot(synthetic.image(), width=600)
+    pixels = base64.b64decode(figure._repr_mimebundle_()["image/png"])
+    assert pixels.startswith(b"\x89PNG")
+    assert int.from_bytes(pixels[16:20], "big") == 1200
+
+
+def test_a_figure_that_was_changed_is_not_shown_as_it_was() -> None:
+    figure = plot(synthetic.image())
+    figure.update_layout(title="mine")
+    assert "image/png" not in figure._repr_mimebundle_()

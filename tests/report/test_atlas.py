@@ -222,7 +222,6 @@ t.make(__import__("pathlib").Path(sys.argv[1]), channels=None)
 """
 
 
-@pytest.mark.slow
 def test_a_killed_run_loses_nothing_and_the_next_goes_on(tmp_path: Path) -> None:
     folder = tmp_path / "atlas"
     root = Path(__file__).parents[2]
@@ -255,7 +254,6 @@ def test_a_killed_run_loses_nothing_and_the_next_goes_on(tmp_path: Path) -> None
         assert_allclose(a.optimum.image, b.optimum.image, atol=1e-3)
 
 
-@pytest.mark.slow
 def test_it_opens_in_a_browser_without_scripts_and_without_a_word_on_the_console(chromium: Any, tmp_path: Path) -> None:
     found = make(tmp_path / "made")
     place = Path(shutil.move(tmp_path / "made", tmp_path / "moved"))  # an atlas can be carried elsewhere

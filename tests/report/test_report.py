@@ -17,6 +17,7 @@ from numpy.testing import assert_allclose
 
 import xaikit as xk
 from tests.report.conftest import REVIEW, Make, applicant, beat, digit
+from tests.report.schema import fits
 from tests.report.test_page import TAKES_A_REFERENCE, Read
 from xaikit import zoo
 from xaikit.errors import InputError, ModelError, ParameterError, StorageError, UnknownName, UsageError
@@ -30,37 +31,7 @@ pytestmark = pytest.mark.slow
 
 pytest.importorskip("torch")
 SCHEMA = json.loads((Path(xk.__file__).parent / "report" / "report.schema.json").read_text())
-KINDS: dict[str, Any] = {
-    "object": dict,
-    "array": list,
-    "string": str,
-    "integer": int,
-    "number": (int, float),
-    "null": type(None),
-}
 PICTURE = "data:image/webp;base64,"
-
-
-def fits(value: Any, schema: dict[str, Any], at: str = "report") -> None:
-    """Check a value against the part of JSON Schema that report.schema.json uses."""
-    if "const" in schema:
-        assert value == schema["const"], at
-    if "enum" in schema:
-        assert value in schema["enum"], at
-    if "type" in schema:
-        names = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-        assert any(isinstance(value, KINDS[name]) for name in names), at
-        assert not isinstance(value, bool), at
-    if isinstance(value, dict):
-        known = schema.get("properties", {})
-        assert set(schema.get("required", ())) <= set(value), at
-        more = schema.get("additionalProperties", True)
-        for name, each in value.items():
-            assert name in known or more is not False, f"{at}.{name}"
-            fits(each, known.get(name, more if isinstance(more, dict) else {}), f"{at}.{name}")
-    if isinstance(value, list):
-        for k, each in enumerate(value):
-            fits(each, schema.get("items", {}), f"{at}[{k}]")
 
 
 def made(found: Explanations, place: Path, **options: Any) -> tuple[dict[str, Any], str, Read]:
@@ -398,7 +369,6 @@ def test_progress_counts_every_unit(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- in a browser
 
 
-@pytest.mark.slow
 def test_it_opens_in_a_browser_without_a_word_on_the_console(chromium: Any, digits: Explanations, place: Path) -> None:
     write_report(digits, place)
     write_report(digits, apart := place.with_name("apart"), max_mb=0.001)

@@ -20,8 +20,8 @@ from numpy.testing import assert_allclose
 import xaikit as xk
 from tests.figures import synthetic as s
 from tests.render.test_render import luminance
+from tests.report.schema import fits
 from tests.report.test_page import TAKES_A_REFERENCE, Read
-from tests.report.test_report import fits
 from xaikit.errors import ParameterError, StorageError, UnknownName, UsageError
 from xaikit.inputs import Classes, Image, Masks
 from xaikit.report import write_study_report
@@ -228,7 +228,7 @@ def test_the_best_class_of_every_pixel_is_a_picture(study: Make) -> None:
 
     page = read(write_study_report(study(1, made)).folder, "inputs/00001.html")
     assert "Answer: sky 75 %" in page.text
-    assert "The pixels by class: dark: sky, yellow: sea." in [p["alt"] for p in page.all("img")]
+    assert "The pixels by class: dark: sky, orange: sea." in [p["alt"] for p in page.all("img")]
 
 
 # ---------------------------------------------------------------- what is missing
@@ -462,7 +462,6 @@ write_study_report(sys.argv[1], progress=lambda done, total, said: (print(done, 
 """
 
 
-@pytest.mark.slow
 def test_a_killed_report_leaves_the_old_one_and_the_next_clears_up(study: Make) -> None:
     folder = study(4)
     write_study_report(folder)
@@ -515,7 +514,6 @@ def test_inks_are_readable_in_light_and_dark(study: Make) -> None:
             assert (high + 0.05) / (low + 0.05) >= 4.5, ink
 
 
-@pytest.mark.slow
 def test_it_reads_without_scripts_on_a_telephone_and_says_nothing_on_the_console(chromium: Any, study: Make) -> None:
     made = write_study_report(study(3), formats=["html", "pdf", "json"])
     for scheme in ("light", "dark"):

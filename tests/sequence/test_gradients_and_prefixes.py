@@ -266,3 +266,18 @@ def test_what_has_no_prefixes_is_refused() -> None:
     fixed = nn.Sequential(nn.Flatten(), nn.Linear(STEPS * CHANNELS, 1))
     with pytest.raises(NotSupported, match="takes no series of 1 of its 6 steps"):
         prefixes(xk.wrap(fixed, inputs=xk.Series(STEPS, CHANNELS), layout="channels-last"), series(), 0)
+
+
+class Counting(nn.Module):
+    """Answers at every step how often each of three letters was read until then."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.one_hot(x, 4)[..., 1:].float().cumsum(1)
+
+
+def test_a_full_text_with_padding_before_is_asked_at_its_last_step() -> None:
+    """Each beginning stands at the end, behind its padding, also where the whole text has none."""
+    text = xk.Text(4, {"a": 1, "b": 2, "c": 3}, tokenizer="characters", unknown=3, pad_side="left")
+    model = xk.wrap(Counting(), inputs=text, outputs=xk.Classes(["a", "b", "c"], form="logits"))
+    assert_array_equal(prefixes(model, "abab", "a").scores, [[1, 1, 2, 2]])
+    assert_array_equal(prefixes(model, "aba", "a").scores, [[1, 1, 2]])

@@ -29,11 +29,10 @@ def alike(torch, keras, tolerance: float = 2e-5) -> None:
     assert (str(torch.status), str(keras.status)) == ("ok", "ok")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "layer", "x"),
     [
-        ("bilstm_imdb", None, REVIEW),
+        pytest.param("bilstm_imdb", None, REVIEW, marks=pytest.mark.long),
         ("char_lstm", None, [LINE, "short"]),
         ("seq2seq_dates", "annotations", ["12 march 1999", "3/4/2020"]),
         ("seq2seq_dates", "decoder", ["12 march 1999"]),
@@ -53,7 +52,6 @@ def test_keras_and_torch_have_the_same_gates_and_gradients(name, layer, x) -> No
     assert torch.verdict() == keras.verdict()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("framework", ["torch", "keras"])
 def test_attention_over_dates_follows_the_known_alignment(framework: str) -> None:
     """A digit of the answer was read at the digit that says it: judged on days and years written in digits."""

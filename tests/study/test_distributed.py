@@ -248,6 +248,7 @@ shipping.code_version = lambda: "0.0.1+of-yesterday"
 """
 
 
+@pytest.mark.long
 def test_a_worker_with_other_code_is_refused_with_the_difference(dask, plan, digits, tmp_path) -> None:
     """At the start the study does not begin; one that joins later gets no unit done, and harms none."""
     (dask.home / "other.py").write_text(OTHER)
@@ -310,6 +311,7 @@ def bucket(monkeypatch) -> Iterator[str]:
     running.stop()
 
 
+@pytest.mark.long
 def test_workers_write_to_an_object_store(dask, plan, digits, bucket, tmp_path) -> None:
     """Several processes write what one reads; the study goes on there, with workers of its own, and is brought home."""
     dask.scheduler()

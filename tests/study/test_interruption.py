@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cases import some
 from xaikit.errors import UsageError
 from xaikit.jobs import Store
 from xaikit.study import MethodPlan, open_study, run
@@ -92,7 +93,7 @@ def whole(folder: Path) -> int:
     return len(keys)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", some([1, 2], [2]))
 def test_a_run_that_is_killed_anywhere_goes_on_and_loses_nothing(runs, written, tmp_path, workers) -> None:
     chance = random.Random(workers)
     kills = rounds = 0
@@ -130,8 +131,10 @@ def check_complete(folder: Path) -> None:
     assert max(done.values()) == 1, "no unit was carried out twice"
 
 
-def test_an_interrupt_ends_with_its_code_and_says_how_to_go_on(runs, written, tmp_path) -> None:
-    folder = tmp_path / "out"
+def test_an_interrupt_ends_with_its_code_and_says_how_to_go_on(runs, plan, digits, tmp_path) -> None:
+    draw(digits, 40)
+    lime = MethodPlan("lime", None, {"samples": 1500})  # long enough that the interrupt finds it at work
+    written, folder = plan("saliency", lime).save(tmp_path / "plan.toml"), tmp_path / "out"
     child = runs.begin("study", "run", written, "-o", folder)
     manifest = folder / "manifest.jsonl"
     until(lambda: manifest.exists() and manifest.stat().st_size > 0)
@@ -150,6 +153,7 @@ def until(true, seconds: float = 60) -> None:
         time.sleep(0.002)
 
 
+@pytest.mark.long
 def test_two_runs_into_one_folder_at_once(runs, written, tmp_path) -> None:
     """One does the work, the other is told who is at it; together they leave what one would have."""
     folder, other = tmp_path / "out", Runs()

@@ -31,6 +31,8 @@ def test_a_merge_holds_what_all_had(parts, tmp_path, plan) -> None:
     assert (merged.units, merged.failed) == (6, 1)
     rows = list(merged.study.rows())
     assert [r["input"] for r in rows] == [f"digits/00{i}.png" for i in (*range(6), 9)]
+    told = {e["input"]: set(e) for part in parts for e in open_study(part).events()}
+    assert {e["input"]: set(e) for e in merged.study.events()} == told
     first = open_study(parts[0])
     np.testing.assert_array_equal(merged.study.result(rows[0]).values, first.result(next(first.rows())).values)
     both = ["digits/00[0-2].png", "digits/00[3-9].png"]
@@ -172,7 +174,6 @@ def test_inputs_that_are_not_the_same_are_not_compared(versions, plan, digits, t
     assert (found.only_first, found.only_second) == (6, 6)
 
 
-@pytest.mark.slow
 def test_two_frameworks_give_one_answer(plan, tmp_path) -> None:
     """The same weights in Keras and in PyTorch: a difference of frameworks is none of maps."""
     pytest.importorskip("keras")

@@ -200,7 +200,7 @@ def test_what_is_no_toml_has_its_line() -> None:
 
 
 def test_a_plan_that_is_not_there_is_an_input_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="there is no plan"):
         load_plan(tmp_path / "none.toml")
 
 

@@ -121,7 +121,6 @@ ZOO = {
 """What "auto" and ONNX Runtime give; the zoo's convolutions have channels last already, so that folding is left."""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ZOO)
 def test_copies_of_the_zoo_are_right_or_refused(name: str, capfd: Any) -> None:
     model = xk.zoo.load(name, framework="torch")
@@ -307,7 +306,6 @@ def test_a_copy_does_not_keep_the_model(kind: str) -> None:
     assert copied.run(draw(2, 12, 12, 3)).output.shape == (2, 5)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_a_compiled_copy() -> None:
     net = seeded(lambda: nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3), nn.Softmax(1)))

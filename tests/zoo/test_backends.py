@@ -257,7 +257,11 @@ def test_tokens_and_masks_are_the_same_in_both_frameworks(both: tuple[Any, Any],
 HUGE = [name for name in networks if networks[name].architecture.total > 5e7]
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in HUGE else n for n in networks])
+def _marks(name: str) -> Any:
+    return pytest.mark.long if name in HUGE and name != "alexnet" else pytest.mark.slow if name in HUGE else ()
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=_marks(n)) for n in networks])
 def test_networks_have_the_described_counts_and_names(backend: Any, framework: str, name: str) -> None:
     architecture = networks[name].architecture
     net = backend.build(architecture)
@@ -544,7 +548,6 @@ def test_a_keras_network_survives_a_file(both: tuple[Any, Any], tmp_path: Path, 
     assert_array_equal(np.asarray(load_network(tmp_path / "net.keras")(x)), np.asarray(net(x)))
 
 
-@pytest.mark.slow
 def test_files_with_the_zoo_s_layers_load_in_a_fresh_process(both: tuple[Any, Any], tmp_path: Path) -> None:
     net = both[1].build(describe("saved", decoder))
     net.save(tmp_path / "net.keras")

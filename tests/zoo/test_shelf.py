@@ -107,7 +107,7 @@ def test_a_changed_weights_file_is_refused(stored: Path, framework: str) -> None
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    with pytest.raises(StorageError, match=r"has SHA-256 .*its card says .*not used"):
+    with pytest.raises(StorageError, match=r"has SHA-256 .*its card says .*delete both files"):
         zoo.load("xo_cnn", framework)
 
 

@@ -56,7 +56,11 @@ AT_MOST = {
 FORECASTS = ("rnn_forecast", "lstm_forecast", "gru_forecast")
 SHIPPED = (*AT_LEAST, *AT_MOST, *FORECASTS)
 FAST = ("xo_cnn", "mnist_cnn", "mlp_mnist", "mlp_mnist_dropout", "credit_mlp", "series_autoencoder")
-SUBSET = 2000
+LARGE = (
+    *("xception_small", "cats_vs_dogs_transfer", "cats_vs_dogs", "resnet20_cifar10", "mnist_two_heads"),
+    *("mlp_imdb_small", "mlp_imdb_l2", "mlp_imdb_dropout"),
+)
+SUBSET = 1000
 SOME = 40
 
 
@@ -65,7 +69,11 @@ def nothing_trained_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("XAIKIT_CACHE", str(tmp_path))
 
 
-@pytest.fixture(scope="module", params=[pytest.param(n, marks=() if n in FAST else pytest.mark.slow) for n in SHIPPED])
+def _marks(name: str) -> Any:
+    return pytest.mark.long if name in LARGE else () if name in FAST else pytest.mark.slow
+
+
+@pytest.fixture(scope="module", params=[pytest.param(n, marks=_marks(n)) for n in SHIPPED])
 def shipped(request: pytest.FixtureRequest) -> Iterator[str]:
     """A network whose test data are there; nothing of them is kept when the next network comes."""
     name = str(request.param)
@@ -167,7 +175,6 @@ def test_forecasts_beat_the_naive_one() -> None:
         assert metrics["interval_95"][1] < metrics["naive_mae"], name
 
 
-@pytest.mark.slow
 def test_the_attention_of_the_translator_reads_where_the_answer_stands(both: tuple[Any, Any]) -> None:
     """The largest weight of a step lies on the letters that say its digit, for most digits of most dates."""
     dates = data.load("dates").read("test").x[:200]

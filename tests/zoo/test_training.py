@@ -197,7 +197,6 @@ def test_split_keeps_the_share_of_every_class() -> None:
     assert_array_equal(np.sort(np.concatenate([training, validation])), np.arange(160))
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("data_folder", "cache")
 def test_mnist_from_scratch_in_three_epochs(framework: str) -> None:
     zoo.train("mnist_cnn", framework, epochs=3)

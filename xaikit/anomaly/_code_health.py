@@ -30,7 +30,7 @@ def health(model: Model, samples: Any, *, code: Code | None = None) -> CodeHealt
     known = variational(model) if code is None else variational(model, code.mean, code.log_variance, code.z)
     x = np.asarray(prepare(model, samples)[0])
     if len(x) < 2:
-        raise InputError("which numbers follow the samples is seen from at least two of them")
+        raise InputError("which numbers of a code follow the samples shows only in two samples or more: give some more")
     run = model.run(x, at=(known.mean, known.log_variance))
     mean, log_variance = (
         np.asarray(run.activations[n], np.float64).reshape(len(x), -1) for n in (known.mean, known.log_variance)
@@ -57,7 +57,7 @@ def capacity(model: Model, samples: Any, *, draws: int | None = None, seed: int 
     require_one_input(model, "capacity")
     x = np.asarray(prepare(model, samples)[0], np.float32)
     if not len(x) or (draws is not None and draws < 1):
-        raise InputError("the errors of at least one sample and one draw are compared")
+        raise InputError("there is nothing to compare: give at least one sample and one draw")
     if x.min() == x.max():
         raise InputError(f"all numbers of the samples are {x.min():.3g}: noise of their range would be the same")
     rng = np.random.default_rng(seed)

@@ -60,7 +60,9 @@ class Detector:
         Raises as `xaikit.anomaly.calibrate`.
         """
         known = self.calibration
-        found = calibrate(known.scores, rule, level, k, self._labelled(anomalous), known.explained)
+        found = calibrate(
+            known.scores, rule, level, k=k, anomalous=self._labelled(anomalous), explained=known.explained
+        )
         return replace(self, calibration=_told(found, DRAWS in known.status.reasons))
 
     def values(self, x: Array, progress: Progress | None = None) -> Array:
@@ -144,7 +146,7 @@ class Detector:
         if anomalous is None:
             return None
         if hasattr(anomalous, "__len__") and not len(anomalous):
-            raise InputError("there is no anomalous sample: leave them out, or give at least one")
+            raise InputError("anomalous= holds no sample: leave it out, or give at least one")
         return self.values(np.asarray(prepare(self.model, anomalous)[0]))
 
     def record(self) -> DetectorRecord:
@@ -159,7 +161,9 @@ class Detector:
         """Make a detector of a network and a record of it. Raises ModelError where it was another network."""
         model = restoring(model, "anomaly.Detector.of", record.normal, record.output)
         if record.fingerprint is not None and record.fingerprint != fingerprint(model):
-            raise ModelError(f"the detector was fitted on {record.model} with other weights than {model.name} has now")
+            raise ModelError(
+                f"the detector was fitted on {record.model} with other weights than {model.name} has now: fit it again"
+            )
         return cls(model, record.calibration, SCORES[record.score](**record.state), record.normal)
 
     def __repr__(self) -> str:
@@ -197,7 +201,9 @@ def fit(
 
     `detector.status` warns where the normal samples are too few for the level, where they look like a mixture, where
     the network does not give them back, and where it answers a sample differently each time. Raises UnknownName,
-    ParameterError, InputError, and NotSupported for a model that does not give its input again.
+    ParameterError, InputError, and NotSupported for a model that does not give its input again. Its `score(x)` gives
+    AnomalyScores with `values` (sample,) and `contributions` (sample, *input). Source: Sakurada and Yairi, "Anomaly
+    Detection Using Autoencoders with Nonlinear Dimensionality Reduction" (2014).
     """
     _, spec = named(model, "anomaly.fit", output)
     asked = score_of(score or spec.error, parameters)
@@ -211,7 +217,7 @@ def fit(
     if not np.isfinite(found).all():
         raise InputError(f"{model.name} gives no finite numbers for {int((~np.isfinite(found)).sum())} normal samples")
     known = bare._labelled(anomalous)
-    calibration = calibrate(found, rule, level, k, known, _explained(bare, found))
+    calibration = calibrate(found, rule, level, k=k, anomalous=known, explained=_explained(bare, found))
     return replace(bare, calibration=_told(calibration, draws(np.asarray(model.run(encoded[[0, 0]]).output))))
 
 

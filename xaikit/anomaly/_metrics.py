@@ -19,11 +19,15 @@ def evaluate(
 ) -> Detection:
     """How well a detector finds `anomalous` samples among `normal` ones that it was not fitted on, beside trivial ones.
 
+    Both are samples as a person has them. The Detection has `scores` (detector, sample) and `labels` (sample,), True
+    for an anomaly.
+
     The baselines: the mean squared distance from the mean of the normal samples that the detector was fitted on, the
     same network untrained (its weights drawn anew, where the model lets them be replaced), and random numbers. k: for
     the precision among the k largest scores, by default as many as there are anomalies. The interval of the AUROC is
     over `draws` resamplings. The status warns where the detector is no better than a baseline. Raises InputError where
-    one of the two classes is empty.
+    one of the two classes is empty, ParameterError for a k beyond the samples. Source: Mann and Whitney, "On a test of
+    whether one of two random variables is stochastically larger than the other" (1947) for the AUROC.
     """
     parts = [np.asarray(prepare(detector.model, _some(x, kind))[0]) for x, kind in _kinds(normal, anomalous)]
     x, labels = np.concatenate(parts), np.repeat([False, True], [len(p) for p in parts])
@@ -125,6 +129,7 @@ def event_scores(flags: Array, truth: Array) -> dict[str, float]:
     Event-wise: an event is found if any of its steps is flagged, and a run of flags is false if it touches no event;
     point-wise: steps counted one by one. "point_adjusted_f1_misleading" counts all steps of a found event as found:
     with long events random scores come near 1 (Kim et al. 2022), so it is given for comparison with papers only.
+    Raises InputError where the two have different lengths, or the truth holds no event.
     """
     flags, truth = np.asarray(flags, bool), np.asarray(truth, bool)
     if flags.shape != truth.shape or flags.ndim != 1:

@@ -22,6 +22,7 @@ def forecasting(model: Model, error: Any = "mse") -> Model:
     gives back are the first steps as they are, and the forecast for the rest, so that the whole error is that of the
     forecast; the mean over all steps is divided by its share of them. The forecast is in the series' own units, as the
     model's output spec says. Raises NotSupported for what is no forecaster of a series.
+    Source: Malhotra et al., "Long Short Term Memory Networks for Anomaly Detection in Time Series" (2015).
     """
     require_wrapped(model, "anomaly.forecasting")
     spec = model.inputs
@@ -42,14 +43,15 @@ def forecasting(model: Model, error: Any = "mse") -> Model:
 
 
 def masking(
-    model: Model, patch: int = 4, hidden: float = 0.5, rounds: int = 6, value: float = 0.0, seed: int = 0
+    model: Model, patch: int = 4, *, hidden: float = 0.5, rounds: int = 6, value: float = 0.0, seed: int = 0
 ) -> Model:
     """A network that fills in hidden patches as a model that never sees the place it gives, for `xk.anomaly.fit`.
 
     In each of `rounds` passes a share `hidden` of the patches (squares of `patch` pixels, or as many steps) is replaced
     by `value` (in the network's units), so that every patch is hidden equally often; what comes back at a place is the
     mean of what the network gave where that place was hidden. An autoencoder that copies its input cannot copy so.
-    Raises NotSupported for inputs that are neither pictures nor series, and ParameterError.
+    Raises NotSupported for inputs that are neither pictures nor series, and ParameterError. Source: Zavrtanik, Kristan
+    and Skočaj, "Reconstruction by inpainting for visual anomaly detection" (2021).
     """
     model = restoring(model, "anomaly.masking")
     spec = model.inputs

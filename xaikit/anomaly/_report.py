@@ -24,6 +24,7 @@ def threshold_report(
     rules: by default all that need normal samples only, and "best-f1" where the scores of `anomalous` samples are
     given. Each of `draws` times the samples are drawn anew, with replacement, and the threshold set again; the samples
     that a draw has left out, about a third, say which share it would flag. Raises as `calibrate`.
+    Source: Efron, "Bootstrap methods: another look at the jackknife" (1979).
     """
     if draws < 10:
         raise ParameterError(f"an interval needs at least 10 draws, not {draws}")

@@ -103,6 +103,7 @@ def calibrate(
     scores: Array,
     rule: str = "quantile",
     level: float | None = None,
+    *,
     k: float | None = None,
     anomalous: Array | None = None,
     explained: float | None = None,
@@ -120,6 +121,9 @@ def calibrate(
     contradict the normal distribution or the tail, where they look like those of two populations, as when there are
     anomalies among the normal samples, and where the network gives these back no better than their mean would. Raises
     UnknownName, ParameterError, and InputError for scores that are no finite numbers or too few to have a spread.
+    Source: Leys et al., "Detecting outliers" (2013) for "median-mad"; Siffer et al., "Anomaly Detection in Streams with
+    Extreme Value Theory" (2017) for "pot"; Vovk et al., "Algorithmic Learning in a Random World" (2005) for
+    "alert-rate".
     """
     level = level_of(rule, level, k, anomalous is not None)
     scores = np.asarray(scores, np.float64)

@@ -36,7 +36,9 @@ def _words(model: Model, weights: Mapping[str, float], asked: str, count: int, l
         raise NotSupported(f"{model.name} has no vocabulary: wrap it with inputs=xk.Text(length, vocabulary=...)")
     found = [n for n, v in model.layers.items() if v.kind == "embedding"] if layer is None else [layer]
     if not found:
-        raise NotSupported(f"{model.name} has no embedding layer")
+        raise NotSupported(
+            f"{model.name} has no embedding layer, which holds the vectors of words: give a model that has one"
+        )
     table = next((np.asarray(w, np.float64) for w in model.weights(found[0]).values() if w.ndim == 2), None)
     if table is None:
         raise NotSupported(f"the layer {found[0]} holds no vectors of words")

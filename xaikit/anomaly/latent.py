@@ -97,7 +97,7 @@ def interpolate(
     known = coded(model, code)
     ends = [encode(model, np.asarray(prepare(model, x)[0]), where(known)) for x in (a, b)]
     if any(len(e) != 1 for e in ends):
-        raise InputError("interpolate takes one sample and another one")
+        raise InputError(f"interpolate takes one sample and another one, not {len(ends[0])} and {len(ends[1])}")
     return _between("interpolation", model, known, ends[0][0], ends[1][0], steps, detector, start)
 
 

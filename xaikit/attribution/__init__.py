@@ -1,5 +1,6 @@
 """Why this prediction: one file per method, and `explain` that runs them by name."""
 
+from xaikit.attribution._cam import choose_layer, laid_out
 from xaikit.attribution._dialects import DIALECTS
 from xaikit.attribution._explain import explain, origin_of, prepare, require_wrapped
 from xaikit.attribution._families import FAMILIES, families
@@ -14,9 +15,11 @@ __all__ = [
     "Parameter",
     "Task",
     "checked",
+    "choose_layer",
     "described",
     "explain",
     "families",
+    "laid_out",
     "methods",
     "origin_of",
     "parameter",

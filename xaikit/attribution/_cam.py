@@ -11,7 +11,7 @@ import numpy as np
 from xaikit.arrays import SPACE, Array, Tensors, upsample
 from xaikit.attribution._method import Map, Method, Task, parameter
 from xaikit.errors import NotSupported, UnknownName
-from xaikit.graph import Layer
+from xaikit.graph import GATE, Layer
 from xaikit.inputs import InputSpec, Raw
 from xaikit.model import Model
 from xaikit.perturb.budget import unbounded
@@ -93,6 +93,12 @@ def over_inputs(cam: Array, task: Task, layer: Layer, sized: bool = True) -> Ten
     return {n: brought(s) for n, s in sizes.items() if s is not None} or dict.fromkeys(sizes, cam)
 
 
+def _with_maps(model: Model) -> str:
+    """Say which layers a class activation map can be taken from: the last of them, where most information is."""
+    found = [layer.name for layer in model.layers.values() if _has_map(layer)]
+    return f"the last layers that have them: {', '.join(found[-3:])}" if found else f"{model.name} has no such layer"
+
+
 def choose_layer(model: Model, name: str | None) -> Layer:
     """Give the layer of that name, or the last one whose channels form a map and are not yet the output.
 
@@ -104,7 +110,7 @@ def choose_layer(model: Model, name: str | None) -> Layer:
         if not _has_map(model.layers[name]):
             raise NotSupported(
                 f"layer {name!r} has axes {model.layers[name].axes}: a class activation map (Grad-CAM and its kin) "
-                "needs channels over space or time"
+                f"needs channels over space or time; {_with_maps(model)}"
             )
         return model.layers[name]
     known = _CHOSEN.get(unbounded(model))
@@ -123,7 +129,19 @@ def _last_map(model: Model) -> Layer:
         )
     # A network that answers place by place ends in maps of its answer, whose gradient is the target itself.
     answer = layers[-1].shape
-    return next((layer for layer in reversed(layers) if layer.shape != answer and _is_feature_map(layer)), last)
+    found = next((layer for layer in reversed(layers) if layer.shape != answer and _is_feature_map(layer)), last)
+    return _states(layers, found)
+
+
+def _states(layers: list[Layer], found: Layer) -> Layer:
+    """Give the state at every step in the place of a recurrent layer of which only the last step is read.
+
+    The output of such a layer has a gradient at that step alone; Keras gives no other step to begin with.
+    """
+    states = [layer for layer in layers if layer.kind == GATE and layer.name.startswith(f"{found.name}/")]
+    readers = [layer for layer in layers if found.name in layer.parents]
+    last_step = bool(readers) and all(r.kind in ("index", "concat") and not r.space for r in readers)
+    return states[-1] if states and last_step else found
 
 
 def _has_map(layer: Layer) -> bool:

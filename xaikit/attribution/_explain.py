@@ -50,9 +50,10 @@ def explain(
     """Explain one score of a model for samples `x` by the method of that name, and give an Attribution.
 
     `x` is what a person has (a path, a picture, an array in display units, a string, a row) or a list or batch of
-    these. `target` is a class index or name, xk.Margin, xk.At, xk.Region, xk.ReconstructionError, or a list with one
-    per sample; None is the predicted class or the only output. `score` is "logit", "probability" or "output"
-    (None: what the method explains by default). `parameters` are the method's own
+    these, such as (sample, height, width, channel); `values` of the result have these axes, one map for each sample, in
+    units of the score. `target` is a class index or name, xk.Margin, xk.At, xk.Region, xk.ReconstructionError, or a
+    list with one per sample; None is the predicted class or the only output. `score` is "logit", "probability" or
+    "output" (None: what the method explains by default). `parameters` are the method's own
     (`xk.methods[name].parameters()`). A model with several inputs gives Attributions, one Attribution per input.
     `dialect="captum"`, one more parameter of many methods, takes that library's defaults (`xaikit methods --dialects`
     lists them); parameters that are given go before them.
@@ -87,7 +88,7 @@ def explain(
     if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or not 0 <= seed < 2**32:
         raise ParameterError(f"the seed is a whole number from 0 to 2**32 - 1, not {seed!r}")
     require_level(evidence)
-    cls = methods[method]
+    cls = named(method)
     explainer = cls.make(parameters)
     require_model(model, cls)
     require_copy(cls, method, accelerate)
@@ -201,6 +202,14 @@ def _frame(task: Task, found: Map, name: str) -> tuple[tuple[str, ...], tuple[in
     axes = (found.axes[name] if isinstance(found.axes, Mapping) else found.axes) or spec.axes
     sizes = dict(zip(spec.axes, x.shape[1:], strict=False))
     return tuple(axes), tuple(sizes[a] for a in axes if a in SPACE and a in sizes)
+
+
+def named(method: Any) -> type[Method]:
+    """Give the method of that name. Raises UnknownName, and UsageError for what is no name."""
+    if isinstance(method, str):
+        return methods[method]
+    several = "; xk.compare takes several" if isinstance(method, list | tuple) else ""
+    raise UsageError(f"a method is one name of xk.methods, such as 'saliency', not {method!r}{several}")
 
 
 def require_model(model: Any, cls: type[Method]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from xaikit.arrays import Array, Tensors, concatenate, each, leaves, length, rows
 from xaikit.attribution._dialects import preset
-from xaikit.errors import NotSupported, ParameterError, TimeUp, nearest
+from xaikit.errors import NotSupported, ParameterError, TimeUp, nearest, with_article
 from xaikit.inputs import Classes, ScoreKind, Scores
 from xaikit.model import Model, Pull, Rule, Run
 from xaikit.perturb.baseline import baselines
@@ -144,7 +144,7 @@ class Task:
     def check_time(self) -> None:
         """Raise TimeUp when the time limit is over."""
         if time.perf_counter() >= self.deadline:
-            raise TimeUp("the time limit was over before there was anything to return")
+            raise TimeUp("the time limit was over before there was anything to return: give a longer time_limit")
 
     def value(self, x: Tensors, index: Array | None = None) -> Array:
         """Give the explained scalar of every row: (row,); `index` says to which sample a row belongs."""
@@ -294,10 +294,10 @@ class Method(ABC):
         """Say in words how the method would treat this model. Raises NotSupported if it cannot serve it."""
         lacking = sorted(cls.needs - model.can)
         if lacking:
-            able = ", ".join(name for name, other in methods.items() if other.needs <= model.can)
+            able = ", ".join(serving(model))
             why = "has no gradients" if "pull" in lacking else f"cannot {', '.join(lacking)}"
             raise NotSupported(
-                f"{_title(cls)} cannot explain {model.name}: a {model.framework} model {why}; use {able}"
+                f"{_title(cls)} cannot explain {model.name}: {with_article(model.framework)} model {why}; use {able}"
             )
         return ""
 
@@ -339,7 +339,21 @@ def checked(cls: Any, title: str, parameters: Mapping[str, Any]) -> None:
             raise ParameterError(f"{title} takes {known[name].type} for {name}, not {value!r}")
 
 
-methods: Registry[type[Method]] = Registry("method", "xaikit.attribution")
+def serving(model: Model) -> list[str]:
+    """List the methods that can explain the model."""
+    return [name for name, method in methods.items() if method.needs <= model.can and _serves(method, model)]
+
+
+def _serves(method: type[Method], model: Model) -> bool:
+    try:
+        method.examine(model)
+    except NotSupported:
+        return False
+    return True
+
+
+methods: Registry[type[Method]] = Registry("method", "xaikit.attribution", group="xaikit.methods")
+"""The methods by name: `list(xk.methods)`, `xk.methods["lime"].parameters()`. An unknown name raises UnknownName."""
 
 
 def _distinct(starts: Tensors, count: int) -> tuple[Tensors, bool]:

@@ -22,7 +22,7 @@ def require_rules(model: Model, name: str) -> None:
     A model that cannot be asked before it was run is not refused here, but when it is explained.
     """
     try:
-        if _takes_ids(model):
+        if takes_ids(model):
             raise _refusal(model, name, {n: "recurrent" for n, layer in model.layers.items() if layer.kind in CELLS})
         found = model.untreated(RULES.get(name, name))
     except ModelError:
@@ -44,7 +44,8 @@ def _refusal(model: Model, name: str, found: Mapping[str, str]) -> NotSupported:
     return NotSupported(f"{name} cannot treat all layers of {model.name} ({said}{more}){reason}; use {ALTERNATIVES}")
 
 
-def _takes_ids(model: Model) -> bool:
+def takes_ids(model: Model) -> bool:
+    """Whether a model reads token ids, which have no gradient of their own."""
     specs = model.inputs.values() if isinstance(model.inputs, Mapping) else [model.inputs]
     return any(spec.kind == "Text" for spec in specs)
 

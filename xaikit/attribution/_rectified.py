@@ -45,7 +45,7 @@ def remark(model: Model) -> str:
     """Say which activations keep their own gradient. Raises NotSupported if there is plainly no ReLU."""
     kinds = [kind for layer in model.layers.values() for kind in kinds_of(layer)]
     own = own_gradients(model)
-    if not RELUS & set(kinds) and not UNTOLD & set(kinds):
+    if not RELUS & set(kinds) and not any(_untold(layer) for layer in model.layers.values()):
         there = f" but {', '.join(own)}" if own else ""
         able = ", ".join(
             n for n, m in methods.items() if m.needs <= model.can and not any(w.startswith("rule:") for w in m.needs)
@@ -54,6 +54,12 @@ def remark(model: Model) -> str:
             f"{model.name} has no ReLU{there}, so the rule for ReLUs would give the plain gradient; use {able}"
         )
     return f"{', '.join(own)} keep their own gradient" if own else ""
+
+
+def _untold(layer: Layer) -> bool:
+    """Whether a layer may hold a ReLU without saying so; PyTorch's plain recurrent layers say it as their mode."""
+    told = isinstance(layer.config.get("activation"), str) or layer.config.get("mode") == "RNN_TANH"
+    return layer.kind in UNTOLD and not told
 
 
 def own_gradients(model: Model) -> list[str]:

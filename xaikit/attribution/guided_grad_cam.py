@@ -9,6 +9,7 @@ import numpy as np
 from xaikit.arrays import Array, Tensors
 from xaikit.attribution._cam import choose_layer, input_axes
 from xaikit.attribution._method import Map, Method, Task, methods, parameter
+from xaikit.attribution._native import takes_ids
 from xaikit.attribution._rectified import notes, remark
 from xaikit.attribution.grad_cam import GradCam
 from xaikit.errors import NotSupported
@@ -23,8 +24,8 @@ class GuidedGradCam(Method):
     """Guided backpropagation times Grad-CAM (with ReLU, brought to the input's size), place by place.
 
     Values have the shape of the encoded input; of several inputs those are explained that have the layer's places.
-    `layer` as in grad-cam, `origin.notes` and refusals as in guided-backprop. Source: Selvaraju et al., "Grad-CAM"
-    (2017), section 3.2.
+    `layer` and `quality["cut"]` as in grad-cam, `origin.notes` and refusals as in guided-backprop. Source: Selvaraju et
+    al., "Grad-CAM" (2017), section 3.2.
     """
 
     needs: ClassVar = frozenset({"pull", "rule:guided"})
@@ -38,6 +39,11 @@ class GuidedGradCam(Method):
         if isinstance(model.inputs, Raw):
             return ""
         told = (f"looks at layer {choose_layer(model, None).name!r}", remark(model))
+        if takes_ids(model):
+            raise NotSupported(
+                f"guided-grad-cam multiplies a map of the input's numbers, and {model.name} takes token ids, which "
+                "have no gradient; use grad-cam or guided-backprop"
+            )
         return "; ".join(t for t in told if t)
 
     def __call__(self, task: Task) -> Map:

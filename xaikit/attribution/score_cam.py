@@ -9,7 +9,7 @@ import numpy as np
 from xaikit.arrays import Array, leaves, upsample
 from xaikit.attribution._cam import choose_layer, input_axes, laid_out
 from xaikit.attribution._method import Map, Method, Task, methods, parameter
-from xaikit.errors import NotSupported
+from xaikit.errors import NotSupported, with_article
 from xaikit.graph import Layer
 from xaikit.inputs import Raw, Text
 from xaikit.model import Model
@@ -47,7 +47,7 @@ class ScoreCam(Method):
     def examine(cls, model: Model) -> str:
         if "patch" not in model.can:
             raise NotSupported(
-                f"score-cam cannot explain {model.name}: a {model.framework} model shows no layers; "
+                f"score-cam cannot explain {model.name}: {with_article(model.framework)} model shows no layers; "
                 "use rise, occlusion, lime or kernel-shap"
             )
         specs = list(model.inputs.values()) if isinstance(model.inputs, Mapping) else [model.inputs]

@@ -19,8 +19,9 @@ class TemporalIntegratedGradients(OneStepAtATime):
     (x_t - b_t) · ∫₀¹ ∂f/∂x_t (x before t, b after t, step t at b_t + α(x_t - b_t)) dα, by Gauss-Legendre quadrature;
     the mean over several baselines. The future is held at its baseline where the original cuts it off, which networks
     of a fixed length cannot take. So each step gets exactly what it adds to the prefix before it, and values, which
-    have the shape of the encoded input, sum to f(x) - f(b): `quality["completeness_gap"]` is how much they miss it by;
-    `step_gap` is the largest miss of a single step. Made for causal networks with an answer at the end.
+    have the shape of the encoded input, sum to f(x) - f(b): `quality["completeness_gap"]` is how much they miss it by,
+    `completeness_gap_relative` the same over |f(x) - f(b)|; `step_gap` is the largest miss of a single step,
+    `step_gap_relative` the same over the largest rise of one. Made for causal networks with an answer at the end.
 
     For token ids the step is a token's embedding, its value is the sum over the channels (sample, token), and pads have
     exactly 0. Source: Enguehard, "Time Interpret: a Unified Model Interpretability Library for Time Series" (2023),

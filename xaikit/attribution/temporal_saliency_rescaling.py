@@ -58,7 +58,9 @@ class TemporalSaliencyRescaling(Method):
         """Give the method whose maps are compared. Raises UnknownName or ParameterError."""
         name, parameters = (self.base, {}) if isinstance(self.base, str) else self._pair()
         if name == "temporal-saliency-rescaling":
-            raise ParameterError("temporal-saliency-rescaling cannot be its own base")
+            raise ParameterError(
+                "temporal-saliency-rescaling cannot be its own base: name another method, base='saliency'"
+            )
         return methods[name].make(parameters)
 
     def _pair(self) -> tuple[str, Mapping[str, Any]]:

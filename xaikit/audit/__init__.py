@@ -11,6 +11,7 @@ from xaikit.audit._record import AuditRecord
 from xaikit.audit._recording import database, numbers, read, record, verify
 from xaikit.audit._replaying import Replay, replay
 from xaikit.audit._terms import INVOLVEMENT, RETENTION
+from xaikit.audit._urls import without_password
 from xaikit.audit._words import Words
 
 __all__ = [
@@ -47,4 +48,5 @@ __all__ = [
     "replay",
     "review",
     "verify",
+    "without_password",
 ]

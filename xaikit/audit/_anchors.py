@@ -8,13 +8,12 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from xaikit.audit._canonical import canonical
+from xaikit.audit._canonical import canonical, now
 from xaikit.audit._keys import is_signed, signature
-from xaikit.errors import StorageError, UsageError
+from xaikit.errors import StorageError, UsageError, not_there
 
 WORDS = ("entries", "head", "created")
 
@@ -43,7 +42,7 @@ class Anchor:
 
 def new_anchor(entries: int, head: str, sign_key: str | os.PathLike[str] | None) -> Anchor:
     """Note a head now, signed by the Ed25519 key in a file where one is named."""
-    anchor = Anchor(entries, head, datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"))
+    anchor = Anchor(entries, head, now())
     signed: Mapping[str, str] = {} if sign_key is None else signature(sign_key, anchor.text)
     return Anchor(anchor.entries, anchor.head, anchor.created, **signed)
 
@@ -71,7 +70,7 @@ def anchored(path: str | os.PathLike[str] | None, public_key: str | os.PathLike[
         if found.setdefault(anchor.entries, anchor.head) != anchor.head:
             raise StorageError(f"{path}, line {place}: another head for entry {anchor.entries} than in a line before")
     if not found:
-        raise StorageError(f"{path} holds no anchors")
+        raise StorageError(f"{path} holds no anchors: `xaikit audit anchor FILE` notes one")
     return found
 
 
@@ -79,7 +78,7 @@ def _lines(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
-        raise StorageError(f"there is no file of anchors {path}") from None
+        raise StorageError(not_there(path, "file of anchors")) from None
     except (OSError, UnicodeDecodeError) as error:
         raise StorageError(f"the anchors in {path} cannot be read: {error}") from None
 

@@ -12,7 +12,6 @@ import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +20,16 @@ import numpy as np
 from xaikit.audit import _verifier as verifier
 from xaikit.audit._anchors import anchored
 from xaikit.audit._annex import annex, figures
-from xaikit.audit._canonical import canonical
+from xaikit.audit._canonical import canonical, now
 from xaikit.audit._chain import ARRAY, Columns, is_event
 from xaikit.audit._events import Event, append_event, events
 from xaikit.audit._keys import signature
-from xaikit.audit._letter import FORMATS, letter_from
+from xaikit.audit._letter import ENDINGS, FORMATS, letter_from
 from xaikit.audit._record import AuditRecord, record_of
 from xaikit.audit._recording import database, verify
-from xaikit.errors import InputError, ParameterError, StorageError, UnknownName, UsageError
+from xaikit.errors import InputError, ParameterError, StorageError, UnknownName, UsageError, not_there
 from xaikit.storage import write_atomically
 
-ENDINGS = {"text": "txt", "html": "html", "pdf": "pdf"}
 MAIN = """import sys
 
 sys.dont_write_bytecode = True
@@ -89,12 +87,12 @@ def export(
     that does not hold, for what cannot be written, InputError for a letter that is not on record.
     """
     asked = [numbers] if isinstance(numbers, int) else list(numbers)
-    store, target = database(db), Path(path)
+    known, target = database(db).numbers(), Path(path)
     for number in asked:
-        if number not in store.numbers():
-            raise UnknownName("audit record", number, store.numbers())
+        if number not in known:
+            raise UnknownName("audit record", number, known)
     if not asked:
-        raise UsageError("a bundle holds at least one record")
+        raise UsageError("a bundle holds at least one record: name its number")
     if target.suffix != ".zip":
         raise ParameterError(f"a bundle is a zip file, {target.with_suffix('.zip').name}, not {target.name}")
     anchored(anchors, None)
@@ -124,7 +122,7 @@ def check_bundle(path: str | os.PathLike[str], public_key: str | os.PathLike[str
     there, and for a file that holds no public key.
     """
     if not Path(path).exists():
-        raise InputError(f"there is no bundle {path}")
+        raise InputError(not_there(path, "bundle"))
     try:
         public = None if public_key is None else verifier.public_key_of(str(public_key))
     except (OSError, ValueError) as error:
@@ -244,7 +242,7 @@ def _bytes(path: Path) -> bytes:
 def _sealed(files: Files, sign_key: str | os.PathLike[str] | None) -> Files:
     """Give the manifest, its hash, and its signature."""
     told = json.loads(files.pop(verifier.MANIFEST))
-    created = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    created = now()
     hashes = {name: verifier.sha256(data) for name, data in files.items()}
     manifest = {"kind": verifier.KIND, "schema": verifier.SCHEMA, "created": created, "files": hashes, **told}
     text = canonical(manifest) + "\n"

@@ -1,15 +1,17 @@
-"""One text for one value: canonical JSON, and arrays by type, shape and bytes, so that hashes can be compared."""
+"""One text for one value: canonical JSON, times, and arrays by type, shape and bytes; hashes can be compared so."""
 
 import hashlib
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 import numpy as np
 
 from xaikit.arrays import Array
 
+Precision = Literal["seconds", "microseconds"]
 LARGEST = 2**53
 """Whole numbers beyond it have no exact double, which is all that JSON promises."""
 
@@ -29,6 +31,11 @@ def canonical(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ",".join(map(canonical, value)) + "]"
     raise ValueError(f"canonical JSON holds numbers, text, lists and objects, no {type(value).__name__}")
+
+
+def now(precision: Precision = "seconds") -> str:
+    """Give the time now in UTC, as ISO 8601 with a Z."""
+    return datetime.now(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
 
 
 def canonical_words(value: Any) -> str:

@@ -56,7 +56,7 @@ def append_event(
     if record is not None and record not in store.numbers():
         raise UnknownName("audit record", record, store.numbers())
     if kind == ERASURE:
-        raise UsageError("an erasure is made by `erase`")
+        raise UsageError("an erasure is no event to add: `xk.audit.erase` makes it, and puts it on record")
     try:
         return _event(store.append_event(kind, record, author, content).columns)
     except ValueError as error:

@@ -99,7 +99,10 @@ def _counterfactuals(
 
     spec, outputs = model.inputs, model.outputs
     if not isinstance(spec, Table):
-        raise NotSupported("counterfactuals are for tables")
+        raise NotSupported(
+            f"counterfactuals are for tables, and {model.name} takes {getattr(spec, 'kind', 'several inputs')}: "
+            "leave them out"
+        )
     data = options.pop("X", None)
     data = list(spec.background or ()) if data is None else data
     if len(data) == 0:

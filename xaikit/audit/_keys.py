@@ -10,7 +10,8 @@ import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,10 +90,15 @@ def new_key(path: str | os.PathLike[str]) -> Key:
 
 
 def new_signing_key(path: str | os.PathLike[str]) -> Path:
-    """Make an Ed25519 pair, the private key in a new file and the public one beside it as .pub, whose path it gives."""
-    from cryptography.hazmat.primitives import serialization as forms
+    """Make an Ed25519 pair, the private key in a new file and the public one beside it as .pub, whose path it gives.
 
-    private = _ed25519().Ed25519PrivateKey.generate()
+    Raises UsageError where one of the two is there already, and StorageError where they cannot be written.
+    """
+    with _cryptography("a signature"):
+        from cryptography.hazmat.primitives import serialization as forms
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    private = Ed25519PrivateKey.generate()
     secret = private.private_bytes(forms.Encoding.PEM, forms.PrivateFormat.PKCS8, forms.NoEncryption())
     public = private.public_key().public_bytes(forms.Encoding.PEM, forms.PublicFormat.SubjectPublicKeyInfo)
     beside = Path(f"{path}.pub")
@@ -120,19 +126,23 @@ def _kept(path: Path) -> UsageError:
 
 def signature(path: str | os.PathLike[str], text: str) -> Mapping[str, str]:
     """Sign a text with the Ed25519 key in a file: the signature and the public key, in hexadecimal digits."""
-    from cryptography.hazmat.primitives import serialization as forms
+    with _cryptography("a signature"):
+        from cryptography.hazmat.primitives import serialization as forms
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    private = _loaded(path, lambda data: forms.load_pem_private_key(data, None), _ed25519().Ed25519PrivateKey)
+    private = _loaded(path, lambda data: forms.load_pem_private_key(data, None), Ed25519PrivateKey)
     public = private.public_key().public_bytes(forms.Encoding.Raw, forms.PublicFormat.Raw)
     return {"signature": private.sign(text.encode()).hex(), "public_key": public.hex()}
 
 
 def is_signed(path: str | os.PathLike[str], text: str, signed: Any) -> bool:
     """Whether a signature in hexadecimal digits is that of a text, by the public key in a file."""
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives import serialization as forms
+    with _cryptography("a signature"):
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives import serialization as forms
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    public = _loaded(path, forms.load_pem_public_key, _ed25519().Ed25519PublicKey)
+    public = _loaded(path, forms.load_pem_public_key, Ed25519PublicKey)
     try:
         public.verify(bytes.fromhex(signed), text.encode())
     except (InvalidSignature, ValueError, TypeError):
@@ -155,19 +165,19 @@ def _loaded(path: str | os.PathLike[str], load: Any, kind: type) -> Any:
     return found
 
 
-def _ed25519() -> Any:
+@contextmanager
+def _cryptography(purpose: str) -> Iterator[None]:
+    """Say what to install where the package that signs and encrypts is not there."""
     try:
-        from cryptography.hazmat.primitives.asymmetric import ed25519
+        yield
     except ModuleNotFoundError:
-        raise MissingPackage("cryptography", "audit", "a signature") from None
-    return ed25519
+        raise MissingPackage("cryptography", "audit", purpose) from None
 
 
 def _cipher(key: bytes) -> Any:
-    try:
+    with _cryptography("an encrypted input"):
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-    except ModuleNotFoundError:
-        raise MissingPackage("cryptography", "audit", "an encrypted input") from None
+
     return AESGCM(key)
 
 
@@ -177,7 +187,8 @@ def _encrypted(key: bytes, data: bytes, bound: str) -> bytes:
 
 
 def _decrypted(key: bytes, data: bytes, bound: str) -> bytes:
-    from cryptography.exceptions import InvalidTag
+    with _cryptography("an encrypted input"):
+        from cryptography.exceptions import InvalidTag
 
     try:
         return bytes(_cipher(key).decrypt(data[:NONCE], data[NONCE:], bound.encode()))

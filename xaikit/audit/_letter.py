@@ -26,7 +26,9 @@ from xaikit.audit._words import Words, require_columns, words_of
 from xaikit.errors import NotSupported, ParameterError, StorageError, UsageError, nearest
 from xaikit.inputs import Classes, Table
 
-FORMATS = ("text", "html", "pdf")
+ENDINGS = {"text": "txt", "html": "html", "pdf": "pdf"}
+"""How files end in the formats of a letter."""
+FORMATS = tuple(ENDINGS)
 MOST_REASONS, MOST_WAYS = 4, 2
 """How many reasons and changes a letter names at most."""
 LEAST = 0.05
@@ -100,7 +102,7 @@ class Letter:
         return pdf_of(self)
 
     def as_(self, format: str) -> bytes:
-        """Give the letter in one of FORMATS, in bytes."""
+        """Give the letter in one of FORMATS, in bytes. Raises ParameterError for another one."""
         if format not in FORMATS:
             hint = nearest(str(format), FORMATS)
             raise ParameterError(f"a letter is written as {', '.join(FORMATS)}, not {format!r}{hint}")
@@ -368,8 +370,8 @@ def by_columns(record: AuditRecord) -> Array | None:
 
 
 def baseline_rows(record: AuditRecord) -> int | None:
-    """Count the rows of the baseline that values are relative to; None for methods without one."""
-    if "baseline" not in record.origin.parameters:
+    """Count the rows of the baseline that values are relative to; None without one, and for what is no table."""
+    if "baseline" not in record.origin.parameters or not isinstance(record.input_spec, Table):
         return None
     asked = record.origin.parameters["baseline"]
     if asked is None:

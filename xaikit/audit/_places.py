@@ -1,7 +1,6 @@
 """Where the audit tables lie: a file of SQLite or a database of PostgreSQL, and what is different between the two."""
 
 import os
-import re
 import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,8 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import NullPool
 
 from xaikit.audit._chain import START, Fault
-from xaikit.errors import MissingPackage, StorageError, UsageError
+from xaikit.audit._urls import without_password
+from xaikit.errors import MissingPackage, StorageError, UsageError, not_there
 
 WAIT = 60.0
 """Seconds that a writer waits for the others."""
@@ -83,16 +83,18 @@ def place_of(url: str) -> Place:
     """Read the URL of an audit database. Raises UsageError, MissingPackage."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
-        shown = re.sub(r":[^:@/]*@", ":***@", url)
+    except (ArgumentError, ValueError):  # a port that is no number is a ValueError
+        shown = without_password(url)
         raise UsageError(f"an audit database is named by a URL, sqlite:///audit.db, not {shown!r}") from None
+    if "@" in (parsed.host or ""):  # what follows the first @ would be shown as the name of a server
+        raise UsageError(f"write an @ in a password as %40, also in {without_password(url)!r}")
     if parsed.get_backend_name() == "postgresql":
         return PostgreSQL(parsed)
     if parsed.get_backend_name() != "sqlite":
         known = "a file, sqlite:///audit.db, or on a server, postgresql://user@host/name"
-        raise UsageError(f"an audit database is {known}, not {parsed.render_as_string()!r}")
+        raise UsageError(f"an audit database is {known}, not {without_password(url)!r}")
     if not parsed.database or parsed.database == ":memory:" or parsed.query:
-        raise UsageError(f"{url!r} names no file that lasts: write sqlite:///audit.db")
+        raise UsageError(f"{without_password(url)!r} names no file that lasts: write sqlite:///audit.db")
     return SQLite(Path(parsed.database))
 
 
@@ -114,7 +116,7 @@ class SQLite:
         if self.exists():
             return
         if mode == "read":
-            raise StorageError(f"there is no audit database {self.path}")
+            raise StorageError(not_there(self.path, "audit database"))
         folder = self.path.absolute().parent
         if not folder.is_dir() or not os.access(folder, os.W_OK):
             why = "cannot be written to" if folder.is_dir() else "does not exist"

@@ -62,7 +62,7 @@ def record(
     record has a keyed hash of it, HMAC-SHA-256, which tells nobody without the key whether a guessed input is the one;
     without a key a plain SHA-256, which does. `keep_input=False` keeps only that hash: a replay then needs the input
     again. `encrypt` keeps the input, the recipient and the counterfactual encrypted, under a data key of their own,
-    which `erase` can delete.
+    which `erase` can delete. `values` on record have the axes of the explanation, (sample, ...) with one sample.
 
     The evidence: model, card, input hash, scores, decision, parameters, seed, versions and free checks cost nothing and
     are always there. `evidence="full"` adds faithfulness, stability over three seeds and randomisation, a `second`
@@ -174,7 +174,7 @@ def read(db: str, number: int, key: KeyFile = None) -> AuditRecord:
 
 
 def numbers(db: str) -> list[int]:
-    """List the numbers of the records in a database."""
+    """List the numbers of the records in a database. Raises StorageError where there is none."""
     return database(db).numbers()
 
 

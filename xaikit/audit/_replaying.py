@@ -10,6 +10,7 @@ import numpy as np
 
 from xaikit.arrays import Array, Tensors, agreement, leaves
 from xaikit.attribution import explain
+from xaikit.audit._evidence import first_of
 from xaikit.audit._keys import Key, key_of
 from xaikit.audit._record import KEYED, AuditRecord
 from xaikit.errors import Cancelled, NotSupported, XaikitError
@@ -58,10 +59,11 @@ def replay(
 ) -> Replay:
     """Ask the model on record the same question again, and compare prediction and explanation.
 
-    In the framework of the record the model must have the same fingerprint, in the other one the same `weights_id`.
-    `x` is the input once more, for records that keep only its hash; where that is a keyed one, the `key` is needed to
-    compare it (None: that of XAIKIT_AUDIT_KEY, if it is set). `tolerance` is by default 1e-6 in the same
-    environment, 1e-4 in another framework, version or machine.
+    In the framework of the record the model must have the same fingerprint, in the other one the same `weights_id`. `x`
+    is the input once more, of the shape that it had, for records that keep only its hash; where that is a keyed one,
+    the `key` is needed to compare it (None: that of XAIKIT_AUDIT_KEY, if it is set). `tolerance` is by default 1e-6 in
+    the same environment, 1e-4 in another framework, version or machine. A model or input that is another one is no
+    error, and named in the Replay with the largest differences. Raises StorageError for a key that cannot be read.
     """
     same = model.framework == record.origin.framework
     other = _other_model(record, model, same)
@@ -128,7 +130,7 @@ def _fingerprint(model: Model) -> str:
 def _compared(
     record: AuditRecord, again: Attribution | Attributions, framework: str, tolerance: float | None, key: Key | None
 ) -> Replay:
-    first = next(iter(again.values())) if isinstance(again, Attributions) else again
+    first = first_of(again)
     then = record.origin.input_hash
     now = first.origin.input_hash if record.input_hash_kind != KEYED else _keyed(record, again, first, key)
     if now is None:

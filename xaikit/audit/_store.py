@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from heapq import merge
 from typing import Any
 
@@ -30,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 
-from xaikit.audit._canonical import canonical
+from xaikit.audit._canonical import canonical, now
 from xaikit.audit._chain import (
     ARRAY,
     CHAIN,
@@ -305,15 +304,11 @@ def _words(error: DBAPIError) -> str:
 def _next(connection: Connection, columns: Columns, arrays: list[Any], keys: list[Any]) -> Entry:
     """Give an entry its number, its time and its place in the chain."""
     number, previous, before = _head(connection)
-    created = _now()
+    created = now("microseconds")
     clock = created if created < before else None
     own: list[Columns] = [{**a, "record": number + 1} for a in arrays]
     told = {**columns, "id": number + 1, "created": max(created, before), "clock": clock}
     return Entry(sealed(told, own, previous), own, [{**k, "record": number + 1} for k in keys])
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _head(connection: Connection) -> tuple[int, str, str]:

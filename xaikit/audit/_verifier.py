@@ -429,6 +429,12 @@ def check(path: str, public_key: str | None = None) -> dict[str, Any]:
         return {"ok": False, "fault": f"the bundle does not fit its schema: {error!r}", **empty}
 
 
+def told(found: dict[str, Any]) -> str:
+    """Say of a bundle that is whole what it holds."""
+    lines = [f"whole: records {', '.join(map(str, found['records']))}", *found["notes"]]
+    return "\n".join([*lines, f"head of the chain  {found['head']}", f"seal of the bundle {found['seal']}"])
+
+
 def main(arguments: list[str]) -> int:
     """Check the bundle that is named, or the one that this file lies in; gives the exit code."""
     public, paths = None, list(arguments)
@@ -449,9 +455,7 @@ def main(arguments: list[str]) -> int:
     if not found["ok"]:
         sys.stdout.write(f"NOT AS IT WAS WRITTEN: {found['fault']}\n")
         return 4
-    lines = [f"whole: records {', '.join(map(str, found['records']))}", *found["notes"]]
-    lines += [f"head of the chain  {found['head']}", f"seal of the bundle {found['seal']}"]
-    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.write(told(found) + "\n")
     return 0
 
 

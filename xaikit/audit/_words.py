@@ -10,7 +10,7 @@ from typing import Any
 from xaikit.audit._canonical import sha256
 from xaikit.audit._language import LANGUAGES, counted, sentences, written
 from xaikit.audit._record import AuditRecord
-from xaikit.errors import InputError, ParameterError, nearest
+from xaikit.errors import InputError, ParameterError, nearest, not_there
 from xaikit.inputs import Table
 
 TOP = ("name", "version", "favourable", "decisions", "columns", *LANGUAGES)
@@ -117,7 +117,7 @@ def _read(path: Path) -> Mapping[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"there is no file of words {path}") from None
+        raise InputError(not_there(path, "file of words")) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"the words in {path} cannot be read: {error}") from None
 

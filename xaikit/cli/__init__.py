@@ -14,11 +14,13 @@ from xaikit.cli import (
     _letter,
     _maximize,
     _report,
+    _selftest,
     _sequence,
     _study,
     _summary,
     _tabular,
     _units,
+    _worker,
 )
 from xaikit.cli._main import cli, main
 
@@ -35,8 +37,11 @@ cli.add_command(_explore.operations_command)
 cli.add_command(_fields.field_command)
 cli.add_command(_maximize.maximize_command)
 cli.add_command(_report.report)
+cli.add_command(_selftest.selftest_command)
 cli.add_command(_study.study)
 cli.add_command(_summary.summary_command)
+cli.add_command(_worker.worker)
+cli.add_command(_worker.jobs_group)
 for command in (
     _sequence.states_command,
     _sequence.flow_command,

@@ -10,7 +10,7 @@ import numpy as np
 from xaikit.cli._explain import keep
 from xaikit.cli._insight import given_samples, into, samples_of, tell
 from xaikit.cli._main import as_json, model_options, open_model
-from xaikit.data.files import read_samples
+from xaikit.data.files import read_array, read_samples
 from xaikit.errors import InputError, UsageError
 from xaikit.insight import activations, layer_health
 from xaikit.report import distinct, safe, stem
@@ -21,7 +21,7 @@ RANGES = ("layer", "map", "figure")
 
 @click.command("activations")
 @model_options
-@click.argument("inputs", nargs=-1, required=True)
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option("-l", "--layer", "layers", multiple=True, help="A name from `xaikit layers`; may be given again.")
 @click.option("--order", type=click.Choice(ORDERS), default="max", show_default=True, help="Which channels come first.")
 @click.option("--maps", type=click.IntRange(min=1), help="How many channels of a layer are drawn; 64 by default.")
@@ -91,11 +91,11 @@ def _figure(result: Any, shown: dict[str, Any]) -> Any:
 
 @click.command("layer-health")
 @model_options
-@click.argument("inputs", nargs=-1, required=True)
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option("-l", "--layer", "layers", multiple=True, help="A name from `xaikit layers`; may be given again.")
 @click.option(
     "-y",
-    "--labels",
+    "--truth",
     type=click.Path(path_type=Path),
     help="A .npy file, or a text with one class name, index or value a line, in the order of the inputs.",
 )
@@ -108,22 +108,22 @@ def health_command(
     allow_code: bool,
     inputs: tuple[str, ...],
     layers: tuple[str, ...],
-    labels: Path | None,
+    truth: Path | None,
     no_gradients: bool,
     output: Path,
     json_: bool,
 ) -> None:
     """Measure every layer over all INPUTs: dead and saturated units, histograms, and whether the gradient vanishes.
 
-    INPUT is a folder, or as in `xaikit explain`. With --labels the gradient is that of the loss, else that of the
+    INPUT is a folder, or as in `xaikit explain`. With --truth the gradient is that of the loss, else that of the
     predicted class' score. Writes MODEL.layer-health.npz, .json and .png; a table goes to stderr.
 
     \b
-    xaikit layer-health mnist_cnn digits/ --labels digits.txt -o out
+    xaikit layer-health mnist_cnn digits/ --truth digits.txt -o out
     """
     opened = open_model(model, framework, allow_code)
     samples = given_samples(inputs, opened.inputs)
-    y = None if labels is None else _labels(labels)
+    y = None if truth is None else _labels(truth)
     result = layer_health(opened, samples, y, layers or None, gradients=not no_gradients)
     kept = keep(result, output / f"{safe(opened.name)}.layer-health")
     click.echo(result.text, err=True)
@@ -139,7 +139,7 @@ def _labels(path: Path) -> Any:
     """Read labels: numbers where all lines are numbers, else names."""
     try:
         if path.suffix == ".npy":
-            return np.load(path, allow_pickle=False)
+            return read_array(path)
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error

@@ -15,7 +15,7 @@ from xaikit.anomaly._thresholds import LABELLED
 from xaikit.cli._explain import keep
 from xaikit.cli._insight import into, numbers_in, samples_of, tell
 from xaikit.cli._main import as_json, emit, model_options, open_model
-from xaikit.errors import InputError, ParameterError
+from xaikit.errors import InputError, ParameterError, not_there
 from xaikit.inputs import Series
 from xaikit.model import Model
 from xaikit.report import safe
@@ -213,8 +213,10 @@ def explain_command(
 @click.option(
     "--normal", multiple=True, metavar="INPUT", help="Other normal samples: with --anomalous also AUROC, ...."
 )
-@click.option("--level", type=float, default=0.99, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--level", type=float, default=0.99, show_default=True, help="The share of normal samples that stay below."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of every random choice.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Also write numbers and pictures."
 )
@@ -282,7 +284,7 @@ def _series(inputs: tuple[str, ...], detector: Detector) -> Any:
     if path.suffix == ".npy":
         return read_array(path)
     if not path.exists():
-        raise InputError(f"there is no file {path}")
+        raise InputError(not_there(path))
     try:
         return read_samples(inputs[0], detector.model.inputs)
     except InputError:  # a recording has moments beside its values

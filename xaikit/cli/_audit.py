@@ -60,9 +60,9 @@ def with_key(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("-m", "--method", required=True, help="A name from `xaikit methods`.")
 @in_database
 @click.option("-t", "--target", help="Class name or index; the predicted class by default.")
-@click.option("-p", "--set", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="One parameter.")
+@click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="One parameter.")
 @click.option("--score", help="logit, probability or output; by the method by default.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of every random choice.")
 @click.option("--hash-only", is_flag=True, help="Keep only the hash of the input; a replay needs the input again.")
 @with_key
 @click.option("--encrypt", is_flag=True, help="Keep input, recipient and counterfactual encrypted; needs a key.")
@@ -91,7 +91,7 @@ def record_command(model: str, framework: str | None, allow_code: bool, json_: b
     chain, worth noting elsewhere.
 
     \b
-    xaikit audit record mnist_cnn digit.png -m lime -t 7 --set samples=500 --db sqlite:///audit.db
+    xaikit audit record mnist_cnn digit.png -m lime -t 7 -p samples=500 --db sqlite:///audit.db
     xaikit audit record model.toml row.csv -m kernel-shap --db sqlite:///audit.db --hash-only
     xaikit audit record credit_mlp row.csv -m kernel-shap --db sqlite:///audit.db --evidence full \\
         --immutable age,sex --threshold 0.5 --recipient "no. 7" --key-file audit.key --encrypt

@@ -18,10 +18,15 @@ MEASURES = ("deletion", "insertion", "random", "advantage", "better_than_random"
 @model_options
 @several_methods
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("comparisons"), show_default=True
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("comparisons"),
+    show_default=True,
+    help="The folder for what is written.",
 )
 @click.option("--score", help="logit, probability or output; by each method by default.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of every random choice.")
 @as_json
 def compare(model: str, framework: str | None, allow_code: bool, json_: bool, **asked: Any) -> int:
     """Explain every INPUT by several methods, and measure them.

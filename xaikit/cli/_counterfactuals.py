@@ -37,7 +37,7 @@ from xaikit.model import Model
     metavar="CLASS",
     help="What the model shall say; of a number LOW..HIGH, 3.. or ..5; of several outputs OUTPUT:CLASS.",
 )
-@click.option("--keep", "kept", multiple=True, metavar="COLUMN", help="A column that must not change; again.")
+@click.option("--immutable", multiple=True, metavar="COLUMN", help="A column that must not change; again.")
 @click.option("--range", "ranges", multiple=True, metavar="COLUMN=LOW..HIGH", help="Bounds of a number; again.")
 @click.option("--allow", "allowed", multiple=True, metavar="COLUMN=A,B", help="The values that may be chosen; again.")
 @click.option("--at-least", type=float, help="The probability that shall be reached; more than half by default.")
@@ -53,7 +53,7 @@ def counterfactuals_command(
     data: str,
     row: int,
     wanted: str,
-    kept: tuple[str, ...],
+    immutable: tuple[str, ...],
     ranges: tuple[str, ...],
     allowed: tuple[str, ...],
     at_least: float | None,
@@ -69,7 +69,7 @@ def counterfactuals_command(
     counterfactuals.npz, .json and .png.
 
     \b
-    xaikit counterfactuals credit_mlp german.csv --row 1 --wanted good --keep sex --keep age
+    xaikit counterfactuals credit_mlp german.csv --row 1 --wanted good --immutable sex --immutable age
     xaikit counterfactuals credit_mlp german.csv --row 1 -w good --range duration=12..36 --allow housing=own,rent
     """
     opened = open_model(model, framework, allow_code)
@@ -81,7 +81,7 @@ def counterfactuals_command(
         wanted_of(opened, wanted),
         count=count,
         most=most,
-        immutable=kept,
+        immutable=immutable,
         ranges={name: _range(text, item) for item in ranges for name, text in [named(item, "a range", "LOW..HIGH")]},
         allowed={
             name: [written(v, name, opened.inputs) for v in text.split(",")]

@@ -20,7 +20,12 @@ from xaikit.report import safe
 def into(folder: str) -> Callable[..., Any]:
     """Add --output."""
     return click.option(
-        "-o", "--output", type=click.Path(path_type=Path, file_okay=False), default=Path(folder), show_default=True
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path(folder),
+        show_default=True,
+        help="The folder for what is written.",
     )
 
 
@@ -33,7 +38,13 @@ def into(folder: str) -> Callable[..., Any]:
     "--by", metavar="NAME", help="A statistic: norm, mean, std, sparsity, similarity, activation, change, ..."
 )
 @click.option("--shape", metavar="H,W,C", help="The shape of the picture that a dense LAYER reads in a row.")
-@click.option("--show", type=click.Choice(["slices", "components"]), default="slices", show_default=True)
+@click.option(
+    "--show",
+    type=click.Choice(["slices", "components"]),
+    default="slices",
+    show_default=True,
+    help="How a kernel is drawn.",
+)
 @click.option("--table", is_flag=True, help="Print the statistics of every filter instead of the paths.")
 @into("insight")
 @as_json

@@ -189,7 +189,7 @@ VIEWS: dict[str, Callable[[Asked], Any]] = {
 @click.option("--patch", type=click.IntRange(1), default=4, show_default=True, help="The side of a hidden patch.")
 @click.option("--hidden", type=float, help="Of inpaint: the share that is hidden at a time; one patch by default.")
 @click.option("--levels", metavar="A,B,...", help="Of noise and mask: standard deviations, or hidden shares.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of every random choice.")
 @into("latent")
 @as_json
 def latent_command(

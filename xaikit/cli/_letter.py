@@ -9,8 +9,6 @@ from xaikit.cli._audit import MISMATCH, audit, in_database, say, with_key
 from xaikit.cli._main import as_json
 from xaikit.errors import StorageError, UsageError
 
-ENDINGS = {"text": "txt", "html": "html", "pdf": "pdf"}
-
 
 @audit.command("letter")
 @in_database
@@ -73,6 +71,7 @@ def letter_command(
 
 
 def _written(folder: Path, number: int, language: str, written: dict[str, bytes]) -> dict[str, str]:
+    from xaikit.audit._letter import ENDINGS
     from xaikit.storage import write_atomically
 
     found = {}
@@ -132,9 +131,8 @@ def check_command(bundle: Path, public_key: str | None, json_: bool) -> None:
     xaikit audit check bundle.zip --public-key signing.pem.pub
     """
     from xaikit.audit import check_bundle
+    from xaikit.audit._verifier import told
 
     found = check_bundle(bundle, public_key)
-    whole = [f"whole: records {', '.join(map(str, found['records']))}", *found["notes"]]
-    whole += [f"head of the chain  {found['head']}", f"seal of the bundle {found['seal']}"]
-    say(found, json_, "\n".join(whole) if found["ok"] else f"not as it was written: {found['fault']}")
+    say(found, json_, told(found) if found["ok"] else f"not as it was written: {found['fault']}")
     click.get_current_context().exit(0 if found["ok"] else MISMATCH)

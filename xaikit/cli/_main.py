@@ -32,8 +32,9 @@ def cli(ctx: click.Context, debug: bool) -> None:
     xaikit report out --format html,pdf,json           what came of a study
     xaikit study --help                                thousands of inputs, by a plan
     xaikit audit --help                                prove it later
+    xaikit selftest                                    does this installation calculate right
 
-    MODEL is a name from `xaikit zoo list`, a model.toml, or a .keras, .h5 or .pt2 file.
+    MODEL is a name from `xaikit zoo list` or of an installed package, a model.toml, or a .keras, .h5 or .pt2 file.
     """
     ctx.obj = {"debug": debug}
 
@@ -52,7 +53,7 @@ def _run(arguments: list[str], debug: bool) -> int:
     try:
         return int(cli.main(arguments, prog_name="xaikit", standalone_mode=False) or 0)
     except click.ClickException as error:
-        error.show()
+        _with_help(error).show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return _fail("interrupted", INTERRUPTED, debug)
@@ -63,6 +64,23 @@ def _run(arguments: list[str], debug: bool) -> int:
     except Exception as error:
         hint = "" if debug else " (run again with `xaikit --debug ...` for the traceback)"
         return _fail(f"{type(error).__name__}: {error}{hint}", CRASH, debug)
+
+
+ARGUMENTS = {
+    "model": "A name from `xaikit zoo list`, a model.toml, or a .keras, .h5 or .pt2 file.",
+    "inputs": "A picture, a .npy array, a .csv of rows or of a series, a .txt, or a sentence.",
+    "layer": "A name from `xaikit layers MODEL`.",
+    "plan": "A plan.toml; `xaikit study init` writes one.",
+}
+"""What arguments are, which have no help of their own as options have."""
+
+
+def _with_help(error: click.ClickException) -> click.ClickException:
+    """Add to the message about an argument or option that was left out what it takes."""
+    if not isinstance(error, click.MissingParameter) or error.param is None or error.message:
+        return error
+    known = getattr(error.param, "help", None) or ARGUMENTS.get(error.param.name or "")
+    return click.MissingParameter(known, error.ctx, error.param, error.param_hint, error.param_type)
 
 
 def _fail(message: str, code: int, debug: bool) -> int:
@@ -125,7 +143,7 @@ def emit(data: Any, json_: bool, table: Callable[[], Any]) -> None:
 
 @cli.command()
 @model_options
-@click.argument("inputs", nargs=-1, required=True)
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option("-m", "--method", required=True, help="A name from `xaikit methods`.")
 @click.option("-t", "--target", help="Class name or index; the predicted class by default.")
 @click.option(
@@ -146,7 +164,7 @@ def emit(data: Any, json_: bool, table: Callable[[], Any]) -> None:
     help="The folder for what is written.",
 )
 @click.option("--score", help="logit, probability or output; by the method by default.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of every random choice.")
 @click.option("--max-calls", type=click.IntRange(0), help="Model calls for each input, of methods that perturb it.")
 @click.option("--max-batch", type=click.IntRange(1), help="Rows of one pass; by the size of the network by default.")
 @click.option("--time-limit", type=float, metavar="SECONDS", help="For each input: then what was found is written.")
@@ -289,7 +307,7 @@ def zoo_card(name: str, html: Path | None, framework: str | None, json_: bool) -
 @click.argument("name")
 @click.option("--framework", help="torch or keras; whichever is installed by default.")
 @click.option("--epochs", type=click.IntRange(min=1), help="At most so many epochs; by the recipe by default.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of every random choice.")
 def zoo_train(name: str, framework: str | None, epochs: int | None, seed: int) -> None:
     """Train a model by its documented recipe and keep it in the user's cache; prints where."""
     from xaikit.cli._zoo import train
@@ -298,9 +316,16 @@ def zoo_train(name: str, framework: str | None, epochs: int | None, seed: int) -
 
 
 @cli.command()
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("xaikit-demo"))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("xaikit-demo"),
+    show_default=True,
+    help="The folder for what is written.",
+)
 @click.option("--photo", help="Another photo than the cat of scikit-image.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of every random choice.")
 def demo(output: Path, photo: str | None, seed: int) -> None:
     """Explain one photo, on one page.
 

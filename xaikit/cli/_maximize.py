@@ -11,7 +11,7 @@ from xaikit.cli._insight import given_samples, into, numbers_in
 from xaikit.cli._main import SOME_FAILED, as_json, model_options, open_model
 from xaikit.errors import UsageError
 from xaikit.insight import maximize
-from xaikit.insight._maximize import METHODS
+from xaikit.insight._maximizing._schedule import METHODS
 from xaikit.report import safe
 
 
@@ -27,7 +27,7 @@ from xaikit.report import safe
 @click.option("--negative", is_flag=True, help="Also what it reacts to least, beside it.")
 @click.option("--method", type=click.Choice(METHODS), help="By the size of the input by default.")
 @click.option("--steps", type=click.IntRange(min=1), help="By the size of the input by default.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of every random choice.")
 @into("insight")
 @as_json
 def maximize_command(

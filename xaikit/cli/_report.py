@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from xaikit.cli._main import SOME_FAILED, asked_inputs, model_options
-from xaikit.errors import UsageError
+from xaikit.errors import UsageError, many, not_there
 
 
 @click.command()
@@ -22,7 +22,7 @@ from xaikit.errors import UsageError
     help="The folder for it: `report` by default, of a study the one in its folder.",
 )
 @click.option("--format", "formats", metavar="NAME,...", help="Of html, pdf, json, by commas; html,json by default.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of every random choice.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that explain.")
 @click.option("--cache", type=click.Path(path_type=Path, file_okay=False), help="The folder of results that are kept.")
 @click.option(
@@ -90,6 +90,8 @@ def _is_study(model: str, inputs: Sequence[str]) -> bool:
         return False
     if is_study(model):
         return True
+    if "/" in model and not Path(model).exists():
+        raise UsageError(not_there(model, "folder of a study"))
     if Path(model).is_dir():
         raise UsageError(
             f"{model} is no folder of a study: it has no plan.toml; xaikit study run PLAN -o DIR makes one"
@@ -125,7 +127,7 @@ def _of_study(formats: Sequence[str], asked: dict[str, Any]) -> int:
     if made.state != "complete":
         click.echo(f"xaikit: the study is {made.state}", err=True)
     if made.failed:
-        click.echo(f"xaikit: {made.failed} unit{'s' * (made.failed > 1)} without a result", err=True)
+        click.echo(f"xaikit: {many(made.failed, 'unit')} without a result", err=True)
     return SOME_FAILED if made.failed else 0
 
 
@@ -133,9 +135,10 @@ def _of_inputs(asked: dict[str, Any]) -> int:
     """Explain inputs, and report on them."""
     from xaikit.report import collect, free, named, write_report
 
-    for name, option in (("inputs", "argument 'INPUT...'"), ("methods", "option '-m' / '--methods'")):
-        if not asked[name]:
-            raise click.UsageError(f"Missing {option}.", click.get_current_context())
+    context = click.get_current_context()
+    for parameter in context.command.params:  # a study needs neither, so click itself does not ask for them
+        if parameter.name in ("inputs", "methods") and not asked[parameter.name]:
+            raise click.MissingParameter(ctx=context, param=parameter)
     asked = {**asked, "output": asked["output"] or Path("report"), "max_mb": asked["max_mb"] or 20.0}
     methods = [m.strip() for m in asked["methods"].split(",") if m.strip()]
     parameters = parsed(asked["parameters"], methods)
@@ -172,10 +175,14 @@ def _collected(collect: Any, given: Any, methods: Sequence[str], parameters: Any
     """Have everything explained in worker processes, with a bar on stderr."""
     from xaikit.cli._bar import bar
     from xaikit.jobs import Pool, Recipe
+    from xaikit.jobs.store import default_folder
+    from xaikit.jobs.table import FILE
 
     model = asked["model"]
     recipe = Recipe(model, asked["framework"], asked["allow_code"])
-    with Pool({model: recipe}, asked["workers"], folder=asked["cache"]) as pool, bar(f"loading {model}") as progress:
+    table = (Path(asked["cache"]) if asked["cache"] else default_folder()) / FILE
+    pool = Pool({model: recipe}, asked["workers"], folder=asked["cache"], table=table, resume=False)
+    with pool, bar(f"loading {model}") as progress:
         return collect(
             pool,
             model,

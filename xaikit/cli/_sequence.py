@@ -26,7 +26,7 @@ def _told(written: dict[str, Any], json_: bool, *lines: str) -> None:
 
 @click.command("states")
 @model_options
-@click.argument("inputs", nargs=-1, required=True)
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @LAYER
 @click.option("-u", "--unit", type=int, help="Colour the first input by this one unit, with what is expected next.")
 @click.option("-g", "--gate", help="Of --unit: i, f, g, o, c, h, z, r or n; the cell or the state by default.")
@@ -67,7 +67,7 @@ def states_command(
 
 @click.command("gradient-flow")
 @model_options
-@click.argument("inputs", nargs=-1, required=True)
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @LAYER
 @TARGET
 @into("sequence")
@@ -98,7 +98,7 @@ def flow_command(
 
 @click.command("prefixes")
 @model_options
-@click.argument("inputs", nargs=-1, required=True)
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @TARGET
 @click.option("--every", type=click.IntRange(min=1), default=1, show_default=True, help="Steps between two prefixes.")
 @into("sequence")
@@ -129,7 +129,7 @@ def prefixes_command(
 
 @click.command("attention")
 @model_options
-@click.argument("inputs", nargs=-1, required=True)
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @LAYER
 @into("sequence")
 @as_json

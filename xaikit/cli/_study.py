@@ -33,6 +33,7 @@ def study() -> None:
     xaikit study validate plan.toml               is everything there, and how long will it take?
     xaikit study run plan.toml -o out --workers 2
     xaikit study run plan.toml -o out --resume    go on, after whatever has happened
+    xaikit jobs list --open                       what the workers are at
     xaikit study run plan.toml -o s3://bucket/out --scheduler tcp://10.0.0.1:8786
     xaikit study merge part-1 part-2 -o whole     folders of the same plan on other inputs
     xaikit study diff out out-of-the-new-model    what a new version of the model changes
@@ -57,8 +58,15 @@ def plan_argument(command: Any) -> Any:
 @click.option("-m", "--methods", required=True, metavar="NAME,...", help="Names from `xaikit methods`, by commas.")
 @click.option("-p", "--parameter", "parameters", multiple=True, metavar="METHOD.NAME=VALUE", help="One parameter.")
 @click.option("-t", "--target", help="Class name or index; the predicted class by default.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), default=Path("plan.toml"))
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of every random choice.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("plan.toml"),
+    show_default=True,
+    help="The plan.",
+)
 @click.option("--force", is_flag=True, help="Replace a plan that is there.")
 def init_command(output: Path, force: bool, **asked: Any) -> None:
     """Write a plan to start from; its path goes to stdout.
@@ -198,6 +206,8 @@ def run_command(
     xaikit study run plan.toml -o out --workers 2 --fail-on status=fail:0.1
     xaikit study run plan.toml -o s3://bucket/out --scheduler tcp://10.0.0.1:8786
     """
+    from xaikit.jobs.store import default_folder
+    from xaikit.jobs.table import FILE
     from xaikit.study import run
 
     _check_one_way(workers, threads, scheduler)
@@ -213,6 +223,7 @@ def run_command(
                 fail_on=fail_on,
                 allow_code=allow_code,
                 progress=progress,
+                table=default_folder() / FILE if workers > 1 and scheduler is None else None,
             )
     except KeyboardInterrupt:
         again = shlex.join(["xaikit", "study", "run", str(plan), *(["-o", output] if output else []), "--resume"])
@@ -290,7 +301,7 @@ def lasting(seconds: float) -> str:
 
 @study.command("merge")
 @click.argument("folders", nargs=-1, required=True, metavar="DIR...")
-@click.option("-o", "--output", required=True, metavar="DIR")
+@click.option("-o", "--output", required=True, metavar="DIR", help="The folder for all of them.")
 @as_json
 def merge_command(folders: tuple[str, ...], output: str, json_: bool) -> int:
     """Put the units of several folders into one, whose path goes to stdout; a single one is copied.

@@ -13,7 +13,7 @@ from xaikit.quality import summary
 
 @click.command("summary")
 @model_options
-@click.argument("inputs", nargs=-1, required=True)
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option("-m", "--method", required=True, help="A name from `xaikit methods`.")
 @click.option("-t", "--target", help="Class name or index; the predicted class of every sample by default.")
 @click.option("-p", "--parameter", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter of the method.")

@@ -15,6 +15,7 @@ from xaikit.graph import GATE
 from xaikit.inputs import specs_to_dict
 from xaikit.model import Model
 from xaikit.quality import circumstances, examine
+from xaikit.wrapping import models as installed_models
 
 SHOWN = 20
 """How many entries of a list, such as the names of classes, are printed; JSON has all."""
@@ -105,8 +106,12 @@ def doctor_page(model: Model) -> dict[str, Any]:
 
 
 def zoo_rows() -> list[dict[str, Any]]:
-    """Give the models of the zoo with what their cards say."""
-    return [_zoo_row(zoo.card(name)) for name in zoo.names()]
+    """Give the models of the zoo with what their cards say, and the names that installed packages have brought."""
+    brought = [{"name": n, "task": f"of the installed package {p.parent.name}"} for n, p in installed_models().items()]
+    return [
+        *(_zoo_row(zoo.card(name)) for name in zoo.names()),
+        *({**row, "parameters": None, "test accuracy": None} for row in brought),
+    ]
 
 
 def _zoo_row(card: zoo.Card) -> dict[str, Any]:

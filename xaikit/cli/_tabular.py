@@ -16,7 +16,7 @@ from xaikit.cli._insight import into
 from xaikit.cli._main import as_json, emit, model_options, open_model
 from xaikit.cli._tables import _table as drawn
 from xaikit.data.files import cell, read_array, read_lines, read_samples
-from xaikit.errors import InputError, ParameterError, UnknownName
+from xaikit.errors import InputError, ParameterError, UnknownName, not_there
 from xaikit.inputs import At, Table
 from xaikit.model import Model
 from xaikit.report import safe
@@ -96,7 +96,7 @@ def read_table(name: str, spec: Any, truth: str | None = None) -> tuple[Any, Arr
             raise InputError(f"rows in {name} have no column {truth!r}: give a .npy file with one entry for each")
         return read_samples(name, spec), None if truth is None else read_array(Path(truth))
     if not path.exists():
-        raise InputError(f"there is no file {name}")
+        raise InputError(not_there(name))
     header, *lines = read_lines(path)
     rows = [dict(zip_longest(header, line[: len(header)])) for line in lines]
     if not rows:
@@ -190,10 +190,10 @@ def _said(value: Any) -> str:
 @data_argument
 @truth_option
 @click.option("--loss", help="cross-entropy, 1-auc, 1-accuracy; rmse, mse, mae, 1-r2; by the outputs by default.")
-@click.option("--repeats", type=click.IntRange(1), default=10, show_default=True)
+@click.option("--repeats", type=click.IntRange(1), default=10, show_default=True, help="How often each is shuffled.")
 @click.option("--group", "groups", multiple=True, metavar="NAME=A,B", help="Columns that are shuffled together; again.")
 @output_option
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of every random choice.")
 @variables_option
 @into("tables")
 @as_json
@@ -282,7 +282,9 @@ def break_down_command(
 @model_options
 @data_argument
 @click.argument("columns", nargs=-1, required=True, metavar="COLUMN...")
-@click.option("--kind", type=click.Choice(PROFILES), default="partial-dependence", show_default=True)
+@click.option(
+    "--kind", type=click.Choice(PROFILES), default="partial-dependence", show_default=True, help="What a curve is."
+)
 @click.option("-r", "--row", "row", type=int, help="For ceteris-paribus the row of DATA; all by default.")
 @click.option("--grid", type=click.IntRange(2), default=20, show_default=True, help="Values, or bins, of a number.")
 @click.option("--by", metavar="COLUMN", help="Curves for groups of rows.")
@@ -392,7 +394,7 @@ def what_if_command(
 @model_options
 @data_argument
 @truth_option
-@click.option("-c", "--column", required=True, metavar="COLUMN", help="Rows are split by it; a .npy file has labels.")
+@click.option("--by", "column", required=True, metavar="COLUMN", help="Rows are split by it; a .npy file has labels.")
 @click.option("--positive", metavar="CLASS", help="The class that is looked at; the second of two by default.")
 @click.option("--cutoff", type=float, default=0.5, show_default=True, help="Positive from this probability on.")
 @target_option
@@ -417,14 +419,14 @@ def fairness_command(
     Writes fairness.npz, .json and .png.
 
     \b
-    xaikit fairness credit_mlp german.csv -y risk --column sex
-    xaikit fairness credit_mlp german.csv -y risk -c age --positive bad --cutoff 0.3
+    xaikit fairness credit_mlp german.csv -y risk --by sex
+    xaikit fairness credit_mlp german.csv -y risk --by age --positive bad --cutoff 0.3
     """
     opened = open_model(model, framework, allow_code)
     rows, y = read_table(data, opened.inputs, truth)
     held = Path(data).suffix.lower() == ".csv" or Path(column).exists()
     by = read_table(data, opened.inputs, column)[1] if held else column
-    result = tabular.fairness(opened, rows, y, by, positive, cutoff, target=target_of(opened, target))
+    result = tabular.fairness(opened, rows, y, by, positive, cutoff=cutoff, target=target_of(opened, target))
     result = replace(result, by=column)
     said = [
         {column: group, "measure": m, "value": _finite(value), "from": _finite(low), "to": _finite(high)}

@@ -37,7 +37,7 @@ def projected(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def maximised(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --optimum, --steps and --seed."""
-    command = click.option("--seed", type=int, default=0, show_default=True)(command)
+    command = click.option("--seed", type=int, default=0, show_default=True, help="Of every random choice.")(command)
     command = click.option(
         "--steps", type=click.IntRange(min=1), help="Steps of the optimum; 256 or 512 by the size of the input."
     )(command)
@@ -48,7 +48,7 @@ def maximised(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command("top-patches")
 @model_options
-@click.argument("inputs", nargs=-1, required=True)
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @click.option("-l", "--layer", required=True, help="A name from `xaikit layers`.")
 @click.option("-c", "--channel", help="The number of a channel or unit, or several: 0-15,20; all by default.")
 @projected

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from xaikit import untrusted
 from xaikit.arrays import Array
-from xaikit.errors import InputError
+from xaikit.errors import InputError, not_there
 from xaikit.inputs import InputSpec
 
 
@@ -25,12 +26,12 @@ def read_samples(name: str, spec: Any) -> Any:
     if spec.kind == "Text" and not path.suffix:
         return name
     if not path.exists():
-        raise InputError(f"there is no file {name}")
+        raise InputError(not_there(name))
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         if spec.kind == "Image":
             return name
-        raise InputError(f"{name} is no input for a model that takes {spec.kind}: give {', '.join(READERS)}")
+        raise InputError(f"{name} is no input for a model that takes {spec.kind}: give {suffixes_for(spec)}")
     return reader(path, spec)
 
 
@@ -80,9 +81,13 @@ def _npy(path: Path, spec: InputSpec) -> Array:
 def read_array(path: Path) -> Array:
     """Read a .npy array without unpickling. Raises InputError."""
     try:
-        return np.asarray(np.load(path, allow_pickle=False))
-    except (ValueError, OSError, EOFError) as error:
-        raise InputError(f"{path} is not a .npy array that can be read without unpickling: {error}") from None
+        with path.open("rb") as file:
+            return untrusted.array(file, path.stat().st_size)
+    except FileNotFoundError:
+        raise InputError(not_there(path)) from None
+    except (ValueError, OSError) as error:
+        said = untrusted.brief(error)
+        raise InputError(f"{path} is not a .npy array that can be read without unpickling: {said}") from None
 
 
 def read_lines(path: Path) -> list[list[str]]:
@@ -90,10 +95,15 @@ def read_lines(path: Path) -> list[list[str]]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = [row for row in csv.reader(file) if row]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} is not a readable CSV file: {error}") from None
+    except FileNotFoundError:
+        raise InputError(not_there(path)) from None
+    except (UnicodeDecodeError, csv.Error, OSError) as error:
+        raise InputError(f"{path} is not a readable CSV file: {untrusted.brief(error)}") from None
     if not rows:
-        raise InputError(f"{path} is empty")
+        raise InputError(f"{path} is empty: give a file with at least one row of data")
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(rows[0]):
+            raise InputError(f"row {number} of {path} has {len(row)} cells, and the first has {len(rows[0])}")
     return rows
 
 
@@ -102,11 +112,11 @@ def _csv(path: Path, spec: InputSpec) -> Any:
     if spec.kind == "Table":
         columns = getattr(spec, "columns", {})
         return [{h: cell(v, columns.get(h)) for h, v in zip(rows[0], row, strict=False)} for row in rows[1:]]
-    rows = rows if _is_number(rows[0][0]) else rows[1:]
+    rows = rows if is_number(rows[0][0]) else rows[1:]
     try:
         return np.array([[float(v) for v in row] for row in rows])
     except ValueError as error:
-        raise InputError(f"{path} holds something that is no number: {error}") from None
+        raise InputError(f"{path} holds something that is no number: {untrusted.brief(error)}") from None
 
 
 def cell(text: str, column: Any) -> Any:
@@ -116,7 +126,8 @@ def cell(text: str, column: Any) -> Any:
     return next((v for v in column.values if str(v) == text), text)
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a cell of a CSV file says a number, as Python reads one."""
     try:
         float(text)
     except ValueError:
@@ -125,10 +136,18 @@ def _is_number(text: str) -> bool:
 
 
 def _txt(path: Path, spec: InputSpec) -> Any:
+    if spec.kind != "Text":
+        raise InputError(f"{path} holds text, and the model takes {spec.kind}: give {suffixes_for(spec)}")
     try:
         return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
+    except (UnicodeDecodeError, OSError) as error:
         raise InputError(f"{path} is not a text in UTF-8: {error}") from None
 
 
 READERS: dict[str, Callable[[Path, InputSpec], Any]] = {".npy": _npy, ".csv": _csv, ".txt": _txt}
+
+
+def suffixes_for(spec: InputSpec) -> str:
+    """Say in words which files hold samples of a spec."""
+    own = {"Image": ("a picture", ".npy"), "Text": (".txt", "a sentence", ".npy")}
+    return ", ".join(own.get(spec.kind, (".csv", ".npy")))

@@ -100,13 +100,13 @@ def _read_npz(path: Path) -> Mapping[str, Array]:
 def _from_keras(name: str, split: Split) -> Part:
     """Give a part of one of Keras' own sets, which are downloaded on first use."""
     if not may_download():
-        raise DataError(f"{name} is not in the folder XAIKIT_DATA names")
+        raise DataError(f"{name} is not in the folder that XAIKIT_DATA names: put it there, or unset XAIKIT_DATA")
     try:
         with redirect_stdout(sys.stderr):  # Keras prints how far it is, and results go to stdout here
             train, test = import_module(f"keras.datasets.{name}").load_data()
     except Exception as error:
         raise DataError(
-            f"{name} is not in the folder XAIKIT_DATA names, and keras.datasets could not get it: {error}"
+            f"{name} is not in the folder that XAIKIT_DATA names, and keras.datasets could not get it: {error}"
         ) from None
     x, y = train if split == "train" else test
     return Part(np.asarray(x), np.asarray(y, np.int64))

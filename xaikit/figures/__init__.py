@@ -29,7 +29,18 @@ from xaikit.figures._cards import (
     spec_words,
     training_lines,
 )
-from xaikit.figures._colours import NOT_FINITE, limit_of, over, paled, picture, rgba, sign_colour, stops
+from xaikit.figures._colours import (
+    NOT_FINITE,
+    class_colour,
+    class_picture,
+    limit_of,
+    over,
+    paled,
+    picture,
+    rgba,
+    sign_colour,
+    stops,
+)
 from xaikit.figures._data import (
     Badge,
     BarPanel,
@@ -61,6 +72,7 @@ from xaikit.figures._data import (
 )
 from xaikit.figures._fields import boxes_figure
 from xaikit.figures._filters import filter_figure
+from xaikit.figures._numbers import Numbers, numbers_of
 from xaikit.figures._outline import borders
 from xaikit.figures._reading import reading
 from xaikit.figures._words import (
@@ -69,6 +81,7 @@ from xaikit.figures._words import (
     brief,
     facts_of,
     label_of,
+    moment,
     names_with_scores,
     number,
     percent,
@@ -76,7 +89,9 @@ from xaikit.figures._words import (
     score_of,
     seconds,
     sizes_of,
+    spell,
     spoken,
+    time_axis,
     unit,
 )
 
@@ -99,6 +114,7 @@ __all__ = [
     "Mark",
     "MatrixPanel",
     "Measures",
+    "Numbers",
     "Panel",
     "Scale",
     "ScorePanel",
@@ -117,6 +133,8 @@ __all__ = [
     "borders",
     "boxes_figure",
     "brief",
+    "class_colour",
+    "class_picture",
     "difference_figure",
     "error_curve",
     "facts_of",
@@ -125,8 +143,10 @@ __all__ = [
     "label_of",
     "limit_of",
     "measures",
+    "moment",
     "names_with_scores",
     "number",
+    "numbers_of",
     "over",
     "overlay_figure",
     "paled",
@@ -142,8 +162,10 @@ __all__ = [
     "sign_colour",
     "sizes_of",
     "spec_words",
+    "spell",
     "spoken",
     "stops",
+    "time_axis",
     "training_lines",
     "unit",
 ]

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from xaikit.arrays import Array
-from xaikit.errors import NotSupported
+from xaikit.errors import NotSupported, many
 from xaikit.figures._attribution import panels
 from xaikit.figures._colours import limit_of, paled, picture
 from xaikit.figures._data import (
@@ -22,8 +22,8 @@ from xaikit.figures._data import (
     Tile,
     TilesPanel,
 )
-from xaikit.figures._insight import BARS, ROWS, TILES, listed, many, network, plane, signed_legend
-from xaikit.figures._words import number, percent
+from xaikit.figures._insight import BARS, ROWS, TILES, listed, network, plane, signed_legend
+from xaikit.figures._words import number, percent, time_axis
 from xaikit.inputs import Image, Series
 from xaikit.results import Activations
 from xaikit.results._activations import ACTIVITY
@@ -328,11 +328,11 @@ def overlay_figure(result: Activations, layer: str, channel: int | None = None, 
 def _band(result: Activations, placed: Array, sample: int, scale: Scale, how: str) -> LinePanel:
     spec = result.input_spec
     signal = np.asarray(result.display[sample], np.float64).reshape(len(placed), -1)
-    seconds = np.arange(len(placed)) / (spec.rate or 1)
+    times, label = time_axis(len(placed), spec.rate)
     return LinePanel(
-        lines=tuple(Line(f"{k}", seconds, signal[:, k], placed) for k in range(min(signal.shape[1], ROWS))),
+        lines=tuple(Line(f"{k}", times, signal[:, k], placed) for k in range(min(signal.shape[1], ROWS))),
         scale=scale,
-        x_label="time (s)" if spec.rate else "step",
+        x_label=label,
         title="Over the input",
         subtitle=how,
         alt=f"The channel over the series; strongest at {_strongest(placed)}.",

@@ -6,6 +6,7 @@ from statistics import NormalDist
 import numpy as np
 
 from xaikit.arrays import Array
+from xaikit.errors import many
 from xaikit.figures._attribution import SAMPLES, _painter, _Shown, panels
 from xaikit.figures._colours import limit_of, picture
 from xaikit.figures._data import (
@@ -20,7 +21,7 @@ from xaikit.figures._data import (
     Scale,
     Trace,
 )
-from xaikit.figures._words import number, percent, spoken, story
+from xaikit.figures._words import number, percent, spoken, story, time_axis
 from xaikit.inputs import Image, Series
 from xaikit.results import AnomalyScores, Attribution, Calibration
 
@@ -167,7 +168,7 @@ def _overlay(result: AnomalyScores, i: int) -> CurvePanel:
     """The channel with the largest error, before and after."""
     channel = int(np.nan_to_num(result.contributions[i].sum(0)).argmax())
     spec = result.input_spec
-    x = np.arange(len(result.x[i])) / (spec.rate or 1)
+    x, label = time_axis(len(result.x[i]), spec.rate)
     back = spec.decode(result.reconstruction[i : i + 1])[0]
     signal = np.asarray(result.display[i], np.float64).reshape(back.shape)
     of = f"channel {channel}" if back.shape[-1] > 1 else "signal"
@@ -175,7 +176,7 @@ def _overlay(result: AnomalyScores, i: int) -> CurvePanel:
         traces=(Trace("input", x, signal[:, channel], 0), Trace("reconstruction", x, back[:, channel], 1, True)),
         title="Input and reconstruction" if len(result) == 1 else f"Input {i + 1} and reconstruction",
         subtitle=f"{of}, the one with the largest error" if back.shape[-1] > 1 else "in the units of the series",
-        x_label="time (s)" if spec.rate else "step",
+        x_label=label,
         alt=f"The {of} and what the network gives back for it.",
     )
 
@@ -287,7 +288,7 @@ def _rule(calibration: Calibration) -> str:
 
 
 def _normals(calibration: Calibration) -> str:
-    return f"{len(calibration):,} normal sample{'s' * (len(calibration) != 1)}"
+    return many(len(calibration), "normal sample")
 
 
 def _about(calibration: Calibration) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xaikit.arrays import Array
-from xaikit.errors import UsageError
+from xaikit.errors import UsageError, many
 from xaikit.figures._colours import PERCENTILE, limit_of, paled, picture
 from xaikit.figures._data import (
     BarPanel,
@@ -29,6 +29,7 @@ from xaikit.figures._words import (
     badge_of,
     facts_of,
     label_of,
+    moment,
     names_with_scores,
     number,
     percent,
@@ -38,10 +39,11 @@ from xaikit.figures._words import (
     spoken,
     story,
     story_of_bars,
+    time_axis,
     unit,
 )
 from xaikit.inputs import Classes, Image, Masks, Series, Table, Text
-from xaikit.results import SHOWN, Attribution, Attributions, by_column
+from xaikit.results import Attribution, Attributions, by_column
 
 SAMPLES = 8
 BARS = 20
@@ -65,8 +67,8 @@ def panels(result: Any, *, shared: bool = False) -> Figure:
     finer would be blank. The range (99th percentile of |values|, the maximum for parts) is printed with every
     map. `shared=True` gives one range to all maps in the same unit. Raises UsageError for anything else.
     """
-    known = ", ".join(SHOWN)
-    raise UsageError(f"there is no figure for {type(result).__name__}; known: {known}")
+    kind = type(result).__name__
+    raise UsageError(f"there is no figure for {kind}: give a result, such as what xk.explain or xk.filters gives")
 
 
 @panels.register
@@ -126,7 +128,10 @@ def _figure(groups: Mapping[str, Mapping[str, Attribution]], shared: bool) -> Fi
     results = [r for group in groups.values() for r in group.values()]
     count = min({len(r) for r in results})
     if any(len(r) != count for r in results):
-        raise UsageError(f"results of {sorted({len(r) for r in results})} samples cannot be drawn side by side")
+        raise UsageError(
+            f"results of {sorted({len(r) for r in results})} samples cannot be drawn side by side: "
+            "explain the same samples by each method"
+        )
     ranges = _ranges(results, shared)
     rows: list[tuple[Panel | None, ...]] = []
     drawn: list[Panel] = []
@@ -276,8 +281,7 @@ def _series(s: _Shown) -> Panel:
     values = s.values if s.values.ndim == 2 else s.values[:, None]
     signal = np.asarray(s.result.display[s.sample], np.float64).reshape(len(values), -1)
     values = np.broadcast_to(values, signal.shape)
-    rate = getattr(s.result.input_spec, "rate", None)
-    x = np.arange(len(values)) / (rate or 1)
+    x, label = time_axis(len(values), getattr(s.result.input_spec, "rate", None))
     strongest = np.sort(np.argsort(-np.abs(values).sum(0), kind="stable")[:CHANNELS])
     names = [f"channel {c}" for c in range(signal.shape[1])] if signal.shape[1] > 1 else ["signal"]
     left = signal.shape[1] - len(strongest)
@@ -285,10 +289,10 @@ def _series(s: _Shown) -> Panel:
     return LinePanel(
         lines=tuple(Line(names[c], x, signal[:, c], values[:, c]) for c in strongest),
         scale=s.scale,
-        x_label="time (s)" if rate else "step",
+        x_label=label,
         subtitle=_range(values, s.scale),
         facts=(*said, *_beyond(values, s.scale)),
-        alt=_story_of_series(x, values, _what(s)),
+        alt=_story_of_series(x, label, values, _what(s)),
     )
 
 
@@ -324,10 +328,10 @@ def _bands(s: _Shown) -> Panel:
     )
 
 
-def _story_of_series(x: Array, values: Array, what: str) -> str:
+def _story_of_series(x: Array, label: str, values: Array, what: str) -> str:
     step, channel = np.unravel_index(int(np.nan_to_num(np.abs(values)).argmax()), values.shape)
     value = number(float(values[step, channel]))
-    return f"{what}: strongest at {number(float(x[step]))}, channel {channel} ({value})."
+    return f"{what}: strongest at {moment(float(x[step]), label)}, channel {channel} ({value})."
 
 
 def _tokens(s: _Shown) -> Panel:
@@ -394,7 +398,11 @@ def _sorted_bars(s: _Shown, labels: Sequence[str], values: Array) -> Panel:
 
 
 def _value(value: Any) -> str:
-    return number(float(value)) if isinstance(value, int | float | np.number) else str(value)
+    """Write what an input held: a whole number with all its figures, as the data has it."""
+    if not isinstance(value, int | float | np.number):
+        return str(value)
+    given = float(value)
+    return number(given, max(3, len(f"{abs(given):.0f}")) if given.is_integer() else 3)
 
 
 # ---------------------------------------------------------------- what was given, and the answer
@@ -454,12 +462,8 @@ def _beyond(values: Array, scale: Scale) -> tuple[str, ...]:
     said = [f"{percent(share)} beyond, up to {number(float(np.abs(finite).max()))}"] if share else []
     return (
         *said,
-        *([f"{_counted(values.size - finite.size, 'value')} not finite (yellow)"] if finite.size < values.size else []),
+        *([f"{many(values.size - finite.size, 'value')} not finite (yellow)"] if finite.size < values.size else []),
     )
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def _title(results: Sequence[Attribution], count: int) -> str:

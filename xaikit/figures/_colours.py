@@ -72,6 +72,24 @@ def sign_colour(value: float) -> str:
     return "#" + (BLUE_TO_RED[-1] if value > 0 else BLUE_TO_RED[0])
 
 
+OF_CLASSES = (
+    *(("#3b4252", "dark"), ("#e69f00", "orange"), ("#56b4e9", "light blue"), ("#009e73", "green")),
+    *(("#f0e442", "yellow"), ("#0072b2", "blue"), ("#d55e00", "red"), ("#cc79a7", "pink")),
+)
+"""Colours of the classes of pixels, in their order, with what to call them: Okabe and Ito's (2008), the first dark."""
+
+
+def class_colour(number: int) -> tuple[str, str]:
+    """Give the colour of a class of pixels, as "#e69f00", and its name; beyond the eighth they begin anew."""
+    return OF_CLASSES[number % len(OF_CLASSES)]
+
+
+def class_picture(classes: Array) -> Array:
+    """Turn the classes of pixels (height, width), numbered from 0, into a picture (height, width, 3) uint8."""
+    colours = np.array([[int(colour[k : k + 2], 16) for k in (1, 3, 5)] for colour, _ in OF_CLASSES], np.uint8)
+    return colours[np.asarray(classes) % len(colours)]
+
+
 def picture(display: Array, scale: float = 1 / 255) -> Array:
     """Turn a displayed image (height, width[, channel]) into (height, width, 3) uint8.
 

@@ -25,7 +25,8 @@ def _curves(result: Curves, *, shared: bool = False) -> Figure:
         for (metric, axis), members in by_metric.items()
     ]
     rows = tuple(tuple(drawn[k : k + PER_ROW]) for k in range(0, len(drawn), PER_ROW))
-    return Figure(title=f"Training of {result.source}", subtitle=_said(result), rows=rows, notes=_notes(drawn))
+    notes = (*_overfitting(result), *_notes(drawn))
+    return Figure(title=f"Training of {result.source}", subtitle=_said(result), rows=rows, notes=notes)
 
 
 def _panel(curves: list[Curve], parts: list[str], best: float | None) -> CurvePanel:
@@ -72,6 +73,27 @@ def _said(result: Curves) -> str:
     last = max(float(c.steps[-1]) for c in result.curves if c.axis == first.axis)
     best = "" if result.best is None else f"; best validation loss at {first.axis} {result.best:g}"
     return f"{first.axis}s up to {last:,.0f}{best}"
+
+
+def _overfitting(result: Curves) -> tuple[str, ...]:
+    """Say whether the training loss went on falling after the best weights while the validation loss rose."""
+    if result.best is None:
+        return ()
+    moves = {}
+    for curve in result.curves:
+        after = np.isfinite(curve.values) & (curve.steps >= result.best)
+        if curve.metric.lower() == "loss" and curve.part in ("training", "validation") and after.sum() > 1:
+            moves[curve.part] = curve.values[after][[0, -1]]
+    if len(moves) < 2:
+        return ()
+    axis, learnt, judged = result.curves[0].axis, moves["training"], moves["validation"]
+    if learnt[1] >= learnt[0] or judged[1] <= judged[0]:
+        return ()
+    return (
+        f"After {axis} {result.best:g} the training loss falls on, from {number(float(learnt[0]))} to "
+        f"{number(float(learnt[1]))}, while the validation loss rises from {number(float(judged[0]))} to "
+        f"{number(float(judged[1]))}, a sign of overfitting.",
+    )
 
 
 def _notes(drawn: list[CurvePanel]) -> tuple[str, ...]:

@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 
 from xaikit.arrays import Array
+from xaikit.errors import many
 from xaikit.figures._anomaly import LIMIT, NORMAL, OWN, _row, _rule, _scores, _upright
 from xaikit.figures._attribution import panels
 from xaikit.figures._colours import picture
 from xaikit.figures._data import Badge, BarPanel, CurvePanel, Figure, ImagePanel, Panel, Trace
-from xaikit.figures._words import number, percent, spoken
+from xaikit.figures._words import number, percent, spoken, time_axis
 from xaikit.inputs import Image, Series
 from xaikit.results import AnomalyExplanation, Calibration, Detection, SeriesScores, ThresholdReport
 
@@ -160,7 +161,7 @@ def _seen(result: AnomalyExplanation) -> list[Panel]:
         drawn = [(t, picture(np.clip(spec.decode(x[None])[0], 0, 1 / spec.scale), spec.scale), s) for t, x, s in shown]
         return [ImagePanel(image=p, title=t, subtitle=s, alt=f"{t}: {s}.") for t, p, s in drawn]
     if isinstance(spec, Series):
-        time = np.arange(spec.steps) / (spec.rate or 1)
+        time, label = time_axis(spec.steps, spec.rate)
         channel = int(result.scores.contributions[0].sum(0).argmax())
         own = spec.decode(result.scores.x)[0][:, channel]
         return [
@@ -171,7 +172,7 @@ def _seen(result: AnomalyExplanation) -> list[Panel]:
                 ),
                 title=t,
                 subtitle=s,
-                x_label="time (s)" if spec.rate else "step",
+                x_label=label,
                 alt=f"{t}: {s}.",
             )
             for t, x, s in shown
@@ -254,8 +255,7 @@ def _curve(result: Detection, i: int) -> tuple[Array, Array, Array]:
 @panels.register
 def _series(result: SeriesScores, *, shared: bool = False) -> Figure:
     """The series with its events, and the scores of its points with the threshold."""
-    x = np.arange(len(result)) / (result.rate or 1)
-    label = "time (s)" if result.rate else "step"
+    x, label = time_axis(len(result), result.rate)
     n = len(result.events)
     rows: list[tuple[Panel, ...]] = [(_signal(result, x, c, label),) for c in range(min(result.signal.shape[1], 4))]
     scores = CurvePanel(
@@ -266,11 +266,11 @@ def _series(result: SeriesScores, *, shared: bool = False) -> Figure:
         title="Score",
         subtitle=f"windows of {result.steps} steps, {len(result.windows):,} of them",
         x_label=label,
-        badge=Badge("warn" if n else "ok", f"{n} event{'s' * (n != 1)}"),
+        badge=Badge("warn" if n else "ok", many(n, "event")),
         alt=f"{n} events above {number(result.threshold)}.",
     )
     return Figure(
-        title=f"{n} event{'s' * (n != 1)} in {len(result):,} steps",
+        title=f"{many(n, 'event')} in {len(result):,} steps",
         subtitle=f"{result.origin.model} · {spoken(result.origin.framework)} · {_rule(result.calibration)}",
         rows=(*rows, (scores,)),
         notes=tuple(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from xaikit.arrays import SPACE, Array
-from xaikit.errors import NotSupported, UnknownName
+from xaikit.errors import NotSupported, UnknownName, many
 from xaikit.figures._attribution import panels
 from xaikit.figures._colours import picture
 from xaikit.figures._data import (
@@ -22,7 +22,7 @@ from xaikit.figures._data import (
     Scale,
     Trace,
 )
-from xaikit.figures._insight import many, network
+from xaikit.figures._insight import network
 from xaikit.figures._words import number, percent
 from xaikit.results import EffectiveField, EffectiveFields, Field, ReceptiveFields
 

@@ -7,11 +7,11 @@ from typing import Any, Literal
 import numpy as np
 
 from xaikit.arrays import Array
-from xaikit.errors import UsageError
+from xaikit.errors import UsageError, many
 from xaikit.figures._attribution import GROUPS, panels
 from xaikit.figures._colours import NOT_FINITE, PERCENTILE, limit_of
 from xaikit.figures._data import Figure, MapPanel, Panel, Scale, Tile, TilesPanel
-from xaikit.figures._insight import ACROSS, ROWS, TILES, listed, many, network, plane, signed_legend
+from xaikit.figures._insight import ACROSS, ROWS, TILES, listed, network, plane, signed_legend
 from xaikit.figures._words import number, percent
 from xaikit.results import Filters
 
@@ -317,7 +317,9 @@ def _weights(result: Filters, scale: Scale, values: Array | None = None, title: 
 def _changed(result: Filters, scale: Scale) -> tuple[Panel, ...]:
     """Filters before and after on one scale, and their change on its own, in the same places."""
     if result.before is None:
-        raise UsageError("these filters have no `before`")
+        raise UsageError(
+            "these filters have no `before` to compare with: xk.filters(model, layer, before=...) gives one"
+        )
     difference = result.values - result.before
     own = Scale(limit_of([difference], robust=difference.size > 1000), "change")
     three = (("Before", scale), ("After", scale), ("Change", own))

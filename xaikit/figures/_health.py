@@ -3,9 +3,10 @@
 import numpy as np
 
 from xaikit.arrays import Array
+from xaikit.errors import many
 from xaikit.figures._attribution import panels
 from xaikit.figures._data import Badge, BarPanel, CurvePanel, Figure, Panel, Trace
-from xaikit.figures._insight import listed, many, network
+from xaikit.figures._insight import listed, network
 from xaikit.figures._words import number, percent
 from xaikit.results import Histogram, LayerHealth, LayerState
 from xaikit.results._functions import FUNCTIONS

@@ -35,10 +35,6 @@ def network(origin: Origin) -> str:
     return f"{origin.model} · {spoken(origin.framework)}"
 
 
-def many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' * (count != 1)}"
-
-
 def listed(items: Sequence[Any] | Array, most: int = 12) -> str:
     found = [str(x) for x in items]
     left = len(found) - most

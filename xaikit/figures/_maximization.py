@@ -20,7 +20,7 @@ from xaikit.figures._data import (
     TilesPanel,
     Trace,
 )
-from xaikit.figures._words import number, spoken
+from xaikit.figures._words import number, spoken, time_axis
 from xaikit.inputs import Image, Series
 from xaikit.results import Maximization
 
@@ -76,16 +76,16 @@ def _shown(result: Maximization, i: int) -> Array:
 
 def _series(result: Maximization) -> LinePanel:
     """Every optimum as a line; of several channels the first is drawn."""
-    rate = getattr(result.input_spec, "rate", None)
+    x, label = time_axis(result.image.shape[1], getattr(result.input_spec, "rate", None))
     lines = []
     for i in range(min(len(result), LINES)):
         signal = np.asarray(result.image[i], np.float64).reshape(result.image.shape[1], -1)[:, 0]
         pulled = np.asarray(result.sensitivity[i], np.float64).ravel()
-        lines.append(Line(result.names[i], np.arange(len(signal)) / (rate or 1), signal, pulled))
+        lines.append(Line(result.names[i], x, signal, pulled))
     return LinePanel(
         lines=tuple(lines),
         scale=Scale(limit_of([line.contributions for line in lines]), "pull", "sequential"),
-        x_label="time (s)" if rate else "step",
+        x_label=label,
         subtitle=f"coloured: where the ascent pulled most{_first(result)}",
         facts=(f"Beside the best real sample: {_told(result)}" if "best" in result.quality else _told(result),),
         badge=_badge(result),

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from xaikit.arrays import Array
+from xaikit.errors import many
 from xaikit.figures._attribution import panels
 from xaikit.figures._colours import around_grey, limit_of, over, picture
 from xaikit.figures._data import (
@@ -19,8 +20,8 @@ from xaikit.figures._data import (
     Tile,
     TilesPanel,
 )
-from xaikit.figures._insight import BARS, ROWS, listed, many, network
-from xaikit.figures._words import number
+from xaikit.figures._insight import BARS, ROWS, listed, network
+from xaikit.figures._words import number, time_axis
 from xaikit.inputs import Image, Series, Text
 from xaikit.results import LayerPatches, TopPatches
 
@@ -219,12 +220,12 @@ def _visible(start: float, end: float, size: int) -> tuple[float, float]:
 
 def _stretches(result: TopPatches, prefix: str) -> Panel:
     """Every series with what the unit sees of it: coloured by the projection, or all of it; of channels the first."""
-    rate = getattr(result.input_spec, "rate", None)
     count, first = min(len(result), ROWS), result.input_spec.channels > 1
     signals = [np.asarray(d, np.float64).reshape(len(d), -1)[:, 0] for d in result.display[:count]]
     bands = [_band(result, i, len(signal)) for i, signal in enumerate(signals)]
+    x, label = time_axis(len(signals[0]), getattr(result.input_spec, "rate", None))
     lines = [
-        Line(f"no. {result.samples[i]}", np.arange(len(signal)) / (rate or 1), signal, band)
+        Line(f"no. {result.samples[i]}", x, signal, band)
         for i, (signal, band) in enumerate(zip(signals, bands, strict=True))
     ]
     projected = READING[str(result.projection)] if result.projections is not None else "what the unit sees"
@@ -233,7 +234,7 @@ def _stretches(result: TopPatches, prefix: str) -> Panel:
         LinePanel(
             lines=tuple(lines),
             scale=Scale(limit_of(bands, robust=False), unit),
-            x_label="time (s)" if rate else "step",
+            x_label=label,
             title=f"{prefix}Where",
             subtitle=f"coloured: {projected}{'; of the channels the first is drawn' * first}",
             facts=(f"activations from {number(float(result.values[0]))} down to {number(float(result.values[-1]))}",),

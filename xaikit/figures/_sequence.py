@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from xaikit.arrays import Array
+from xaikit.errors import many
 from xaikit.figures._attribution import panels
 from xaikit.figures._colours import limit_of
 from xaikit.figures._data import (
@@ -20,7 +21,7 @@ from xaikit.figures._data import (
     TextPanel,
     Trace,
 )
-from xaikit.figures._insight import listed, many, network, signed_legend
+from xaikit.figures._insight import listed, network, signed_legend
 from xaikit.figures._words import number
 from xaikit.results import AttentionMap, GradientFlow, HiddenStates, Prefixes, UnitScores, UnitText
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from xaikit.arrays import Array
+from xaikit.errors import many
 from xaikit.figures._attribution import panels
 from xaikit.figures._colours import limit_of, paled, picture
 from xaikit.figures._data import (
@@ -20,7 +21,7 @@ from xaikit.figures._data import (
     Scale,
     Trace,
 )
-from xaikit.figures._words import number, percent, spoken, story, story_of_bars
+from xaikit.figures._words import number, percent, spoken, story, story_of_bars, time_axis
 from xaikit.inputs import Image
 from xaikit.results import Concepts, Summary
 
@@ -54,7 +55,7 @@ def _summary(result: Summary, *, shared: bool = False) -> Figure:
 
 def _class(result: Summary, i: int) -> Iterator[Panel]:
     count = int(result.samples[i])
-    title = f"{result.classes[i]} ({count} sample{'s' * (count != 1)})"
+    title = f"{result.classes[i]} ({many(count, 'sample')})"
     if result.parts:
         yield from _bars(result, i, title)
     elif isinstance(result.input_spec, Image):
@@ -128,9 +129,8 @@ def _sure(intervals: Array) -> float:
 
 
 def _curves(result: Summary, i: int, title: str) -> Iterator[Panel]:
-    rate = getattr(result.input_spec, "rate", None)
     steps = result.magnitude[i].size
-    x = np.arange(steps) / (rate or 1)
+    x, label = time_axis(steps, getattr(result.input_spec, "rate", None))
     for what, values, intervals in (
         (MAGNITUDE, result.magnitude[i], np.maximum(result.magnitude_interval[i], 0)),
         (SIGNED, result.signed[i], result.signed_interval[i]),
@@ -138,7 +138,7 @@ def _curves(result: Summary, i: int, title: str) -> Iterator[Panel]:
         low, high = intervals.reshape(steps, 2).T
         yield CurvePanel(
             traces=(Trace(what, x, values.reshape(steps), band=(low, high)),),
-            x_label="time (s)" if rate else "step",
+            x_label=label,
             title=title if what == MAGNITUDE else "",
             subtitle=f"{what}, {result.origin.score}",
             alt=story(values.reshape(1, steps), f"{title}, {what}"),

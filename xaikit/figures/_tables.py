@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from xaikit.arrays import Array
+from xaikit.errors import many
 from xaikit.figures._attribution import panels
 from xaikit.figures._data import (
     Badge,
@@ -18,7 +19,7 @@ from xaikit.figures._data import (
     TablePanel,
     Trace,
 )
-from xaikit.figures._insight import listed, many, network
+from xaikit.figures._insight import listed, network
 from xaikit.figures._words import number, seconds, spoken, story_of_bars
 from xaikit.results import BreakDown, Counterfactuals, Effect, Fairness, Importance, Origin, Profile, Status, WhatIf
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from xaikit.arrays import Array
+from xaikit.errors import many
 from xaikit.figures._attribution import panels
 from xaikit.figures._colours import around_grey, limit_of, picture
 from xaikit.figures._data import (
@@ -20,7 +21,7 @@ from xaikit.figures._data import (
     Trace,
 )
 from xaikit.figures._fields import effective_panel as effective_field_panel
-from xaikit.figures._insight import many, network
+from xaikit.figures._insight import network
 from xaikit.figures._patches import moving, panels_of
 from xaikit.figures._words import number, percent
 from xaikit.inputs import Image, Series

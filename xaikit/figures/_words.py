@@ -39,7 +39,11 @@ ACTIVATIONS = ("grad-cam", "grad-cam-plus-plus", "layer-cam", "score-cam")
 
 def spoken(name: str) -> str:
     """Give the name of a method or framework as people write it: "Grad-CAM" for "grad-cam"."""
-    return NAMES.get(name) or (name[:1].upper() + name[1:]).replace("-", " ")
+    if name in NAMES:
+        return NAMES[name]
+    if name.endswith("-cam"):  # a class activation map that another package has brought
+        return f"{spoken(name.removesuffix('-cam'))}-CAM"
+    return (name[:1].upper() + name[1:]).replace("-", " ")
 
 
 def unit(result: Attribution | ScalpMap) -> str:
@@ -53,7 +57,7 @@ def unit(result: Attribution | ScalpMap) -> str:
         return f"{score} per unit of input"
     if result.origin.method == "guided-grad-cam":
         return "gradient × weighted activation"
-    if result.origin.method in ACTIVATIONS:
+    if result.origin.method in ACTIVATIONS or getattr(result, "layer", None) is not None:
         return "weighted activation"
     return f"change of {score}"
 
@@ -181,6 +185,32 @@ def seconds(value: float) -> str:
     if value < 1:
         return f"{value * 1000:.0f} ms"
     return f"{value:.1f} s" if value < 100 else f"{value / 60:.1f} min"
+
+
+TIMES = ((86_400.0, "days"), (3600.0, "h"), (60.0, "min"))
+"""Units of time above the second, each with its seconds."""
+
+
+def time_axis(steps: int, rate: float | None) -> tuple[Array, str]:
+    """Give the places of steps along an axis, and its label: times where a rate (per second) is known.
+
+    They are in the largest of s, min, h and days of which the whole has at least five.
+    """
+    if not rate:
+        return np.arange(steps), "step"
+    size, unit = next(((size, unit) for size, unit in TIMES if steps / rate >= 5 * size), (1.0, "s"))
+    return np.arange(steps) / (rate * size), f"time ({unit})"
+
+
+def moment(place: float, label: str) -> str:
+    """Write a place on such an axis: "step 12", "3.5 h"."""
+    return f"{label} {number(place)}" if label == "step" else f"{number(place)} {label[len('time (') : -1]}"
+
+
+def spell(value: float) -> str:
+    """Write a stretch of a series, given in seconds, in the largest unit of which it has at least one: 1.5 h."""
+    size, unit = next(((size, unit) for size, unit in TIMES if value >= size), (1.0, "s"))
+    return f"{number(value / size)} {'day' if unit == 'days' and value == size else unit}"
 
 
 def percent(share: float) -> str:

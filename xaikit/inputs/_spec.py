@@ -32,11 +32,11 @@ class InputSpec(ABC):
 
     @abstractmethod
     def samples(self, x: Any) -> list[Any]:
-        """Split what a person gives (one sample, a batch, a list) into single samples."""
+        """Split what a person gives (one sample, a batch, a list) into single samples. Raises InputError."""
 
     @abstractmethod
     def display(self, sample: Any) -> Any:
-        """Give one sample as a person sees it, in display units and of the spec's size."""
+        """Give one sample as a person sees it, in display units and of the spec's size. Raises InputError."""
 
     @abstractmethod
     def to_network(self, display: Any) -> Array:
@@ -123,10 +123,20 @@ def numeric(value: Any, what: str) -> Array:
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise InputError(f"{what} is not a regular array of numbers: {error}") from None
+        said = "its parts have different lengths" if "inhomogeneous" in str(error) else error
+        raise InputError(f"{what} is not a regular array of numbers: {said}") from None
+    except (RuntimeError, TypeError) as error:  # a tensor that follows gradients, or lies on a GPU
+        raise InputError(f"{what} cannot be read as numbers: {error}") from None
     if array.dtype.kind not in "biuf":
-        raise InputError(f"{what} must hold numbers, not {type(value).__name__} of {array.dtype}")
+        of = "" if array.ndim == 0 else f" of {array.dtype}"
+        raise InputError(f"{what} must hold numbers, not {type(value).__name__}{of}")
     return array
+
+
+def channels_last_hint(given: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    """What to do with an array whose channels come first, for the end of a message; "" for any other."""
+    first = len(given) == len(wanted) > 1 and given[0] == wanted[-1] and given[-1] != wanted[-1]
+    return "; it looks channels-first: use np.moveaxis(x, 0, -1)" if first else ""
 
 
 def split(x: Any, ndim: int, what: str, expected: tuple[int, ...]) -> list[Any]:

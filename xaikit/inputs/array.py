@@ -8,7 +8,7 @@ import numpy as np
 
 from xaikit.arrays import Array as Values
 from xaikit.errors import InputError, ParameterError
-from xaikit.inputs._spec import InputSpec, finite, frozen, numeric, split
+from xaikit.inputs._spec import InputSpec, channels_last_hint, finite, frozen, numeric, split
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class Array(InputSpec):
     def display(self, sample: Any) -> Values:
         array = finite(numeric(sample, "the array"), "the array")
         if array.shape != self.shape:
-            raise InputError(f"the array has shape {array.shape}, expected {self.shape} for one sample")
+            hint = channels_last_hint(array.shape, self.shape)
+            raise InputError(f"the array has shape {array.shape}, expected {self.shape} for one sample{hint}")
         return array
 
     def to_network(self, display: Any) -> Values:
@@ -83,10 +84,12 @@ class Series(InputSpec):
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The shape of one encoded sample: (time, channel)."""
         return (self.steps, self.channels)
 
     @property
     def axes(self) -> tuple[str, ...]:
+        """The names of the axes of `shape`: ("time", "channel")."""
         return ("time", "channel")
 
     def samples(self, x: Any) -> list[Any]:
@@ -103,7 +106,8 @@ class Series(InputSpec):
         array = finite(numeric(sample, "the series"), "the series")
         array = array[:, None] if array.ndim == 1 and self.channels == 1 else array
         if array.shape != self.shape:
-            raise InputError(f"the series has shape {array.shape}, expected {self.shape} (time, channel)")
+            hint = channels_last_hint(array.shape, self.shape)
+            raise InputError(f"the series has shape {array.shape}, expected {self.shape} (time, channel){hint}")
         if self.pad is not None and (array == self.pad).all():
             raise InputError(f"the series is empty: all its steps hold the padding {self.pad:g}")
         return array

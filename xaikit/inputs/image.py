@@ -2,6 +2,8 @@
 
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -9,8 +11,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from xaikit.arrays import Array
-from xaikit.errors import InputError, ParameterError
-from xaikit.inputs._spec import InputSpec, finite, frozen, numeric
+from xaikit.errors import InputError, ParameterError, not_there
+from xaikit.inputs._spec import InputSpec, channels_last_hint, finite, frozen, numeric
+from xaikit.untrusted import brief
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
@@ -56,10 +59,12 @@ class Image(InputSpec):
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The shape of one encoded sample: (height, width, channel)."""
         return (self.height, self.width, self.channels)
 
     @property
     def axes(self) -> tuple[str, ...]:
+        """The names of the axes of `shape`: ("height", "width", "channel")."""
         return ("height", "width", "channel")
 
     def samples(self, x: Any) -> list[Any]:
@@ -80,7 +85,10 @@ class Image(InputSpec):
         )
 
     def display(self, sample: Any) -> Array:
-        """Give one image (height, width, channel) in display units, fitted; an array of this size is not touched."""
+        """Give one image (height, width, channel) in display units, fitted; an array of this size is not touched.
+
+        Raises InputError for a file that is missing or no picture, and for an array of another shape or scale.
+        """
         if isinstance(sample, str | os.PathLike):
             sample = read_picture(Path(sample))
         if _is_picture(sample):
@@ -93,19 +101,31 @@ class Image(InputSpec):
 
     def _check(self, array: Array) -> None:
         if array.ndim != 3 or array.shape[-1] != self.channels:
-            hint = ""
-            if array.ndim == 3 and array.shape[0] == self.channels:
-                hint = "; it looks channels-first: use np.moveaxis(x, 0, -1)"
-            elif array.ndim == 3 and array.shape[-1] == 4 and self.channels == 3:
+            hint = channels_last_hint(array.shape, self.shape)
+            if not hint and array.ndim == 3 and array.shape[-1] == 4 and self.channels == 3:
                 hint = "; drop the alpha channel: x[..., :3]"
             raise InputError(f"the image has shape {array.shape}, expected {self.shape} (height, width, channel){hint}")
         if 0 in array.shape:
             raise InputError(f"the image has shape {array.shape}: it is empty")
-        if array.dtype.kind == "f" and self.scale < 0.1 and 0 < np.abs(array).max() <= 1:
-            raise InputError(
-                f"the image holds floats in {array.min():.3g}..{array.max():.3g}, but this model takes display units "
-                f"0..255 (scale={self.scale:.6g}); give x * 255, or the spec Image(..., scale=1)"
-            )
+        self._check_units(float(array.min()), float(array.max()), floats=array.dtype.kind == "f")
+
+    def _check_units(self, low: float, high: float, floats: bool) -> None:
+        """Refuse numbers in 0..1, normalised ones and those of more than 8 bits for a spec that scales from 0..255."""
+        largest = max(abs(low), abs(high))
+        if self.scale >= 0.1 or largest == 0:
+            return
+        if floats and largest <= 1:
+            what_next = "give x * 255, or the spec Image(..., scale=1)"
+        elif floats and low < 0 and largest <= 10:
+            what_next = "give the picture before it was normalised"
+        elif largest * self.scale > 10:
+            what_next = "bring it to 0..255 first, or give Image(...) the scale of these values"
+        else:
+            return
+        raise InputError(
+            f"the image holds {'floats' if floats else 'numbers'} in {low:.3g}..{high:.5g}, but this model takes "
+            f"display units 0..255 (scale={self.scale:.6g}); {what_next}"
+        )
 
     def _from_picture(self, picture: Any) -> Array:
         if self.channels not in MODES:
@@ -154,24 +174,49 @@ class Image(InputSpec):
 def read_picture(path: Path) -> Any:
     """Open and fully decode a picture file; raise InputError if it is missing, corrupt or suspiciously large."""
     from PIL import Image as Pillow
+
+    try:
+        with _decoding(str(path)), Pillow.open(path) as picture:
+            if picture.format in PROGRAMS:
+                raise InputError(f"{path} is {picture.format}, a program that draws; save what it draws as PNG")
+            picture.load()
+            if picture.getexif() != {}:
+                return picture
+            found = picture.copy()
+            found.format = picture.format  # which says what numbers beyond 255 are
+            return found
+    except FileNotFoundError:
+        raise InputError(not_there(path)) from None
+    except IsADirectoryError:
+        raise InputError(f"{path} is a folder; give the pictures in it one by one or as a list") from None
+
+
+PROGRAMS = ("EPS", "PS", "WMF", "EMF")
+"""What Pillow draws by starting another program, such as Ghostscript."""
+
+
+@contextmanager
+def _decoding(what: str) -> Iterator[None]:
+    """Turn what Pillow raises for a picture that is corrupt or suspiciously large into InputError.
+
+    Its decoders raise many kinds of errors, and warn of notes beside the pixels that are damaged, which nobody needs.
+    """
+    from PIL import Image as Pillow
     from PIL import UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             warnings.simplefilter("error", Pillow.DecompressionBombWarning)
-            with Pillow.open(path) as picture:
-                picture.load()
-                return picture.copy() if picture.getexif() == {} else picture
-    except FileNotFoundError:
-        raise InputError(f"there is no file {path}") from None
-    except IsADirectoryError:
-        raise InputError(f"{path} is a folder; give the pictures in it one by one or as a list") from None
+            yield
+    except (FileNotFoundError, IsADirectoryError, InputError):
+        raise
     except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning):
-        raise InputError(f"{path} has more than {Pillow.MAX_IMAGE_PIXELS:,} pixels; scale it down first") from None
+        raise InputError(f"{what} has more than {Pillow.MAX_IMAGE_PIXELS:,} pixels; scale it down first") from None
     except UnidentifiedImageError:
-        raise InputError(f"{path} is not a picture that Pillow can read, or it is corrupt") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise InputError(f"{path} cannot be read as a picture: {error}") from None
+        raise InputError(f"{what} is not a picture that Pillow can read, or it is corrupt") from None
+    except Exception as error:
+        raise InputError(f"{what} cannot be read as a picture: {brief(error)}") from None
 
 
 def picture_array(x: Any, grey: bool = False) -> Array | None:
@@ -192,14 +237,34 @@ GREY = ("1", "L", "LA", "I", "I;16", "F")
 
 def _pixels(picture: Any, mode: str) -> Array:
     """Decode a PIL picture the right way up: (height, width, channel) uint8."""
-    from PIL import Image as Pillow
     from PIL import ImageOps
 
-    try:
-        array = np.asarray(ImageOps.exif_transpose(picture).convert(mode))
-    except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
-        raise InputError(f"the picture cannot be decoded: {error}") from None
+    with _decoding("the picture"):
+        upright = ImageOps.exif_transpose(picture)
+        if upright.mode in DEEP:
+            upright = _eight_bits(upright, getattr(picture, "format", None))
+        array = np.asarray(upright.convert(mode))
     return array[:, :, None] if array.ndim == 2 else array
+
+
+DEEP = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
+"""The modes of PIL pictures of more than eight bits, which its `convert` cuts off at 255."""
+
+
+def _eight_bits(picture: Any, format_: str | None) -> Any:
+    """Bring 16 bits to 8, dividing by 257. Raises InputError for other numbers that are not in 0..255."""
+    from PIL import Image as Pillow
+
+    values = np.asarray(picture)
+    if picture.mode.startswith("I;16") or format_ in ("PNG", "PPM"):
+        values = (values.astype(np.float64) / 257).round()
+    low, high = (float(v) for v in (values.min(), values.max()))
+    if not (low >= 0 and high <= 255) or (picture.mode == "F" and 0 < high <= 1):
+        raise InputError(
+            f"the picture holds {'floats' if picture.mode == 'F' else 'numbers'} in {low:.5g}..{high:.5g}, and a "
+            "picture file is read as 0..255: bring it to 0..255 first, or give an array"
+        )
+    return Pillow.fromarray(values.astype(np.uint8))
 
 
 def _is_picture(x: Any) -> bool:

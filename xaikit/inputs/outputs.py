@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from xaikit.arrays import Array
-from xaikit.errors import ParameterError, TargetError, nearest
+from xaikit.errors import ParameterError, TargetError, many, nearest
 from xaikit.inputs._spec import plain
 
 Form = Literal["softmax", "sigmoid", "logits"]
@@ -46,7 +46,9 @@ class Named:
         if number is None:
             raise TargetError(f"there is no output {target!r}{nearest(str(target), labels)}")
         if not 0 <= number < len(labels):
-            raise TargetError(f"there is no output {number}: this model has {len(labels)}, 0..{len(labels) - 1}")
+            raise TargetError(
+                f"there is no output {number}: this model has {many(len(labels), 'output')}, 0 to {len(labels) - 1}"
+            )
         return number
 
     def label(self, index: int) -> str:

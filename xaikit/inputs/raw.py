@@ -22,7 +22,10 @@ class Raw(InputSpec):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        raise InputError("this model was wrapped without inputs=, so the shape of a sample is not known")
+        raise InputError(
+            "this model was wrapped without inputs=, so the shape of a sample is not known: "
+            "name it, as in inputs=xk.Image(224, 224) or inputs=xk.Array((20,))"
+        )
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -38,6 +41,15 @@ class Raw(InputSpec):
 
     def display(self, sample: Any) -> Values:
         return finite(numeric(sample, "the array"), "the array")
+
+    def _encoded(self, shown: list[Any]) -> Values:
+        shapes = list(dict.fromkeys(np.shape(sample) for sample in shown))
+        if len(shapes) > 1:
+            raise InputError(
+                f"the samples have different shapes, {shapes[0]} and {shapes[1]}: give samples of one shape, or wrap "
+                "the model with inputs=, as xk.Image(height, width), which fits them"
+            )
+        return super()._encoded(shown)
 
     def to_network(self, display: Any) -> Values:
         array = np.asarray(display)

@@ -25,7 +25,7 @@ class Number:
         return 1
 
     def to_network(self, value: Any, column: str) -> list[float]:
-        """Encode one value of the column."""
+        """Encode one value of the column: one number, or one for each category. Raises InputError."""
         try:
             number = float(value)
         except (TypeError, ValueError):
@@ -57,7 +57,7 @@ class Category:
         return len(self.values) if self.encoding == "one-hot" else 1
 
     def to_network(self, value: Any, column: str) -> list[float]:
-        """Encode one value of the column."""
+        """Encode one value of the column: one number, or one for each category. Raises InputError."""
         try:
             index = self.values.index(value)
         except ValueError:
@@ -93,7 +93,7 @@ class Table(InputSpec):
     def __post_init__(self) -> None:
         columns = {str(k): _column(v) for k, v in self.columns.items()}
         if not columns:
-            raise ParameterError("a Table needs at least one column")
+            raise ParameterError("a Table needs at least one column, such as {'age': xk.Number(mean=40, std=12)}")
         object.__setattr__(self, "columns", columns)
         if self.background is not None:
             object.__setattr__(self, "background", tuple(self.show(self.background)))
@@ -103,12 +103,13 @@ class Table(InputSpec):
         """The columns in order."""
         return tuple(self.columns)
 
-    @property
-    def shape(self) -> tuple[int, ...]:
+    @cached_property
+    def shape(self) -> tuple[int, ...]:  # asked for at every pass
         return (sum(c.width for c in self.columns.values()),)
 
     @property
     def axes(self) -> tuple[str, ...]:
+        """The names of the axes of `shape`: ("feature",)."""
         return ("feature",)
 
     @property
@@ -140,7 +141,7 @@ class Table(InputSpec):
         raise InputError(f"a row is a mapping, a DataFrame row or {len(self.columns)} values, not {type(x).__name__}")
 
     def display(self, sample: Any) -> dict[str, Any]:
-        """Give one row as {column: value in its own units}, checked, in the order of the spec."""
+        """Give one row as {column: value in its own units}, in the order of the spec. Raises InputError."""
         row = self._named(sample)
         missing = [c for c in self.columns if c not in row]
         extra = [c for c in row if c not in self.columns]

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from xaikit.arrays import Array, Tensors, concatenate, each, leaves, length, rows
-from xaikit.errors import TargetError, nearest
+from xaikit.errors import TargetError, many, nearest
 from xaikit.inputs._spec import plain
 from xaikit.inputs.outputs import Classes, Masks, OutputSpec, OutputSpecs, Reconstruction, Values
 
@@ -52,7 +52,7 @@ class Region:
     pixel: tuple[int, int] | None = None
 
     def weights(self, height: int, width: int) -> Array:
-        """Give the averaging weights of the region: (height, width), summing to one."""
+        """Give the averaging weights of the region: (height, width), summing to one. Raises TargetError."""
         if sum(r is not None for r in (self.box, self.mask, self.pixel)) != 1:
             raise TargetError("a Region is exactly one of box=, mask= or pixel=")
         chosen = np.zeros((height, width), bool)
@@ -262,7 +262,10 @@ def resolve(target: Any, spec: OutputSpecs, output: Tensors, kind: ScoreKind = "
     if isinstance(target, list) or (isinstance(target, np.ndarray) and target.ndim):
         targets = list(target)
         if len(targets) != n:
-            raise TargetError(f"{len(targets)} targets were given for {n} samples")
+            raise TargetError(
+                f"{many(len(targets), 'target')} were given for {many(n, 'sample')}: "
+                "give one name or index for all of them, or a list with one for each"
+            )
     else:
         targets = [target] * n
         if isinstance(_python(target), int | str):  # says itself which entry is meant, whatever the sample's output
@@ -362,8 +365,9 @@ def _index(index: Any, spec: OutputSpec, last: Array, kind: ScoreKind) -> tuple[
         return 0, spec.label(0), 0, -1.0, 1.0 if _is_probability(spec, kind) else 0.0
     if index is None:
         if width > 1:
-            known = ", ".join(str(n) for n in getattr(spec, "names", range(width)))
-            raise TargetError(f"the model has {width} outputs; choose one as target: {known}")
+            known = ", ".join(str(n) for n in [*getattr(spec, "names", range(width))][:20])
+            more = f" and {width - 20} more" if width > 20 else ""
+            raise TargetError(f"the model has {width} outputs; choose one as target: {known}{more}")
         index = 0
     named = _names(spec, width)
     i = named.index(index)

@@ -69,10 +69,12 @@ class Text(InputSpec):
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The shape of one encoded sample: (token,)."""
         return (self.length,)
 
     @property
     def axes(self) -> tuple[str, ...]:
+        """The names of the axes of `shape`: ("token",)."""
         return ("token",)
 
     @cached_property

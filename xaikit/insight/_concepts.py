@@ -10,7 +10,7 @@ import numpy as np
 from xaikit.arrays import Array, Tensors, chunks, length, rows
 from xaikit.attribution import Task, origin_of, prepare, require, require_wrapped
 from xaikit.attribution._cam import choose_layer
-from xaikit.errors import InputError, NotSupported, UnknownName
+from xaikit.errors import InputError, NotSupported, UnknownName, with_article
 from xaikit.graph import Layer
 from xaikit.inputs import Classes, resolve
 from xaikit.model import Model
@@ -54,13 +54,14 @@ def concepts(
     `p_values`. A larger pool makes it sharper. All sets have half the size of the smallest one given, drawn anew in
     every run from `seed`; a third is held out to give the accuracies. The classifier is ridge regression on ±1.
 
+    Scores are (concept,), a share in 0..1.
     Raises ParameterError for sets or pools that are too small, UnknownName for a layer, NotSupported for a model
     without gradients. Source: Kim et al., "Interpretability Beyond Feature Attribution: Quantitative Testing with
     Concept Activation Vectors" (2018), sections 3.2 to 3.4.
     """
     require_wrapped(model, "concepts")
     if "pull" not in model.can:
-        raise NotSupported(f"a {model.framework} model has no gradients, which concepts need: {model.name}")
+        raise NotSupported(f"{with_article(model.framework)} model has no gradients, which concepts need: {model.name}")
     require(runs >= 2, f"runs must be at least 2, not {runs!r}")
     require(0 < level < 1, f"level must lie between 0 and 1, not {level!r}")
     if not isinstance(concepts, Mapping) or not concepts:

@@ -8,7 +8,7 @@ import numpy as np
 
 from xaikit.arrays import Array, Tensors, concatenate, length, rows
 from xaikit.attribution import origin_of, require_wrapped
-from xaikit.errors import NotSupported
+from xaikit.errors import NotSupported, with_article
 from xaikit.graph import Layer
 from xaikit.insight._asking import layers_named, require_whole
 from xaikit.insight._field_inputs import axes_given
@@ -48,13 +48,16 @@ def effective_field(
     `input` names one where there are several. `samples` is a batch, a list, any iterable of samples, or a folder, whose
     files that cannot be read are left out, with a warning in `status`.
 
+    `energy` has the places of the input, such as (height, width), and sums over the channels.
     Raises UnknownName, ParameterError for a unit that is not there, and NotSupported for a model without gradients, and
     a layer that no gradient passes. Source: Luo, Li, Urtasun and Zemel, "Understanding the Effective Receptive Field in
     Deep Convolutional Neural Networks" (2016), sections 2 and 4.1.
     """
     require_wrapped(model, "effective_field")
     if "pull" not in model.can:
-        raise NotSupported(f"a {model.framework} model has no gradients, which effective fields need: {model.name}")
+        raise NotSupported(
+            f"{with_article(model.framework)} model has no gradients, which effective fields need: {model.name}"
+        )
     start = time.perf_counter()
     require_whole(0, seed=seed)
     read = Samples(model, samples)

@@ -10,7 +10,7 @@ import numpy as np
 from xaikit.arrays import Array, Tensors, chunks, length, rows
 from xaikit.attribution import origin_of, require_wrapped
 from xaikit.attribution._explain import input_hash
-from xaikit.errors import NotSupported, UsageError
+from xaikit.errors import NotSupported, UsageError, with_article
 from xaikit.graph import Layer
 from xaikit.insight._activations import channels_last, function_of
 from xaikit.insight._asking import layers_named, require_layer
@@ -49,9 +49,9 @@ def layer_health(
 ) -> LayerHealth:
     """Give how every layer does over `samples`, as LayerHealth: dead and saturated units, gradients, histograms.
 
-    `samples` is a batch, a list, any iterable of samples or a folder, read in chunks; what is measured is exact, and
-    memory does not grow with the number of samples. `layers` is a name or several; None = the layers with weights and
-    the activation functions, in call order. `gradients=False` measures activations and weights alone.
+    `samples` is a batch (sample, ...), a list, any iterable of samples or a folder, read in chunks; what is measured is
+    exact, and memory does not grow with the number of samples. `layers` is a name or several; None = the layers with
+    weights and the activation functions, in call order. `gradients=False` measures activations and weights alone.
 
     The gradient is that of each sample's own loss at the layers' outputs (mean over places of an output that has any).
     With `y` (class indices or names, 0 or 1 for every class, target values, or a mapping of these by output) the loss
@@ -300,7 +300,7 @@ def _weights(model: Model, layer: Layer) -> Histogram | None:
 
 
 def _without_gradients(model: Model) -> str:
-    return "" if "pull" in model.can else f"a {model.framework} model has no gradients"
+    return "" if "pull" in model.can else f"{with_article(model.framework)} model has no gradients"
 
 
 def _flow(model: Model, states: Mapping[str, LayerState]) -> tuple[str, float, tuple[str, ...]]:

@@ -2,45 +2,33 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, cast
+from dataclasses import asdict, dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 
-from xaikit.arrays import Array, Tensors, concatenate, each, length, rows
+from xaikit.arrays import Array, Tensors, concatenate, length, rows
 from xaikit.attribution import origin_of, require, require_wrapped
-from xaikit.attribution._explain import logits_of
-from xaikit.errors import InputError, NotSupported, ParameterError, TargetError, UnknownName, UsageError
-from xaikit.graph import Layer
-from xaikit.inputs import Classes, LinearScore, ScoreKind, resolve
-from xaikit.insight._asking import channels_named, require_layer, require_whole
+from xaikit.errors import InputError, NotSupported, ParameterError, UnknownName, UsageError, with_article
+from xaikit.inputs import Classes
+from xaikit.insight._asking import require_whole
 from xaikit.insight._maximizing import _quality as quality
-from xaikit.insight._maximizing._ascent import Ascent, Climb, Crops, Penalties, Schedule, asked
-from xaikit.insight._maximizing._canvas import SMALL, Canvas, canvas
-from xaikit.insight._maximizing._objectives import Channels, Directions, Objective, Target
-from xaikit.insight._maximizing._parameters import Fourier, Parameters, Pixels, colours_of, phases
-from xaikit.insight._maximizing._transforms import Transformations
+from xaikit.insight._maximizing._ascent import Ascent, Climb, Schedule, asked
+from xaikit.insight._maximizing._canvas import Canvas, canvas
+from xaikit.insight._maximizing._goal import MOST_ROWS, Goal, Sign, goal_of
+from xaikit.insight._maximizing._objectives import Objective
+from xaikit.insight._maximizing._schedule import diversity_of, parameters_for, rarity, schedule_for, usual
 from xaikit.insight._samples import Samples, left_out
 from xaikit.model import Model
 from xaikit.progress import Progress, bar
 from xaikit.results import Maximization
 
-METHODS = ("pixels", "fourier", "maco")
-FLOORS = {"pixels": 1.0, "fourier": 1e-3, "maco": 1e-3}
-"""The floor of Adam: pixels far from anything that matters have tiny gradients, frequencies do not."""
-OF_UNIT = 0.02
-"""The share of the sides by which a picture for a unit is shifted: it sees a part only, and tolerates no more."""
 KEPT = 512
 """How many of the samples given are kept, to read range, background, colours and spectrum from."""
-RAREST = (0.1, 5.0)
-"""Between which shares the weight of a place in the L1 penalty lies."""
 CHUNK = 64
 """Samples that are read at a time."""
-MOST_ROWS = 256
-"""How many pictures are made at once; more would take hours, and are asked for in parts."""
 MOST_BYTES = 512 * 2**20
 """What a layer's values for all pictures of one pass may hold."""
-Sign = bool | Literal["both"]
 
 
 def maximize(
@@ -114,7 +102,7 @@ def maximize(
     start = time.perf_counter()
     if "pull" not in model.can:
         raise NotSupported(
-            f"maximize follows gradients, and {model.name} is a {model.framework} model that can only run: "
+            f"maximize follows gradients, and {model.name} is {with_article(model.framework)} model that can only run: "
             + ("use xk.top_patches for the samples that excite it most" if model.layers else "wrap the network itself")
         )
     _check(
@@ -125,35 +113,34 @@ def maximize(
     samples = _Samples(model, like)
     on = canvas(model, drawn.spec, drawn.name, samples.kept(drawn), limits, background)
     blank = drawn.fed(on.inputs(np.broadcast_to(on.background, (1, *on.places, on.channels))))
-    goal = _goal(model, blank, layer, channel, unit, target, direction, negative)
+    goal = goal_of(model, blank, layer, channel, unit, target, direction, negative)
     which = np.repeat(np.arange(len(goal.objective)), copies)
     if len(which) > MOST_ROWS:
         raise ParameterError(
             f"{len(which)} pictures are too many for one call (at most {MOST_ROWS}): choose some channels"
         )
     still = layer is not None and goal.place is not None
-    schedule = _schedule(on, method, steps, learning_rate, transformations, penalties, crops, still)
-    schedule = replace(schedule, seed=seed, copies=copies, diversity=_diversity(diversity, copies))
+    schedule = schedule_for(on, method, steps, learning_rate, transformations, penalties, crops, still)
+    schedule = replace(schedule, seed=seed, copies=copies, diversity=diversity_of(diversity, copies))
     if not schedule.diversity:  # copies that are kept apart go up together
         schedule = replace(schedule, plateau=plateau)
-    method = method or _usual(on)
-    parameters = _parameters(on, method, samples.kept(drawn), still)
+    method = method or usual(on)
+    parameters = parameters_for(on, method, samples.kept(drawn), still)
     with bar(progress, f"maximize {layer or 'the output'}") as shown:
         seen = samples.values(goal.objective)
         climb = Climb(
             *(model, on, goal.objective, parameters, schedule, drawn.fed, drawn.own),
             scale=None if seen is None else _scales(seen),
-            rarity=_rarity(on, samples.kept(drawn)),
+            rarity=rarity(on, samples.kept(drawn)),
         )
         found, others = _climbed(climb, which, reproducibility, shown)
         measured = _measured(model, on, goal, which, schedule, found, others, seen, drawn, judges)
-    labels = [goal.names[k] + (f", no. {i % copies + 1}" if copies > 1 else "") for i, k in enumerate(which)]
+    settings = {"layer": layer, "channel": goal.listed, "unit": goal.place, "negative": negative, "method": method}
     seconds = time.perf_counter() - start
-    ends = np.stack([on.display(np.full((1, *on.places, on.channels), v, np.float32)) for v in (0.0, 1.0)])
     return Maximization(
         image=on.display(found.u),
         axes=on.axes,
-        names=tuple(labels),
+        names=tuple(goal.names[k] + (f", no. {i % copies + 1}" if copies > 1 else "") for i, k in enumerate(which)),
         numbers=tuple(goal.numbers[k] for k in which),
         signs=goal.objective.signs[which].astype(int),
         layer=layer,
@@ -161,10 +148,8 @@ def maximize(
         targets=None if goal.targets is None else tuple(goal.targets[k] for k in which),
         trace=found.trace[:, : int(np.isfinite(found.trace).any(0).sum())],
         sensitivity=found.sensitivity,
-        limits=on.laid_out(np.sort(ends, axis=0)[:, 0]).reshape(2, -1, on.channels)[:, 0].T,
-        background=on.laid_out(on.display(np.broadcast_to(on.background, found.u[:1].shape))).reshape(-1, on.channels)[
-            0
-        ],
+        limits=np.sort([_displayed(on, value) for value in (0.0, 1.0)], axis=0).T,
+        background=_displayed(on, on.background),
         quality=measured,
         verdicts=tuple(quality.judged(measured, i) for i in range(len(which))),
         judges=tuple(j.name for j in judges),
@@ -174,14 +159,7 @@ def maximize(
             model,
             None,
             "maximize",
-            parameters={
-                **{"layer": layer, "channel": goal.listed, "unit": goal.place, "negative": negative, "method": method},
-                **{"steps": schedule.steps, "learning_rate": schedule.rate, "copies": copies, "plateau": plateau},
-                "transformations": asdict(schedule.transformations),
-                "penalties": asdict(schedule.penalties),
-                "diversity": schedule.diversity,
-                **({"crops": asdict(schedule.crops)} if schedule.crops else {}),
-            },
+            parameters={**settings, **_recorded(schedule, plateau)},
             seconds=seconds,
             calls=found.calls,
             score=goal.objective.score,
@@ -189,6 +167,23 @@ def maximize(
             notes={**on.known, **goal.notes, "samples": 0 if seen is None else len(seen), **samples.notes()},
         ),
     )
+
+
+def _displayed(on: Canvas, value: Any) -> Array:
+    """Give a value in 0..1, one or one per channel, in display units: (channel,)."""
+    filled = np.broadcast_to(np.asarray(value, np.float32), (1, *on.places, on.channels))
+    return on.laid_out(on.display(filled)).reshape(-1, on.channels)[0]
+
+
+def _recorded(schedule: Schedule, plateau: float | None) -> dict[str, Any]:
+    """Give the settings of the ascent as the origin of a result keeps them."""
+    return {
+        **{"steps": schedule.steps, "learning_rate": schedule.rate, "copies": schedule.copies, "plateau": plateau},
+        "transformations": asdict(schedule.transformations),
+        "penalties": asdict(schedule.penalties),
+        "diversity": schedule.diversity,
+        **({"crops": asdict(schedule.crops)} if schedule.crops else {}),
+    }
 
 
 # --- what is drawn, and what beside it ------------------------------------------------------------------------------
@@ -270,215 +265,7 @@ class _Samples:
         return np.concatenate([objective.of_samples(asked(self._model, objective, x)) for part in both for x in part])
 
 
-# --- the objective --------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class _Goal:
-    """An objective with its words."""
-
-    objective: Objective
-    names: tuple[str, ...]
-    numbers: tuple[int | None, ...]
-    listed: tuple[int, ...] | None = None
-    place: tuple[int, ...] | None = None
-    targets: tuple[Any, ...] | None = None
-    notes: Mapping[str, Any] = field(default_factory=dict)
-
-
-def _goal(
-    model: Model,
-    blank: Tensors,
-    layer: str | None,
-    channel: Any,
-    unit: Any,
-    target: Any,
-    direction: Any,
-    negative: Sign,
-) -> _Goal:
-    signs = {False: (1,), True: (-1,), "both": (1, -1)}[negative]
-    if layer is None:
-        return _of_output(model, blank, target, signs)
-    require_layer(model, layer)
-    tapped = _tapped(model, layer, unit or negative or None if direction is None else None)
-    value = model.run(blank, at=[tapped.name]).activations[tapped.name]
-    if value.ndim < 2:
-        raise NotSupported(f"layer {layer!r} gives one number for a sample: it has no channels or units")
-    at = -1 if tapped.channel is None else tapped.channel
-    places = tuple(n for i, n in enumerate(value.shape) if i and i != at % value.ndim)
-    place = _place(layer, places, unit)
-    flat = None if place is None else int(np.ravel_multi_index(place, places))
-    notes = {} if tapped.name == layer else {"tapped": tapped.name}
-    count, word = value.shape[at], "channel" if places else "unit"
-    if direction is not None:
-        vectors = _vectors(direction, count, layer)
-        doubled = np.repeat(vectors, len(signs), axis=0)
-        sign = np.tile(np.array(signs, np.float32), len(vectors))
-        objective: Objective = Directions(of=tapped.name, signs=sign, layer=tapped, place=flat, vectors=doubled)
-        names = [f"direction {i + 1}" if len(vectors) > 1 else "the direction" for i in range(len(vectors))]
-        return _Goal(objective, _signed(names, signs), (None,) * len(sign), place=place, notes=notes)
-    chosen = channels_named(channel, count, layer)
-    every, sign = np.repeat(chosen, len(signs)), np.tile(np.array(signs, np.float32), len(chosen))
-    objective = Channels(of=tapped.name, signs=sign, layer=tapped, place=flat, channels=every, shape=value.shape[1:])
-    before = _tapped(model, layer, unit="centre")
-    opened = objective if before is tapped else replace(objective, of=before.name, layer=before)
-    objective = replace(objective, opened=None if opened is objective else opened)
-    names = [f"{word} {c}" for c in chosen]
-    return _Goal(objective, _signed(names, signs), tuple(map(int, every)), tuple(map(int, chosen)), place, notes=notes)
-
-
-def _tapped(model: Model, name: str, unit: Any) -> Layer:
-    """Give the layer itself, or for a unit of a ReLU the layer whose values it cuts: both are largest together.
-
-    So too where the least is sought, of which a ReLU leaves nothing. A mean of cut values is not the mean of the
-    values, so it stays what was asked for.
-    """
-    layer = model.layers[name]
-    if unit is None and layer.space:
-        return layer
-    parent = model.layers[layer.parents[0]] if len(layer.parents) == 1 and layer.parents[0] in model.layers else None
-    before = layer.kind == "relu" and parent is not None and (parent.shape, parent.axes) == (layer.shape, layer.axes)
-    return parent if before and parent is not None else layer
-
-
-def _signed(names: Sequence[str], signs: Sequence[int]) -> tuple[str, ...]:
-    return tuple(name if sign > 0 else f"{name}, least" for name in names for sign in signs)
-
-
-def _place(layer: str, places: tuple[int, ...], unit: Any) -> tuple[int, ...] | None:
-    if unit is None:
-        return None
-    if not places:
-        raise ParameterError(f"layer {layer!r} has no places: leave unit= out")
-    if isinstance(unit, str):
-        if unit not in ("centre", "center"):
-            raise ParameterError(f"unit is a place such as {tuple(n // 2 for n in places)}, or 'centre', not {unit!r}")
-        return tuple(n // 2 for n in places)
-    given = np.atleast_1d(np.asarray(unit))
-    fits = given.dtype.kind in "iu" and given.shape == (len(places),)
-    if not fits or not all(0 <= p < n for p, n in zip(given, places, strict=True)):
-        ends = " × ".join(f"0..{n - 1}" for n in places)
-        raise ParameterError(f"layer {layer!r} has the places {ends}, not {unit!r}")
-    return tuple(int(p) for p in given)
-
-
-def _vectors(direction: Any, count: int, layer: str) -> Array:
-    try:
-        vectors = np.atleast_2d(np.asarray(direction, np.float32))
-    except (TypeError, ValueError):
-        raise ParameterError(f"direction holds numbers, one per channel of {layer!r}, not {direction!r}") from None
-    if vectors.ndim != 2 or vectors.shape[1] != count:
-        raise ParameterError(
-            f"layer {layer!r} has {count} channels; a direction has as many numbers, not {vectors.shape}"
-        )
-    if not np.isfinite(vectors).all() or not vectors.any(1).all():
-        raise ParameterError("a direction has finite numbers that are not all zero")
-    return vectors
-
-
-def _of_output(model: Model, blank: Tensors, target: Any, signs: Sequence[int]) -> _Goal:
-    output = model.run(blank).output
-    spec = model.outputs
-    kind: ScoreKind = "output"
-    classes = isinstance(spec, Classes | Mapping)
-    if classes and logits_of(model, blank, output) is not None:
-        kind = "logit"
-    if target is None:
-        if isinstance(spec, Mapping) or not hasattr(spec, "names") or np.asarray(output).ndim != 2:
-            raise TargetError(f"{model.name} has no single row of outputs: choose target=, as xk.At(...), or a layer")
-        target = list(range(len(spec.names)))
-    asked = list(target) if isinstance(target, list | tuple | range | np.ndarray) else [target]
-    if not asked:
-        raise TargetError("there is no target in the list")
-    if len(asked) * len(signs) > MOST_ROWS:
-        raise ParameterError(
-            f"{len(asked)} classes are too many for one call (at most {MOST_ROWS}): choose some, target=[...]"
-        )
-    repeated = each(lambda a: np.repeat(np.asarray(a)[:1], len(asked), axis=0), output)
-    scores = resolve(asked, spec, repeated, kind)
-    if not scores.linear:
-        raise TargetError("an error of reconstruction grows without end: choose one of the outputs, or a layer")
-    each_score = [cast(LinearScore, s) for s in scores.each for _ in signs]
-    sign = np.tile(np.array(signs, np.float32), len(asked))
-    stacked = [
-        each(lambda w, v=v: np.asarray(w, np.float32)[None] * v, s.weights)
-        for s, v in zip(each_score, sign, strict=True)
-    ]
-    offsets = np.array([s.offset * v for s, v in zip(each_score, sign, strict=True)])
-    objective = Target(signs=sign, score=kind, weights=concatenate(stacked), offsets=offsets)
-    names = [s.label for s in scores.each]
-    targets = tuple(s.target for s in each_score)
-    return _Goal(
-        objective,
-        _signed(names, signs),
-        tuple(t if isinstance(t, int) else None for t in targets),
-        targets=targets,
-    )
-
-
 # --- how it is climbed ----------------------------------------------------------------------------------------------
-
-
-def _usual(on: Canvas) -> str:
-    return "fourier" if on.photo and min(on.places) >= SMALL else "pixels"
-
-
-def _schedule(
-    on: Canvas,
-    method: str | None,
-    steps: int | None,
-    rate: float | None,
-    transformations: Mapping[str, Any] | bool | None,
-    penalties: Mapping[str, float] | bool | None,
-    crops: int,
-    fixed: bool,
-) -> Schedule:
-    """Take the defaults for what is drawn, and what was given before them; a unit's place is `fixed`."""
-    if method is not None and method not in METHODS:
-        raise UnknownName("method of maximisation", method, METHODS)
-    method = method or _usual(on)
-    if method != "pixels" and not on.places:
-        raise NotSupported(f"the input has no places, so it has no spectrum: use method='pixels', not {method!r}")
-    chosen = Penalties(1.8, 0.45) if method == "pixels" or not on.photo else Penalties()
-    chosen = Penalties() if method == "maco" or penalties is False else chosen
-    if isinstance(penalties, Mapping):
-        chosen = _replaced(chosen, penalties, "penalties")
-    changes = Transformations(shift=OF_UNIT) if fixed else Transformations()
-    changes = changes if on.places else Transformations(0, 0, 0)
-    if isinstance(transformations, Mapping):
-        changes = _replaced(changes, transformations, "transformations")
-    elif transformations is False:
-        changes = Transformations(0, 0, 0)
-    maco = method == "maco"
-    least = max([0.25, *(min(16 / n, 1.0) for n in on.places)])
-    return Schedule(
-        steps=steps or (512 if method == "fourier" else 256),
-        rate=rate or (1.0 if maco else 0.05),
-        floor=FLOORS[method],
-        transformations=changes,
-        penalties=chosen,
-        crops=Crops(count=crops, large=min(1.0, max(0.5, 2 * least)), small=least) if maco else None,
-    )
-
-
-def _replaced(value: Any, changes: Mapping[str, Any], what: str) -> Any:
-    unknown = [n for n in changes if not hasattr(value, n)]
-    if unknown:
-        raise UnknownName(f"entry of {what}", unknown[0], asdict(value))
-    return replace(value, **changes)
-
-
-def _parameters(on: Canvas, method: str, like: Array | None, fixed: bool) -> Parameters:
-    """Give what the ascent moves; around a unit's `fixed` place nothing but the background stays as it was."""
-    u = None if like is None else on.read(like)
-    if method == "pixels":
-        return Pixels(on, None if u is None or fixed else u.mean(0).astype(np.float32))
-    colours = colours_of(on, u) if on.photo else None
-    if method == "fourier":
-        return Fourier(on, colours)
-    if u is None:
-        raise ParameterError("maco takes the magnitudes of real samples: give like= (samples, or a folder of them)")
-    return phases(on, u, colours)
 
 
 def _climbed(climb: Climb, which: Array, more: int, shown: Progress) -> tuple[Ascent, list[Array]]:
@@ -524,33 +311,13 @@ def _scales(seen: Array) -> Array:
     return np.where(best > 0, best, np.maximum(best - np.median(seen, axis=0), 1e-6))
 
 
-def _rarity(on: Canvas, like: Array | None) -> Array | None:
-    """Give how seldom real samples differ from the background at a place: (*places, channel); None without samples.
-
-    Ink is then held back most where there never is any, as at the border of a digit; photos differ everywhere alike.
-    """
-    if like is None:
-        return None
-    differing = np.abs(on.read(like) - on.background).mean(0)
-    usual = differing.mean()
-    if usual <= 0:
-        return None
-    return np.clip(usual / (differing + 0.1 * usual), *RAREST).astype(np.float32)
-
-
-def _diversity(given: float | None, copies: int) -> float:
-    if copies == 1:
-        return 0.0
-    return 0.5 if given is None else float(given)
-
-
 # --- what is measured -----------------------------------------------------------------------------------------------
 
 
 def _measured(
     model: Model,
     on: Canvas,
-    goal: _Goal,
+    goal: Goal,
     which: Array,
     schedule: Schedule,
     found: Ascent,
@@ -581,7 +348,7 @@ def _measured(
 
 
 def _classes(
-    model: Model, goal: _Goal, which: Array, x: Tensors, display: Array, judges: Sequence[Model]
+    model: Model, goal: Goal, which: Array, x: Tensors, display: Array, judges: Sequence[Model]
 ) -> dict[str, Array]:
     """Ask the network itself and others for the classes; NaN where no class was made large."""
     asked = [i for i, k in enumerate(which) if goal.objective.signs[k] > 0 and goal.numbers[k] is not None]

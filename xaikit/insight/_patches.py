@@ -79,6 +79,7 @@ def top_patches(
     for one channel of a network that it can serve, and none otherwise. Multi-input networks have boxes and projections
     by input.
 
+    `values` are (patch,), `places` (patch, axis of the layer), `boxes` (patch, axis of the input, 2), first and last.
     Raises UnknownName, ParameterError for a channel that the layer has not, NotSupported for a projection that the
     network or its input has not, InputError where there is no sample. Files of a folder that cannot be read are left
     out, with a warning in `status`. Source: Zeiler and Fergus, "Visualizing and Understanding Convolutional Networks"

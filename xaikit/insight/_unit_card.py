@@ -73,7 +73,7 @@ def unit_card(
 ) -> UnitCard:
     """Give what is known of one channel (or unit) of a layer as UnitCard; xk.plot shows it on one figure.
 
-    Filter, receptive field, and, over `samples` (as in xk.top_patches: a batch, a list, a stream, a folder),
+    Filter, receptive field, and, over `samples` (as in xk.top_patches: a batch (sample, ...), a list, a folder),
     statistics, histogram and the `k` places that excite it most with their `projection`; and with `optimum` the inputs
     that make the unit in the middle largest and smallest, in `steps` steps of xk.maximize. A part that cannot be had (a
     pooling has no filter, a plain function no gradient) is left out, and `missing` says why. Raises UnknownName for the

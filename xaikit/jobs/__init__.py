@@ -6,6 +6,7 @@ with Pool(["mnist_cnn"], workers=2) as pool:
     job.result()
 """
 
+from xaikit.jobs.cluster import Cluster
 from xaikit.jobs.job import Job, Runner
 from xaikit.jobs.kinds import Task, given, tasks
 from xaikit.jobs.local import Local
@@ -14,4 +15,4 @@ from xaikit.jobs.remote import store_at
 from xaikit.jobs.store import Store
 from xaikit.jobs.unit import Recipe, Unit
 
-__all__ = ["Job", "Local", "Pool", "Recipe", "Runner", "Store", "Task", "Unit", "given", "store_at", "tasks"]
+__all__ = ["Cluster", "Job", "Local", "Pool", "Recipe", "Runner", "Store", "Task", "Unit", "given", "store_at", "tasks"]

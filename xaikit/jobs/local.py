@@ -14,9 +14,9 @@ from xaikit.model import Model
 class Local(Line):
     """A thread of this process that carries out units on wrapped models, where a pool would have to load them anew.
 
-    `models` by the name that units use; `queue`, `folder` and `limit` as in Pool. Results of a function without a
-    version are not stored. What is cancelled is cancelled at once, though the thread is free for the next unit only at
-    the next step of the present one.
+    `models` by the name that units use; `queue`, `folder`, `limit`, `table` and `per_owner` as in Pool. Results of a
+    function without a version are not stored. What is cancelled is cancelled at once, though the thread is free for the
+    next unit only at the next step of the present one.
     """
 
     def __init__(
@@ -26,13 +26,18 @@ class Local(Line):
         folder: str | PathLike[str] | None = None,
         *,
         limit: int | None = None,
+        table: str | PathLike[str] | None = None,
+        per_owner: int | None = None,
     ) -> None:
         for name, model in models.items():
             if not hasattr(model, "run"):
                 raise UsageError(f"{name} is a {type(model).__name__}, not a wrapped model: xk.wrap(net, inputs=...)")
-        super().__init__(queue, folder, limit)
+        super().__init__(queue, folder, limit, table=table, per_owner=per_owner)
         self.models = dict(models)
-        self._slots = [_Slot(self)]
+        self._begin(lambda: [_Slot(self)])
+
+    def _knows(self, name: str) -> bool:
+        return name in self.models
 
     def _asked(self, name: str) -> Asked:
         if name not in self.models:
@@ -55,7 +60,7 @@ class _Slot(Slot):
 
         def progress(done: int, total: int) -> None:
             check()
-            order.work.progress = (int(done), int(total))
+            self.line.step(order, int(done), int(total))
 
         unit, asked = order.work.unit, order.asked
         result = tasks[unit.task].run(asked.model, unit, progress)

@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
-from xaikit.errors import Cancelled, JobError, ParameterError, UnknownName, WorkerLost
+from xaikit.errors import Cancelled, JobError, ParameterError, WorkerLost
 from xaikit.jobs.job import rebuilt
-from xaikit.jobs.line import Asked, Line, Order, Slot
+from xaikit.jobs.line import Line, Order, Recipes, Slot, settled_recipes
 from xaikit.jobs.unit import Recipe, Unit, address, code_version
 from xaikit.jobs.worker import LAST_BREATH, Setup
 
@@ -20,6 +23,9 @@ PATIENCE = 3.0
 """Seconds that a worker has to stop at what was cancelled, before it is replaced by a fresh one."""
 PATIENCE_LOADING = 60.0
 """The same while it loads a model, which it will need again."""
+SILENCE = 300.0
+"""Seconds without a sign of life, of which there is one every two, after which a worker counts as hung and is ended."""
+GPUS = Path("/proc/driver/nvidia/gpus")
 THREADS = (
     *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"),
     *("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
@@ -27,16 +33,20 @@ THREADS = (
 PROGRAM = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from xaikit.jobs.worker import main; main()"
 
 
-class Pool(Line):
+class Pool(Recipes, Line):
     """Worker processes that carry out units, keep the models they have loaded, and put results into a store.
 
     `models` names what units may ask for: recipes by name, or names of the zoo and paths of model files. At most
     `queue` units wait. `folder` and `limit` (bytes) are those of the store, `keep` the models that a worker keeps,
     `threads` the threads of each worker (None: the processors shared out), `modules` Python modules that register more
-    tasks. Without `fetch` a result is read from the store only when it is asked for. A unit whose result is in the
-    store needs no worker, and equal units that wait at the same time run once. A worker that dies fails its job, and a
-    fresh one takes the next. Processes start with the first unit that needs one, and end with `close`, at the end of a
-    `with`, and with this process, however it ends.
+    tasks. Without `fetch` a result is read from the store only when it is asked for. `table` is a SQLite file in which
+    jobs are found again by other processes and later ones, which begin anew what waited or ran, unless `resume` is off;
+    at most `per_owner` jobs wait and run for one owner. `devices` are GPUs by number (None: those of this machine),
+    which the workers share out; each has one job at a time, and without one every worker has. `environment` are
+    variables for the workers alone, which is how they learn what is secret: units are kept and shown. A unit whose
+    result is in the store needs no worker, and equal units that wait at the same time run once. A worker that dies
+    fails its job, and a fresh one takes the next. Processes start with the first unit that needs one, and end with
+    `close`, at the end of a `with`, and with this process, however it ends.
     """
 
     def __init__(
@@ -51,23 +61,32 @@ class Pool(Line):
         threads: int | None = None,
         modules: Iterable[str] = (),
         fetch: bool = True,
+        table: str | os.PathLike[str] | None = None,
+        per_owner: int | None = None,
+        resume: bool = True,
+        devices: Iterable[str] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         for name, value in {"workers": workers, "keep": keep, "threads": threads or 1}.items():
             if value < 1:
                 raise ParameterError(f"{name} must be at least 1, not {value}")
-        super().__init__(queue, folder, limit, fetch)
-        named = models if isinstance(models, Mapping) else {name: name for name in models}
-        self.models = {n: (Recipe(r) if isinstance(r, str) else r).settled() for n, r in named.items()}
+        super().__init__(queue, folder, limit, fetch, table=table, per_owner=per_owner, resume=resume)
+        self.models = settled_recipes(models)
         self.threads = threads or max(1, processors() // workers)
         self.setup = Setup(self.store.address, limit, keep, tuple(modules))
+        self.environment = dict(environment or {})
         self._identities: dict[str, str] = {}
-        self._slots = [_Slot(self) for _ in range(workers)]
+        named_devices = gpus() if devices is None else list(devices)
+        places = [(name, threading.Lock()) for name in named_devices]
+        self._begin(lambda: [_Slot(self, *(places[i % len(places)] if places else ())) for i in range(workers)])
 
     @property
     def processes(self) -> list[int]:
         """The process ids of the workers that are alive."""
         workers = [slot.worker for slot in self._slots if isinstance(slot, _Slot)]
         return [worker.process.pid for worker in workers if worker is not None and worker.alive]
+
+    watched = True
 
     def note(self, source: str | None, identity: str, code: str) -> None:
         """Remember which model a source gave a worker, so that its stored results are found without loading it.
@@ -79,25 +98,12 @@ class Pool(Line):
             if code == code_version():
                 self.store.note_identity(address(source, code), identity)
 
-    def _asked(self, name: str) -> Asked:
-        if name not in self.models:
-            raise UnknownName("model", name, self.models)
-        recipe = self.models[name]
-        source = recipe.source()
-        return Asked(recipe, f"{source} {recipe}", self._identity(source) if source else None)
-
-    def _identity(self, source: str) -> str | None:
-        known = self._identities.get(source) or self.store.identity_of(address(source, code_version()))
-        if known is not None:
-            self._identities[source] = known
-        return known
-
 
 class _Slot(Slot):
     """A place for one worker process."""
 
-    def __init__(self, pool: Pool) -> None:
-        self.pool = pool
+    def __init__(self, pool: Pool, device: str | None = None, turn: AbstractContextManager[Any] | None = None) -> None:
+        self.pool, self.device, self.turn = pool, device, turn or nullcontext()
         self.worker: _Process | None = None
         self.loading = False
         self._lock = threading.Lock()
@@ -126,7 +132,7 @@ class _Slot(Slot):
                 return self.worker, False
             if self.worker is not None:
                 self.worker.bury()
-            self.worker = _Process(self.pool.setup, self.pool.threads)
+            self.worker = _Process(self.pool.setup, self.pool.threads, self.device, self.pool.environment)
             return self.worker, True
 
     def _listen(self, worker: "_Process", message: bytes, order: Order) -> tuple[bool, dict[str, Any] | None]:
@@ -148,11 +154,12 @@ class _Slot(Slot):
 
     def _heard(self, order: Order, kind: str, told: list[Any]) -> dict[str, Any] | None:
         """Take one message; give the outcome if it is the last."""
-        self.loading = kind == "loading"
+        if kind != "alive":
+            self.loading = kind == "loading"
         if kind == "loaded":
             self.pool.note(*told)
         elif kind == "progress":
-            order.work.progress = (told[0], told[1])
+            self.pool.step(order, told[0], told[1])
         elif kind == "done":
             if not self.pool.fetch:
                 return {"status": "done", "address": told[0]}
@@ -188,6 +195,15 @@ class _Slot(Slot):
         timer.daemon = True
         timer.start()
 
+    def look(self) -> None:
+        """End a worker that has given no sign of life for long during a unit."""
+        worker, order = self.worker, self.order
+        if order is None or worker is None:
+            return
+        if time.monotonic() - max(worker.heard, order.work.began) > SILENCE:
+            worker.hung = True
+            worker.kill()
+
     def hang_up(self) -> None:
         """Tell the worker that there is no more to do."""
         with self._lock:
@@ -207,8 +223,11 @@ class _Slot(Slot):
 class _Process:
     """A worker process, seen from its parent."""
 
-    def __init__(self, setup: Setup, threads: int) -> None:
-        environment = {**os.environ, **{name: str(threads) for name in THREADS}}
+    def __init__(self, setup: Setup, threads: int, device: str | None, more: Mapping[str, str]) -> None:
+        environment = {**os.environ, **{name: str(threads) for name in THREADS}, **more}
+        if device is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = device
+        self.heard, self.hung = time.monotonic(), False
         program = [sys.executable, "-P", "-c", PROGRAM, json.dumps([str(place) for place in sys.path])]
         self.process = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
         assert self.process.stdin is not None
@@ -224,6 +243,7 @@ class _Process:
     def send(self, message: bytes) -> None:
         """Write a message. Raises OSError where the process is gone."""
         with self._lock:
+            self.heard = time.monotonic()
             self.stdin.write(message)
             self.stdin.flush()
 
@@ -236,7 +256,9 @@ class _Process:
 
     def receive(self) -> Any:
         """Wait for a message. Raises EOFError where the process is gone."""
-        return pickle.load(self.stdout)
+        message = pickle.load(self.stdout)
+        self.heard = time.monotonic()
+        return message
 
     def kill(self) -> None:
         self.process.kill()
@@ -269,9 +291,20 @@ class _Process:
             return (
                 f"the worker process for {unit.title} could not start (exit code {code}); its own words are on stderr"
             )
+        if self.hung:
+            how = f"gave no sign of life for {SILENCE:.0f} s and was ended"
+            return f"the worker process {how} during {unit.title}; the next job gets a fresh one"
         how = f"was killed by {signal.Signals(-code).name}" if code and code < 0 else f"ended with exit code {code}"
         why = ", perhaps for want of memory," if code == -9 else ""
         return f"the worker process {how}{why} during {unit.title}; the next job gets a fresh one"
+
+
+def gpus() -> list[str]:
+    """Give the numbers of the GPUs that this process may use, without asking a framework."""
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed is not None:
+        return [name.strip() for name in allowed.split(",") if name.strip() not in ("", "-1")]
+    return [str(number) for number, _ in enumerate(GPUS.iterdir())] if GPUS.is_dir() else []
 
 
 def processors() -> int:

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import math
-import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from importlib.util import find_spec
@@ -14,22 +14,23 @@ from typing import Any
 import numpy as np
 
 import xaikit
-from xaikit import wrapping, zoo
-from xaikit.errors import InputError, ModelError, ParameterError
+from xaikit import untrusted, wrapping, zoo
+from xaikit.attribution import methods
+from xaikit.errors import InputError, ModelError, ParameterError, UnknownName, not_there
 from xaikit.inputs import INPUTS, OUTPUTS, At, Margin, ReconstructionError, Region, specs_to_dict, target_to_json
 from xaikit.jobs.kinds import tasks
 from xaikit.model import Model, canonical_hash
 
 SCHEMA = 1
 TARGETS = (Margin, At, Region, ReconstructionError)
-READERS = ("audit", "cli", "figures", "render", "report", "study", "training_curves")
+READERS = ("audit", "cli", "figures", "render", "report", "study", "testing.py", "training_curves")
 """Packages that read results, and change none."""
 SPECS = (*INPUTS.values(), *OUTPUTS.values())
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to get a model: a name of the zoo, or the path of a model.toml, .keras, .h5 or .pt2.
+    """How to get a model: a name of the zoo or of an installed package, or the path of a file with a network.
 
     `framework` is for models of the zoo (None: the first that is installed); `allow_code` lets a model.toml import its
     factory.
@@ -44,17 +45,30 @@ class Recipe:
         """Whether the name is meant as a path."""
         return bool(Path(self.name).suffix) or "/" in self.name or Path(self.name).exists()
 
+    @property
+    def path(self) -> Path | None:
+        """The file to load: the one named, or the description of an installed model; None for a network of the zoo."""
+        path, installed = Path(self.name), wrapping.models().get(self.name)
+        if installed is not None and not path.is_file() and self.name not in zoo.names():
+            return installed
+        return path if self.is_file else None
+
     def settled(self) -> "Recipe":
         """Give the recipe with its choice of framework made, so that every process makes the same."""
-        if self.is_file or self.framework is not None:
+        if self.path is not None or self.framework is not None:
             return self
         return replace(self, framework=next(iter(wrapping.frameworks()), None))
 
     def load(self) -> Model:
         """Load the model. Raises UnknownName, ModelError, UnsafeFile, MissingPackage."""
-        if self.is_file:
-            return wrapping.load_model(self.name, allow_code=self.allow_code)
+        if self.path is not None:
+            return wrapping.load_model(self.path, allow_code=self.allow_code)
+        self._require_known()
         return zoo.load(self.name, framework=self.settled().framework)
+
+    def _require_known(self) -> None:
+        if self.name not in zoo.names():
+            raise UnknownName("model", self.name, [*zoo.names(), *wrapping.models()])
 
     def source(self) -> str | None:
         """Identify what would be loaded, without loading it: by the content of files, or the weights of the zoo.
@@ -62,14 +76,15 @@ class Recipe:
         None for a model of the zoo whose weights are not known beforehand. Raises UnknownName or ModelError where
         there is no such model.
         """
-        if not self.is_file:
+        path = self.path
+        if path is None:
+            self._require_known()
             trained = zoo.card(self.name).trained
             if trained is None:
                 return None
             return _digest(["zoo", self.name, self.settled().framework, trained.sha256])
-        path = Path(self.name)
         if not path.is_file():
-            raise ModelError(f"there is no model file {path}")
+            raise ModelError(not_there(path, "model file"))
         return _digest(["files", *(file_digest(p) for p in model_files(path))])
 
 
@@ -157,21 +172,37 @@ def plain(value: Any) -> Any:
         return {"$": "mapping", "items": {str(k): plain(v) for k, v in value.items()}}
     if isinstance(value, list | tuple | np.ndarray):
         return [plain(v) for v in value]
-    raise ParameterError(f"a unit holds arrays, numbers, text and paths, not a {type(value).__name__}")
+    raise no_part_of_a_unit(value)
+
+
+def no_part_of_a_unit(value: Any) -> ParameterError:
+    """The error for a value that cannot be sent to a worker."""
+    return ParameterError(
+        f"a unit holds arrays, numbers, text and paths, not {type(value).__name__}: give one of these"
+    )
 
 
 @cache
 def code_version() -> str:
-    """Give the version of xaikit and a digest of its sources and its adapters' that can change a result."""
+    """Give the version of xaikit and a digest of the sources that can change a result: its own, adapters', methods'."""
     digest = hashlib.sha256()
-    for name in ("xaikit", *sorted(point.module for point in wrapping.adapters().values())):
-        found = find_spec(name)
-        for folder in (found.submodule_search_locations or ()) if found else ():
-            for file in sorted(Path(folder).rglob("*.py")):
-                if file.relative_to(folder).parts[0] in READERS:
-                    continue
-                digest.update(f"{name}/{file.relative_to(folder).as_posix()}\0".encode() + file.read_bytes() + b"\0")
+    others = {*(point.module for point in wrapping.adapters().values()), *methods.guests()}
+    for name in ("xaikit", *sorted({other.partition(".")[0] for other in others})):
+        for place, file in _sources(name):
+            digest.update(f"{name}/{place}\0".encode() + file.read_bytes() + b"\0")
     return f"{xaikit.__version__}+{digest.hexdigest()[:16]}"
+
+
+def _sources(module: str) -> Iterator[tuple[str, Path]]:
+    """Give the files of a package that can change a result, by their place in it, or the one of a plain module."""
+    found = find_spec(module)
+    if found is not None and found.submodule_search_locations is None and found.origin is not None:
+        yield Path(found.origin).name, Path(found.origin)
+    for folder in (found.submodule_search_locations or ()) if found else ():
+        for file in sorted(Path(folder).rglob("*.py")):
+            place = file.relative_to(folder)
+            if place.parts[0] not in READERS:
+                yield place.as_posix(), file
 
 
 def file_digest(path: Path) -> str:
@@ -187,10 +218,17 @@ def _content(path: Path, changed: int, size: int) -> str:
 
 
 def _input_digest(path: Path) -> str:
-    try:
+    with read_as_input(path):
         return file_digest(path)
+
+
+@contextmanager
+def read_as_input(path: Path) -> Iterator[None]:
+    """Turn what opening a file raises into InputError."""
+    try:
+        yield
     except FileNotFoundError:
-        raise InputError(f"there is no file {path}") from None
+        raise InputError(not_there(path)) from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
 
@@ -204,9 +242,9 @@ def model_files(path: Path) -> Iterator[Path]:
     if path.suffix != ".toml":
         return
     try:
-        text = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} is not a readable TOML file: {error}") from None
+        text = untrusted.toml(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise ModelError(f"{path} is not a readable TOML file: {untrusted.brief(error)}") from None
     factory = f"{str(text.get('factory', '')).partition(':')[0]}.py"
     yield from (p for p in (path.parent / str(text.get("weights", "")), path.parent / factory) if p.is_file())
 

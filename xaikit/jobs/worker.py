@@ -1,9 +1,9 @@
 """The program of a worker process: takes units from standard input, keeps its models, and puts results in the store.
 
 Messages are pickles between a parent and the child that it has started itself. To the worker: ("run", number, unit,
-recipe) and ("cancel", number). From it: ("started",), ("loading",), ("loaded", source, identity, code version),
-("progress", done, total), and at the end of each unit ("done", address), ("cancelled",) or ("failed", classes of the
-error, text).
+recipe) and ("cancel", number). From it: ("started",), ("alive",), ("loading",), ("loaded", source, identity, code
+version), ("progress", done, total), and at the end of each unit ("done", address), ("cancelled",) or ("failed", classes
+of the error, text).
 """
 
 import logging
@@ -15,7 +15,8 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, BinaryIO
@@ -29,6 +30,8 @@ from xaikit.model import Model
 
 log = logging.getLogger(__name__)
 PROGRESS_EVERY = 0.05
+BEAT = 2.0
+"""Seconds from one sign of life to the next during a unit."""
 LAST_BREATH = 2.0
 """Seconds from the end of standard input to the end of the process, whatever it is doing."""
 
@@ -83,7 +86,27 @@ class Worker:
         """Work until standard input ends."""
         while (item := self.inbox.work.get()) is not None:
             self.send("started")
-            self.send(*self.outcome(*item))
+            with self.alive():
+                outcome = self.outcome(*item)
+            self.send(*outcome)
+
+    @contextmanager
+    def alive(self) -> Iterator[None]:
+        """Give signs of life for as long as a unit lasts; between units nobody would read them."""
+        ended = threading.Event()
+
+        def beat() -> None:
+            with suppress(OSError):  # the parent is gone, which the inbox sees too
+                while not ended.wait(BEAT):
+                    self.send("alive")
+
+        thread = threading.Thread(target=beat, daemon=True, name="beat")
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
     def outcome(self, number: int, unit: Unit, recipe: Recipe) -> tuple[Any, ...]:
         """Carry out one unit and give the message that ends it."""
@@ -155,9 +178,12 @@ def main() -> None:
     for module in setup.modules:
         import_module(module)
 
+    lock = threading.Lock()
+
     def send(*message: Any) -> None:
-        pickle.dump(message, outgoing, protocol=5)
-        outgoing.flush()
+        with lock:
+            outgoing.write(pickle.dumps(message, protocol=5))
+            outgoing.flush()
 
     try:
         Worker(setup, inbox, send).loop()

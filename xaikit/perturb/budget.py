@@ -147,7 +147,7 @@ class Bounded:
         parts = []
         for s in chunks(length(x), max(1, self.batch_size // 2)):
             if time.perf_counter() >= self._deadline:
-                raise TimeUp("the time limit was over before there was anything to return")
+                raise TimeUp("the time limit was over before there was anything to return: give a longer time_limit")
             own = seed if callable(seed) else rows(seed, s)
             parts.append(self._model.pull(rows(x, s), own, patch=patch_rows(patch, s), **how))
         return Pull.join(parts)

@@ -1,7 +1,7 @@
 """Coalitions: which parts are shown, row by row. (coalition, part) bool, True where a part is shown."""
 
 from dataclasses import dataclass
-from itertools import combinations, islice
+from itertools import chain, combinations, islice
 from math import comb
 
 import numpy as np
@@ -115,7 +115,7 @@ def _all_of(parts: int, size: int) -> Array:
     middle = 2 * size == parts
     chosen = combinations(range(1, parts), size - 1) if middle else combinations(range(parts), size)
     total = _pairs(parts, size)
-    index = np.fromiter((k for c in islice(chosen, total) for k in c), int).reshape(total, -1)
+    index = np.fromiter(chain.from_iterable(islice(chosen, total)), int).reshape(total, -1)
     masks = np.zeros((total, parts), bool)
     np.put_along_axis(masks, index, True, axis=1)
     masks[:, 0] |= middle

@@ -24,6 +24,11 @@ BUFFER_BYTES = 2**25
 """What the masked rows of one batch may hold, for models that know nothing of their size."""
 MASK_BYTES = 2**24
 """How many coalitions are looked at together: what fits in this much."""
+GATHERED = 512
+"""For every so many rows of a batch one more batch is asked for at once, where a coalition is several rows: the more
+rows the rule for batches allows, the cheaper they are, and the more weighs what a question costs beside them."""
+MOST_GATHERED = 8
+"""So many batches at most are asked for at once."""
 SPARE = 16
 """Less than this part of a batch may stay empty, for whole coalitions are less work than their pieces."""
 
@@ -159,7 +164,7 @@ def ask(
 def evaluate_all(evaluators: Sequence[Evaluator], masks: Sequence[Coalitions]) -> list[Answers]:
     """Evaluate the coalitions of several samples of one task, filling batches across samples."""
     requests = [_Request(e, m) for e, m in zip(evaluators, masks, strict=True)]
-    stream = _Stream(evaluators[0].task, sum(len(m) for m in masks), _due(evaluators, masks))
+    stream = _Stream(evaluators, masks)
     with suppress(Cancelled):
         stream.evaluate(requests, [slice(0, len(m)) for m in masks])
     return [request.answers() for request in requests]
@@ -174,7 +179,7 @@ def _evaluate_until(
 ) -> list[Answers]:
     """Evaluate growing shares of each sample's coalitions until its error is small enough."""
     requests = [_Request(e, m) for e, m in zip(evaluators, masks, strict=True)]
-    stream = _Stream(evaluators[0].task, sum(len(m) for m in masks), _due(evaluators, masks))
+    stream = _Stream(evaluators, masks)
     shares = [list(growing(len(m), need)) for m in masks]
     enough = [False] * len(requests)
     with suppress(Cancelled):
@@ -184,10 +189,6 @@ def _evaluate_until(
                 enough[i] = bool(shares[i]) and error(i, requests[i].answers()) <= tolerance
         stream.finish()
     return [replace(request.answers(), enough=e) for request, e in zip(requests, enough, strict=True)]
-
-
-def _due(evaluators: Sequence[Evaluator], masks: Sequence[Coalitions]) -> int:
-    return sum(len(m) * e.masker.baselines for e, m in zip(evaluators, masks, strict=True))
 
 
 class _Request:
@@ -238,20 +239,32 @@ class _Request:
 
 
 class _Stream:
-    """Fills one reused buffer of a batch with masked rows, and runs the model when it is full."""
+    """Fills one reused buffer of one batch or several with masked rows, and runs the model when it is full."""
 
-    def __init__(self, task: Question, total: int, due: int) -> None:
-        self.task, self.total, self.due, self.done = task, total, due, 0
+    def __init__(self, evaluators: Sequence[Evaluator], masks: Sequence[Coalitions]) -> None:
+        task = evaluators[0].task
+        self.task, self.total, self.done = task, sum(len(m) for m in masks), 0
+        self.due = sum(len(m) * e.masker.baselines for e, m in zip(evaluators, masks, strict=True))
+        single = all(e.masker.baselines == 1 for e in evaluators)
         row = sum(a[0].nbytes for _, a in leaves(task.x))
         self.size = max(1, min(task.model.batch_size, BUFFER_BYTES // max(1, row)))
-        self.pace = Pace(unbounded(task.model), "none", self.size, due)
-        self.buffer: dict[str, Array] = {n: np.empty((self.size, *a.shape[1:]), a.dtype) for n, a in leaves(task.x)}
+        room = min(MOST_GATHERED, BUFFER_BYTES // max(1, row * self.size))
+        # Where a coalition is several rows, gathering moves the borders of batches, and with them the last digits: it
+        # must not depend on the time. Of a function nothing is known, so that its rows may be dear.
+        sure = 1 if single or "pull" not in task.model.can else min(room, self.size // GATHERED)
+        self.gathered = max(1, sure), max(1, room if single else sure)
+        self.pace = self._paced("none")
+        count = self.size * self.gathered[1]
+        self.buffer: dict[str, Array] = {n: np.empty((count, *a.shape[1:]), a.dtype) for n, a in leaves(task.x)}
         self.filled = 0
         self.owners: list[tuple[_Request, Array, int]] = []  # whose coalitions the rows are, and how many of each
         self.whole: dict[int, int] = {}  # rows that show everything, and the samples that these are
         self.heard: dict[int, Run] = {}
         self.kind = "none"
         self.asked: Question | None = task
+
+    def _paced(self, kind: str) -> Pace:
+        return Pace(unbounded(self.task.model), kind, self.size, self.due, self.gathered)
 
     def evaluate(self, requests: Sequence[_Request], slices: Sequence[slice]) -> None:
         """Evaluate a slice of each request's coalitions. Raises Cancelled, and TimeUp after the deadline."""
@@ -328,7 +341,7 @@ class _Stream:
         if kind != self.kind:
             self.flush()
             self.kind, self.asked = kind, None
-            self.pace = Pace(unbounded(self.task.model), kind, self.size, self.due)
+            self.pace = self._paced(kind)
 
     def _answering(self, x: Tensors) -> Question:
         """Give the task that asks the copy, or the model where there is none; it is prepared on the first batch."""

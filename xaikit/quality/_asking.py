@@ -116,4 +116,7 @@ def same_network(task: Task, e: Attribution | Attributions) -> None:
     for name, a in told.items():
         b = says.get(name)
         if b is None or a.shape != b.shape or not np.allclose(a, b, rtol=SAME, atol=SAME, equal_nan=True):
-            raise UsageError(f"the explanation is of another network than {task.model.name}: their outputs differ")
+            raise UsageError(
+                f"the explanation is of another network than {task.model.name}: their outputs differ; "
+                "explain again with this one"
+            )

@@ -59,8 +59,9 @@ def compare(
     The budget is that of xk.explain: `max_calls` and `tolerance` hold for each method, `time_limit`, in seconds, for
     each method with its curves, `max_batch` for every pass. `accelerate` is for the methods that only run the model.
 
-    Raises UnknownName and ParameterError for methods and parameters that are none, InputError, TargetError, and the
-    first method's error if all failed.
+    The agreement has the shape (method, method), rank correlations in -1..1. Raises UnknownName and ParameterError for
+    methods and parameters that are none, InputError, TargetError, and the first method's error if all failed. Source:
+    Krishna et al., "The Disagreement Problem in Explainable Machine Learning" (2022).
     """
     require_wrapped(model, "compare")
     check_kind(accelerate)

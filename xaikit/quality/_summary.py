@@ -38,12 +38,12 @@ def summary(
 ) -> Summary:
     """Give what a method attributes to every part on average over the samples `X`, class by class, as a Summary.
 
-    `X` is a batch or a list of samples as xk.explain takes them; its maps are added up in batches and never held
-    together. Samples are grouped by the target that is explained: with `target=None` by their predicted class. A part
-    is a column of a table, a place of a picture (channels added), a time and channel of a series, a feature of an
-    array, or a word: of a word in several places of a text the mean counts, and words in fewer than `minimum` samples
-    of a class are left out. `level` is that of the confidence intervals of the means, mean ± t · s / √n (Student
-    1908); they hold for samples drawn independently. Of a network with several inputs `input` names the one
+    `X` is a batch (sample, ...) or a list of samples as xk.explain takes them; its maps are added up in batches and
+    never held together. Samples are grouped by the target that is explained: with `target=None` by their predicted
+    class. A part is a column of a table, a place of a picture (channels added), a time and channel of a series, a
+    feature of an array, or a word: of a word in several places of a text the mean counts, and words in fewer than
+    `minimum` samples of a class are left out. `level` is that of the confidence intervals of the means, mean ± t · s /
+    √n (Student 1908); they hold for samples drawn independently. Of a network with several inputs `input` names the one
     that is summed up. `seed`, `score` and `parameters` are those of xk.explain.
 
     Raises what xk.explain raises, ParameterError for a level outside 0..1, and NotSupported where the maps of the

@@ -45,9 +45,15 @@ def plot(result: Any, *, shared: bool = False, width: int | None = None, theme: 
 
     `result` is an Attribution, Attributions, a Comparison, or a mapping of them, as in
     `xaikit.figures.panels`, which also explains `shared`; a Figure of panels is drawn as it is. `width` is in
-    pixels, `theme` "light" or "dark".
+    pixels, `theme` "light" or "dark". A notebook also keeps it as a PNG, for pages that draw no plotly figures.
+    Raises UsageError for what is no result, UnknownName for a theme, and ParameterError for a width out of range.
     """
-    return draw(_figure(result, shared), "plotly", width=width, theme=theme)
+    figure = _figure(result, shared)
+
+    def again() -> Any:
+        return draw(figure, "plotly", width=width, theme=theme)
+
+    return again().pictured(again, lambda: png(figure, width=None if width is None else 2 * width, theme=theme))
 
 
 def png(
@@ -84,6 +90,14 @@ def picture_png(panel: MapPanel | ImagePanel, width: int, colours: int | None = 
 
     drawn = _draw.draw_body(panel, _renderer("matplotlib"), width=width)
     return _encoded(drawn, panel.title, colours)
+
+
+def body_box(figure: Figure) -> tuple[float, float, float, float]:
+    """Give where the body of a figure's first panel lies in its SVG: from the left, from the top, width and height."""
+    from xaikit.render._layout import plan
+
+    body = plan(figure).cells[0].body
+    return body.x, body.y, body.width, body.height
 
 
 def legend_png(legend: Legend, width: int = 400, height: int = 16) -> bytes:
@@ -132,4 +146,4 @@ def _saved(pixels: Any, title: str, colours: int | None) -> bytes:
     return held.getvalue()
 
 
-__all__ = ["RENDERERS", "draw", "legend_png", "picture_png", "plot", "png"]
+__all__ = ["RENDERERS", "body_box", "draw", "legend_png", "picture_png", "plot", "png"]

@@ -1,6 +1,7 @@
 """The renderer for notebooks and the app: a plotly Figure whose traces hold the raw numbers."""
 
 from base64 import b64encode
+from collections.abc import Callable
 from html import escape
 from io import BytesIO
 from math import ceil
@@ -8,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import plotly.graph_objects as go
+import plotly.io as pio
 
 from xaikit.arrays import Array
 from xaikit.figures import NOT_FINITE, Line, Scale, Trace, rgba, stops
@@ -328,7 +330,34 @@ def marks(
     )
 
 
-def finish(canvas: Canvas) -> go.Figure:
+class Interactive(go.Figure):  # type: ignore[misc]
+    """A plotly figure that a notebook keeps as a picture as well, for pages that draw no plotly figures."""
+
+    _again: Callable[[], go.Figure] | None = None
+    _picture: Callable[[], bytes] | None = None
+
+    def pictured(self, again: Callable[[], go.Figure], picture: Callable[[], bytes]) -> "Interactive":
+        """Give the figure with its PNG by `picture`; `again` draws it anew, and tells one that was changed since."""
+        self._again, self._picture = again, picture
+        return self
+
+    def _repr_mimebundle_(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        bundle = dict(super()._repr_mimebundle_(*args, **kwargs))
+        if self._picture and self._again and self._again().to_json() == self.to_json():
+            bundle["image/png"] = b64encode(self._picture()).decode("ascii")
+        return bundle
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        bundle = self._repr_mimebundle_() if pio.renderers.render_on_display else {}
+        if "image/png" in bundle and len(bundle) > 1:
+            display(bundle, metadata={"image/png": {"width": self.layout.width}}, raw=True)  # type: ignore[no-untyped-call]
+        else:  # plotly shows it elsewhere, such as in a tab of a browser, or is told to show nothing
+            super()._ipython_display_()
+
+
+def finish(canvas: Canvas) -> Interactive:
     layout = {
         "width": round(canvas.width * canvas.scale),
         "height": round(canvas.height * canvas.scale),
@@ -344,7 +373,7 @@ def finish(canvas: Canvas) -> go.Figure:
         **canvas.axes,
         **canvas.scenes,
     }
-    return go.Figure(canvas.traces, layout)
+    return Interactive(canvas.traces, layout)
 
 
 def _corners(canvas: Canvas, box: Box) -> dict[str, Any]:

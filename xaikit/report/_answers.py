@@ -7,15 +7,27 @@ from typing import Any
 import numpy as np
 
 from xaikit.arrays import Array
-from xaikit.figures import CurvePanel, ImagePanel, MapPanel, Panel, Scale, Trace, limit_of, number, percent, picture
+from xaikit.figures import (
+    CurvePanel,
+    ImagePanel,
+    MapPanel,
+    Panel,
+    Scale,
+    Trace,
+    class_colour,
+    class_picture,
+    limit_of,
+    moment,
+    number,
+    percent,
+    picture,
+    time_axis,
+)
 from xaikit.figures import probability as written
 from xaikit.inputs import Classes, Image, Masks, Reconstruction, Series, Table, Text, Values, top
 from xaikit.results import Prediction
 
 NAMES = 5
-PIXELS = ("#3b4252", "#e0ac4f", "#4393c3", "#5fb37c", "#b2486f", "#8c6bb1", "#f4a582", "#a5b1bd")
-COLOURS = ("dark:", "yellow:", "blue:", "green:", "magenta:", "violet:", "salmon:", "grey:")
-"""Of the classes of pixels, in their order; beyond the last they begin anew."""
 NUMBERS = 8
 EXCERPT = 420
 LINES = 4
@@ -73,13 +85,10 @@ def segmented(p: Prediction, i: int) -> tuple[Panel, ...]:
     if best.ndim != 2:
         return ()
     names = p.output_spec.names
-    colours = np.array([[int(c[k : k + 2], 16) for k in (1, 3, 5)] for c in PIXELS], np.uint8)
     there = [int(k) for k in np.argsort(-np.bincount(best.ravel(), minlength=len(names)), kind="stable")][:NAMES]
-    told = ", ".join(f"{COLOURS[k % len(PIXELS)]} {p.output_spec.label(k)}" for k in there if (best == k).any())
-    image = colours[best % len(colours)]
-    return (
-        ImagePanel(image=image, title="Best class of every pixel", subtitle=told, alt=f"The pixels by class: {told}."),
-    )
+    told = ", ".join(f"{class_colour(k)[1]}: {p.output_spec.label(k)}" for k in there if (best == k).any())
+    alt = f"The pixels by class: {told}."
+    return (ImagePanel(image=class_picture(best), title="Best class of every pixel", subtitle=told, alt=alt),)
 
 
 def restored(p: Prediction, i: int) -> tuple[Panel, ...]:
@@ -175,18 +184,14 @@ def _given(name: str, spec: Any, display: Any) -> Given:
 def _numbers(name: str, spec: Any, values: Array) -> Given:
     if isinstance(spec, Series) or (values.ndim == 2 and values.shape[1] <= LINES < len(values)):
         lines = values.reshape(len(values), -1)
-        rate = getattr(spec, "rate", None)
+        x, label = time_axis(len(lines), getattr(spec, "rate", None))
         traces = tuple(
-            Trace(
-                f"channel {c}" if lines.shape[1] > 1 else "signal", np.arange(len(lines)) / (rate or 1), lines[:, c], c
-            )
+            Trace(f"channel {c}" if lines.shape[1] > 1 else "signal", x, lines[:, c], c)
             for c in range(min(lines.shape[1], LINES))
         )
         left = lines.shape[1] - len(traces)
         told = f"{len(lines):,} steps from {number(float(np.nanmin(lines)))} to {number(float(np.nanmax(lines)))}"
-        panel = CurvePanel(
-            traces=traces, x_label="time (s)" if rate else "step", title="Input", subtitle=told, alt=told
-        )
+        panel = CurvePanel(traces=traces, x_label=label, title="Input", subtitle=told, alt=told)
         return Given(name, (panel,), note=f"{left} more channels are not drawn." if left else "")
     if values.ndim >= 2 and min(values.shape[:2]) > 1:
         plane = values.reshape(*values.shape[:2], -1).mean(-1)
@@ -228,12 +233,10 @@ def _restored_series(p: Prediction, i: int, back: Array, parts: Array) -> tuple[
     """The channel with the largest error, before and after, and its error."""
     lines = parts.reshape(len(parts), -1)
     channel = int(np.nan_to_num(lines.sum(0)).argmax())
-    rate = getattr(p.input_spec, "rate", None)
-    x = np.arange(len(lines)) / (rate or 1)
+    x, label = time_axis(len(lines), getattr(p.input_spec, "rate", None))
     before, after = (np.asarray(a, np.float64).reshape(len(lines), -1)[:, channel] for a in (p.display[i], back))
     of = f"channel {channel}" if lines.shape[1] > 1 else "the signal"
-    label = "time (s)" if rate else "step"
-    worst = number(float(x[int(np.nan_to_num(lines[:, channel]).argmax())]))
+    worst = moment(float(x[int(np.nan_to_num(lines[:, channel]).argmax())]), label)
     return (
         CurvePanel(
             traces=(Trace("input", x, before, 0), Trace("reconstruction", x, after, 1, True)),
@@ -247,6 +250,6 @@ def _restored_series(p: Prediction, i: int, back: Array, parts: Array) -> tuple[
             title="Error",
             subtitle=f"at every step of {of}, in the network's units",
             x_label=label,
-            alt=f"The error is largest at {label.split(' ')[0]} {worst}.",
+            alt=f"The error is largest at {worst}.",
         ),
     )

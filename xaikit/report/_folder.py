@@ -1,6 +1,5 @@
 """A report's folder: written whole, replacing an earlier report and nothing else."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -10,7 +9,8 @@ from tempfile import mkdtemp
 from typing import Any
 
 from xaikit import storage
-from xaikit.errors import StorageError, UsageError
+from xaikit.errors import StorageError
+from xaikit.report._claimed import check_own, check_writable, digest_of, nearest_folder
 from xaikit.report._sheet import KIND
 
 Digests = dict[str, str]
@@ -23,11 +23,7 @@ def free(folder: str | os.PathLike[str], *names: str) -> None:
     where nothing can be written.
     """
     target = Path(folder).absolute()
-    there = next(p for p in (target, *target.parents) if p.exists())
-    if not there.is_dir():
-        raise UsageError(f"{there} is a file; a report needs a folder")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise StorageError(f"the report cannot be written to {target}: permission denied in {there}")
+    check_writable(target, nearest_folder(target))
     _unclaimed(target, names)
 
 
@@ -47,7 +43,7 @@ def written(
         for place, content in files.items():
             (aside / place).parent.mkdir(exist_ok=True)
             (aside / place).write_bytes(content)
-        digests = {p.relative_to(aside).as_posix(): _digest(p) for p in sorted(aside.rglob("*")) if p.is_file()}
+        digests = {p.relative_to(aside).as_posix(): digest_of(p) for p in sorted(aside.rglob("*")) if p.is_file()}
         text = json.dumps({**described, "files": digests}, indent=1, ensure_ascii=False, allow_nan=False)
         (aside / data).write_text(text, encoding="utf-8")
         before = _unclaimed(target, (*digests, data))
@@ -69,10 +65,7 @@ def _unclaimed(target: Path, names: tuple[str, ...]) -> Digests:
         path = target / name
         if not path.exists() or (name == "report.json" and before):
             continue
-        if name not in before:
-            raise UsageError(f"{path} is there already and was not written by xaikit report: choose another folder")
-        if path.is_dir() or _digest(path) != before[name]:
-            raise UsageError(f"{path} was changed since the report was written: move it, or choose another folder")
+        check_own(path, before.get(name))
     return before
 
 
@@ -95,13 +88,8 @@ def _cleared(target: Path, stale: Digests) -> None:
     """Remove what an earlier report left, unless it was changed since."""
     for place, digest in stale.items():
         path = target / place
-        if path.is_file() and not path.is_symlink() and _digest(path) == digest:
+        if digest_of(path) == digest:
             path.unlink()
     for folder in ("units", "images"):
         if (target / folder).is_dir() and not any((target / folder).iterdir()):
             (target / folder).rmdir()
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

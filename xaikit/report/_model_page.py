@@ -17,6 +17,7 @@ from xaikit.figures import (
     Measures,
     Panel,
     about_lines,
+    class_picture,
     file_lines,
     measures,
     number,
@@ -44,8 +45,6 @@ CHARACTERS = 420
 """How many characters of a text are shown."""
 CHANNELS, SERIES = 3, 250
 """How many channels of a series are drawn, and how long it may be without axes of time."""
-MASK_COLOURS = ("#3b4252", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
-"""Okabe and Ito's colours (2008), the first class dark."""
 
 
 def write_model_page(
@@ -282,8 +281,7 @@ def _said(spec: Any, truth: Any, output: Array) -> tuple[str, str, bool | None]:
 
 
 def _mask(classes: Array, what: str) -> tuple[str, str]:
-    colours = np.array([[int(c[k : k + 2], 16) for k in (1, 3, 5)] for c in MASK_COLOURS], np.uint8)
-    return _inline(colours[np.asarray(classes) % len(colours)]), what
+    return _inline(class_picture(classes)), what
 
 
 def _inline(image: Array) -> str:

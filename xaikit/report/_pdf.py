@@ -15,11 +15,11 @@ from xaikit.render._fonts import font_files
 from xaikit.render._layout import MARKS
 from xaikit.render._web import cropped, reduced
 from xaikit.report._album import INKED
+from xaikit.report._view import VERDICTS
 
 FONT = "DejaVu"
 INK, MUTED, LINE, ACCENT = (22, 32, 43), (85, 98, 111), (205, 211, 218), (47, 109, 181)
 LEVELS = {"ok": (31, 122, 77), "warn": (143, 92, 0), "fail": (179, 38, 30), "failed": (179, 38, 30), "none": MUTED}
-TOLD = {"ok": "passed", "warn": "caution", "fail": "failed", "none": "no check", "failed": "no result"}
 MARGIN, GAP = 16.0, 5.0
 ACROSS = 3
 """How many maps stand beside each other."""
@@ -319,7 +319,7 @@ class _Paper:
         self.heading("How far to trust the explanations", 1)
         rows = []
         for row in f["quality"]:
-            verdicts = ", ".join(f"{MARKS.get(level, '–')} {n:,} {TOLD[level]}" for level, n in row["counts"])
+            verdicts = ", ".join(f"{MARKS.get(level, '–')} {n:,} {VERDICTS[level]}" for level, n in row["counts"])
             cells = [f"{median}, worst {worst}" if worst else median for median, worst in row["cells"]]
             rows.append([row["name"], verdicts, *cells, row["time"]])
         count = len(f["quality_names"])

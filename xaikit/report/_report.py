@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from xaikit.errors import ParameterError
+from xaikit.errors import ParameterError, many
 from xaikit.figures import badge_of, reading, seconds, spoken
 from xaikit.render._layout import MARKS
 from xaikit.report._album import LEVELS, Album
@@ -17,7 +17,7 @@ from xaikit.report._folder import written
 from xaikit.report._names import distinct, safe
 from xaikit.report._page import LOWEST, Measure, evidence_columns, rendered
 from xaikit.report._sheet import Sample, Sheet, counts, described, sheet
-from xaikit.report._view import card_of, checked, listed, matrix, said, settings, shown, times, verdicts
+from xaikit.report._view import card_of, checked, listed, matrix, said, settings, shown, verdicts
 from xaikit.results import Attribution
 
 PAGE, DATA, UNITS, IMAGES = "index.html", "report.json", "units", "images"
@@ -121,7 +121,7 @@ def _context(s: Sheet, data: Mapping[str, Any], places: Mapping[tuple[str, str],
 def _title(s: Sheet) -> str:
     count = len(s.samples)
     what = s.samples[0].title if count == 1 else f"{count} samples"
-    return f"{s.found.origin.model}: {what}, explained {times(len(s.found.methods), 'way')}"
+    return f"{s.found.origin.model}: {what}, explained {many(len(s.found.methods), 'way')}"
 
 
 def _lead(s: Sheet) -> str:
@@ -129,8 +129,8 @@ def _lead(s: Sheet) -> str:
     found = s.found
     levels = Counter(badge_of(e.result).level for e in s.entries)
     by = listed([spoken(m) for m in found.methods])
-    what = f"{times(levels.total(), 'explanation')} of {times(len(s.samples), 'sample')} by {by}."
-    missing = f"{times(len(found.failures), 'unit')} could not be made." if found.failures else ""
+    what = f"{many(levels.total(), 'explanation')} of {many(len(s.samples), 'sample')} by {by}."
+    missing = f"{many(len(found.failures), 'unit')} could not be made." if found.failures else ""
     return " ".join(filter(None, (what, checked(levels), missing)))
 
 

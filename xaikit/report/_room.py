@@ -11,7 +11,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 from types import TracebackType
 
-from xaikit.errors import StorageError, UsageError
+from xaikit.errors import StorageError
+from xaikit.report._claimed import check_own, check_writable, digest_of, nearest_folder
 from xaikit.report._sheet import KIND
 
 LISTED = "files.sha256"
@@ -60,7 +61,7 @@ class Room:
 
     def take(self, place: str, path: Path) -> None:
         """Take in a file that was written elsewhere."""
-        digest = _digest(path)
+        digest = digest_of(path)
         shutil.move(path, self.aside / place)
         self._note(place, digest)
 
@@ -88,24 +89,19 @@ def check_free(folder: Path) -> None:
     """Check before the work that a report can be put there. Raises UsageError and StorageError."""
     target = folder.resolve()
     _check(target)
-    there = next(p for p in (target, *target.parents) if p.exists())
-    if not os.access(there if there != target else target.parent, os.W_OK | os.X_OK):
-        raise StorageError(f"the report cannot be written to {target}: permission denied")
+    there = nearest_folder(target)
+    check_writable(target, there if there != target else target.parent)  # all of it is replaced
 
 
 def _check(target: Path) -> None:
-    there = next(p for p in (target, *target.parents) if p.exists())
-    if not there.is_dir():
-        raise UsageError(f"{there} is a file; a report needs a folder")
+    nearest_folder(target)
     if not target.exists() or not any(target.iterdir()):
         return
     known = _listed(target)
     for path in _files(target):
-        place = path.relative_to(target).as_posix()
-        if place not in known:
-            raise UsageError(f"{path} is there already and was not written by xaikit report: choose another folder")
-        if known[place] and _digest(path) != known[place]:
-            raise UsageError(f"{path} was changed since the report was written: move it, or choose another folder")
+        digest = known.get(path.relative_to(target).as_posix())
+        if digest != "":
+            check_own(path, digest)
 
 
 def _listed(target: Path) -> dict[str, str]:
@@ -122,13 +118,6 @@ def _listed(target: Path) -> dict[str, str]:
 
 def _files(folder: Path) -> Iterator[Path]:
     return (p for p in folder.rglob("*") if p.is_symlink() or not p.is_dir())
-
-
-def _digest(path: Path) -> str:
-    if path.is_symlink() or not path.is_file():
-        return "no file"
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sweep(target: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from xaikit.errors import many
 from xaikit.figures import number, percent, picture, probability, reading, seconds, spoken
 from xaikit.inputs import Image
 from xaikit.render._layout import MARKS
@@ -17,19 +18,24 @@ from xaikit.report._page import rendered
 from xaikit.report._sheet import Sample
 from xaikit.report._study import SHOWN, Case, Column, Reading, mean_agreement
 from xaikit.report._tally import Tally, shares
-from xaikit.report._view import agreed, card_of, checked, listed, matrix, said, settings, shown, signed, times, verdicts
+from xaikit.report._view import (
+    VERDICTS,
+    agreed,
+    card_of,
+    checked,
+    listed,
+    matrix,
+    said,
+    settings,
+    shown,
+    signed,
+    verdicts,
+)
 
 FRONT, STYLE, DATA, PRINT = "index.html", "style.css", "report.json", "report.pdf"
 PER_LIST = 100
 """How many inputs stand on one list; as many have theirs on the front."""
 THUMB = 44
-WORDS = {
-    "ok": "passed",
-    "warn": "caution",
-    "fail": "failed",
-    "none": "no check",
-    "failed": "no result",
-}
 STATES = {
     "in progress": "In progress",
     "unfinished": "Unfinished",
@@ -82,9 +88,9 @@ class Budget:
     def note(self, max_mb: float) -> str:
         """Say what was done to keep to the size."""
         told = [
-            f"pictures of {times(self.coarser, 'input')} are coarser" if self.coarser else "",
-            f"pictures of {times(self.bare, 'input')} are left out" if self.bare else "",
-            f"pages of {times(self.gone, 'input')} are left out" if self.gone else "",
+            f"pictures of {many(self.coarser, 'input')} are coarser" if self.coarser else "",
+            f"pictures of {many(self.bare, 'input')} are left out" if self.bare else "",
+            f"pages of {many(self.gone, 'input')} are left out" if self.gone else "",
         ]
         what = ", ".join(filter(None, told))
         return f"{what[:1].upper()}{what[1:]}, so that the pages have at most {max_mb:g} MB (--max-mb)." if what else ""
@@ -148,7 +154,7 @@ def _row(case: Case, names: tuple[str, ...]) -> dict[str, Any]:
         "thumb": _thumb(first),
         "answer": answer + (f", and {case.of - 1:,} more samples" if case.of > 1 else ""),
         "agreement": signed(float(np.mean(agreed))) if agreed else "–",
-        "verdicts": [(level, WORDS[level], text) for level, text in verdicts(entries, names)],
+        "verdicts": [(level, VERDICTS[level], text) for level, text in verdicts(entries, names)],
     }
 
 
@@ -236,7 +242,7 @@ def front_page(
             "lists": [(f"{n:,}–{min(n + PER_LIST - 1, reading_.many):,}", place) for n, place in lists if not rows],
             "methods": list(reading_.names),
             "marks": {**MARKS, "failed": "–"},
-            "words": WORDS,
+            "words": VERDICTS,
             "files": files,
             "left_out": left_out,
             "up": "",
@@ -252,7 +258,7 @@ def front(reading_: Reading, tally: Tally, created: str, command: str) -> dict[s
     origin = first.origin if first else None
     model = origin.model if origin else PurePath(plan.model).name
     return {
-        "title": f"{model}: {times(reading_.many, 'input')}, explained {times(len(tally.names), 'way')}",
+        "title": f"{model}: {many(reading_.many, 'input')}, explained {many(len(tally.names), 'way')}",
         "lead": _lead(reading_, tally),
         "state": reading_.state,
         "progress": _progress(reading_),
@@ -279,9 +285,9 @@ def front(reading_: Reading, tally: Tally, created: str, command: str) -> dict[s
 
 
 def _lead(reading_: Reading, tally: Tally) -> str:
-    what = f"{times(tally.made, 'explanation')} of {times(tally.samples, 'sample')} by {listed(tally.names)}."
+    what = f"{many(tally.made, 'explanation')} of {many(tally.samples, 'sample')} by {listed(tally.names)}."
     failed = sum(tally.failed.values()) if reading_.state == "complete" else reading_.states["failed"]
-    missing = f"{times(failed, 'unit')} could not be made." if failed else ""
+    missing = f"{many(failed, 'unit')} could not be made." if failed else ""
     return " ".join(filter(None, (what, checked(tally.levels), missing)))
 
 

@@ -38,6 +38,8 @@ COLUMNS = 4
 FAINT = 5.0
 """How much weaker a map may be than another on the same scale."""
 GRAVITY = ("fail", "warn", "ok", "none")
+VERDICTS = {"ok": "passed", "warn": "caution", "fail": "failed", "none": "no check", "failed": "no result"}
+"""What is said of a verdict, and of a method without a result."""
 
 
 def shown(
@@ -199,11 +201,6 @@ def agreed(sample: Sample, names: Sequence[str]) -> str:
 def signed(value: float) -> str:
     """Write an agreement."""
     return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
-
-
-def times(count: int, what: str) -> str:
-    """Count something in words."""
-    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from xaikit.arrays import Array, Tensors, chunks, upsample
-from xaikit.errors import NotSupported, ParameterError, UnknownName
+from xaikit.errors import NotSupported, ParameterError, UnknownName, many
 from xaikit.results._functions import FUNCTIONS
 from xaikit.results._numbers import Moments
 from xaikit.results._origin import Origin, Shown
@@ -169,9 +169,8 @@ class Activations(Shown):
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{n} {a.shape[1:]}" for n, a in list(self.values.items())[:4])
-        return (
-            f"<Activations of {len(self)} samples in {self.origin.model}: {shapes}{', ...' * (len(self.values) > 4)}>"
-        )
+        more = ", ..." * (len(self.values) > 4)
+        return f"<Activations of {many(len(self), 'sample')} in {self.origin.model}: {shapes}{more}>"
 
 
 def _between(at: Array, centres: Array, line: Array) -> Array:

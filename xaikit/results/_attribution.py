@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from xaikit.arrays import Array, Tensors
-from xaikit.errors import NotSupported, UnknownName
+from xaikit.errors import NotSupported, UnknownName, many
 from xaikit.inputs import Classes, top
 from xaikit.results._judging import judge
 from xaikit.results._origin import Origin, Shown, Status, alone
@@ -151,7 +151,7 @@ class Prediction:
         return top(self.output_spec, self.output, k)
 
     def __repr__(self) -> str:
-        return f"<Prediction of {self.origin.model} for {len(self)} samples>"
+        return f"<Prediction of {self.origin.model} for {many(len(self), 'sample')}>"
 
 
 def by_column(result: Attribution, i: int) -> Array:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from xaikit.arrays import Array
+from xaikit.errors import many
 from xaikit.results._anomaly import AnomalyScores, Calibration
 from xaikit.results._attribution import Attribution
 from xaikit.results._origin import Origin, Shown, Status
@@ -229,4 +230,4 @@ class SeriesScores(Shown):
 
     def __repr__(self) -> str:
         n = len(self.events)
-        return f"<SeriesScores of {len(self):,} steps: {n} event{'s' * (n != 1)}, {self.status}>"
+        return f"<SeriesScores of {len(self):,} steps: {many(n, 'event')}, {self.status}>"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from xaikit.arrays import Array
-from xaikit.errors import NotSupported, ParameterError, UnknownName, UsageError
+from xaikit.errors import NotSupported, ParameterError, UnknownName, UsageError, many
 from xaikit.results._origin import Origin, Shown, Status
 
 Number = int | float
@@ -382,7 +382,7 @@ class ReceptiveFields(Shown):
         beyond = self.exceeding()
         said = f", the whole input or more from {beyond!r} on" if beyond else ""
         noted = f", {self.status}: {self.status.reasons[0]}" if self.status.reasons else ""
-        return f"<ReceptiveFields of {len(self)} layers of {self.origin.model} ({sizes}){said}{noted}>"
+        return f"<ReceptiveFields of {many(len(self), 'layer')} of {self.origin.model} ({sizes}){said}{noted}>"
 
 
 @dataclass(frozen=True, eq=False)

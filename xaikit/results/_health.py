@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from xaikit.arrays import Array
-from xaikit.errors import UnknownName
+from xaikit.errors import UnknownName, many
 from xaikit.results._numbers import Histogram
 from xaikit.results._origin import Origin, Shown, Status
 
@@ -119,7 +119,7 @@ class LayerHealth(Shown):
         lines = ["  ".join(w.ljust(n) for w, n in zip(row, widths, strict=True)).rstrip() for row in rows]
         return "\n".join(
             [
-                f"{self.origin.model}: {self.seen} samples, {len(self)} layers, status {self.status}",
+                f"{self.origin.model}: {many(self.seen, 'sample')}, {many(len(self), 'layer')}, status {self.status}",
                 *(self.status.reasons or ("nothing is wrong with what was measured",)),
                 *([self.verdict] if self.flow in ("steady", "unknown") else []),
                 "",
@@ -138,7 +138,8 @@ class LayerHealth(Shown):
         return f"the gradient is {self.flow}: at {first!r} it is {self.ratio:.2g} times as long as at {last!r}"
 
     def __repr__(self) -> str:
-        return f"<LayerHealth of {self.origin.model}: {len(self)} layers, {self.seen} samples, gradient {self.flow}>"
+        counts = f"{many(len(self), 'layer')}, {many(self.seen, 'sample')}"
+        return f"<LayerHealth of {self.origin.model}: {counts}, gradient {self.flow}>"
 
 
 def _plain(value: float) -> float | None:

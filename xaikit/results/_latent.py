@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from xaikit.arrays import Array
-from xaikit.errors import NotSupported
+from xaikit.errors import NotSupported, many
 from xaikit.results._origin import Origin, Shown, Status
 
 
@@ -66,7 +66,10 @@ class Embedding(Shown):
     covariances: Array | None = None
 
     def ellipse(self, i: int, a: int = 0, b: int = 1, points: int = 33) -> Array:
-        """Give the line of one standard deviation around sample `i` in components a and b: (point, 2), closed."""
+        """Give the line of one standard deviation around sample `i` in components a and b: (point, 2), closed.
+
+        Raises NotSupported for a code without a spread.
+        """
         if self.covariances is None:
             raise NotSupported("the code is not variational: its samples are points, without a spread")
         sizes, axes = np.linalg.eigh(self.covariances[i][np.ix_([a, b], [a, b])])
@@ -76,7 +79,9 @@ class Embedding(Shown):
 
     def __repr__(self) -> str:
         said = f"{self.explained.sum():.0%} of the variance"
-        return f"<Embedding of {len(self.coordinates):,} samples in {self.coordinates.shape[1]} dimensions: {said}>"
+        return (
+            f"<Embedding of {many(len(self.coordinates), 'sample')} in {self.coordinates.shape[1]} dimensions: {said}>"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +118,7 @@ class CodeHealth(Shown):
 class WordNeighbours(Shown):
     """The words whose vectors point most nearly the same way: `neighbours`, nearest first, with their cosines.
 
-    `asked` says near what: a word, or "a - b + c".
+    `asked` says near what: a word, or "a - b + c"; `similarities` (neighbour,) are the cosines.
     """
 
     asked: str
@@ -167,7 +172,7 @@ class Restorations(Shown):
 
     def __repr__(self) -> str:
         said = ", ".join(f"{lv:g}: {e:.3g}" for lv, e in zip(self.levels, self.errors.mean(1), strict=True))
-        return f"<Restorations of {len(self.clean)} samples from {self.kind}, mean squared error {said}>"
+        return f"<Restorations of {many(len(self.clean), 'sample')} from {self.kind}, mean squared error {said}>"
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +201,7 @@ class Inpainting(Shown):
 
     def __repr__(self) -> str:
         return (
-            f"<Inpainting of {len(self.x)} samples in patches of {self.patch}: mean squared error "
+            f"<Inpainting of {many(len(self.x), 'sample')} in patches of {self.patch}: mean squared error "
             f"{self.errors.mean():.3g}, of the plain reconstruction {self.copied_errors.mean():.3g}>"
         )
 

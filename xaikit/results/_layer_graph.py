@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from xaikit.errors import UnknownName
+from xaikit.errors import UnknownName, many
 from xaikit.results._origin import Origin, Shown
 
 
@@ -102,4 +102,4 @@ class LayerGraph(Shown):
         ]
 
     def __repr__(self) -> str:
-        return f"<LayerGraph of {self.origin.model}: {len(self)} layers, {self.parameters:,} parameters>"
+        return f"<LayerGraph of {self.origin.model}: {many(len(self), 'layer')}, {self.parameters:,} parameters>"

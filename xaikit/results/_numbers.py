@@ -17,9 +17,9 @@ class Moments:
     """Count, mean and central sums of the finite values of every channel, each (channel,), for values in pieces.
 
     `second` and `third` are Σ(v - mean)² and Σ(v - mean)³; `zeros`, `positive` and `flat` count the values that are
-    zero, above zero, and on the flat ends of the layer's function; `lost` those that are not finite. Pieces are joined
-    without loss. Source: Pébay, "Formulas for Robust, One-Pass Parallel Computation of Covariances and Arbitrary-Order
-    Statistical Moments" (2008), equations 2.1 and 3.1.
+    zero, above zero, and on the flat ends of the layer's function; `lost` those that are not finite; `least` and
+    `largest` are the extremes. Pieces are joined without loss. Source: Pébay, "Formulas for Robust, One-Pass Parallel
+    Computation of Covariances and Arbitrary-Order Statistical Moments" (2008), equations 2.1 and 3.1.
     """
 
     count: Array

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from xaikit.arrays import Array
-from xaikit.errors import NotSupported, UnknownName
+from xaikit.errors import NotSupported, UnknownName, many
 from xaikit.results._judging import judge, needed
 from xaikit.results._origin import Origin, Shown, Status, alone
 
@@ -127,7 +127,7 @@ class Faithfulness(Shown):
             ("insertion", self.insertion, self.random_insertion),
         )
         told = ", ".join(f"{name} {a.mean():.3g} (random {b.mean():.3g})" for name, a, b in areas)
-        return f"<Faithfulness of {self.explained.method} for {len(self)} samples: {told}: {self.status}>"
+        return f"<Faithfulness of {self.explained.method} for {many(len(self), 'sample')}: {told}: {self.status}>"
 
 
 def area(shares: Array, curves: Array) -> Array:
@@ -224,7 +224,7 @@ class Parity(Shown):
 
     def __repr__(self) -> str:
         a, b = self.models
-        return f"<Parity of {a} and {b} in {len(self)} samples, {int(self.flips.sum())} flips: {self.status}>"
+        return f"<Parity of {a} and {b} in {many(len(self), 'sample')}, {int(self.flips.sum())} flips: {self.status}>"
 
 
 @dataclass(frozen=True, eq=False)
@@ -323,4 +323,6 @@ class Summary(Shown):
 
     def __repr__(self) -> str:
         shape = dict(zip(("class", *self.axes), self.magnitude.shape, strict=True))
-        return f"<Summary of {self.method} in {self.origin.model} over {len(self)} samples {shape}: {self.status}>"
+        return (
+            f"<Summary of {self.method} in {self.origin.model} over {many(len(self), 'sample')} {shape}: {self.status}>"
+        )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from xaikit.arrays import Array
+from xaikit.errors import many
 from xaikit.results._origin import Origin, Shown, Status
 
 
@@ -34,4 +35,4 @@ class Recovery(Shown):
 
     def __repr__(self) -> str:
         said = ", ".join(f"{n} {getattr(self, n).mean():.4g}" for n in ("aup", "aur", "auroc", "auprc"))
-        return f"<Recovery by {self.explained.method} of {len(self)} samples: {said}: {self.status}>"
+        return f"<Recovery by {self.explained.method} of {many(len(self), 'sample')}: {said}: {self.status}>"

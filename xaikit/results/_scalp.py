@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from xaikit.arrays import Array
+from xaikit.errors import many
 from xaikit.results._origin import Origin, Shown, Status
 
 
@@ -26,4 +27,5 @@ class ScalpMap(Shown):
         return len(self.values)
 
     def __repr__(self) -> str:
-        return f"<ScalpMap of {self.origin.method}: {len(self)} samples, {len(self.names)} electrodes: {self.status}>"
+        counts = f"{many(len(self), 'sample')}, {many(len(self.names), 'electrode')}"
+        return f"<ScalpMap of {self.origin.method}: {counts}: {self.status}>"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from xaikit.arrays import Array
-from xaikit.errors import ParameterError, UnknownName
+from xaikit.errors import ParameterError, UnknownName, many
 from xaikit.results._origin import Origin, Shown, Status
 
 VANISHING, EXPLODING = 1e-3, 1e3
@@ -93,7 +93,7 @@ class HiddenStates(Shown):
         if not 0 <= unit < values.shape[-1]:
             raise ParameterError(f"{name} of {self.layer} has the units 0 to {values.shape[-1] - 1}, not {unit!r}")
         if not -len(self) <= sample < len(self):
-            raise ParameterError(f"there are {len(self)} samples, no sample {sample}")
+            raise ParameterError(f"there is no sample {sample}: they are 0 to {len(self) - 1}")
         row = values[sample, :, unit].astype(np.float64)
         squashed = name.rpartition("/")[2] == "c"
         return UnitText(
@@ -128,8 +128,8 @@ class HiddenStates(Shown):
 class UnitText(Shown):
     """One unit of a recurrent layer along one sequence: `values` (time,) with the `tokens` that were read.
 
-    `label` says what the numbers are. `predicted` has for each step the most probable answers with their
-    probabilities, none where the network does not answer at every step.
+    `present` (time,) is False at pads. `label` says what the numbers are. `predicted` has for each step the most
+    probable answers with their probabilities, none where the network does not answer at every step.
     """
 
     values: Array
@@ -152,6 +152,7 @@ class UnitScores(Shown):
     `scores` (unit,) are areas under the ROC curve for a yes/no annotation ("auroc", 0.5 = not at all, below it the
     unit is low where the annotation holds), or Pearson's correlations ("correlation"). `p_values` (unit,) are shares of
     rotations of the annotation under which the best of all units does as well: they hold for the best of many.
+    `annotation` (sample, time) is what they follow, NaN at pads.
     """
 
     scores: Array
@@ -192,7 +193,7 @@ class GradientFlow(Shown):
 
     `states` by direction ("" the only one, "forward", "backward", "l0", ...) hold ‖∂L/∂h_t‖ (sample, time), `inputs`
     ‖∂L/∂x_t‖ (sample, time) at the network's input, or at its embedding; NaN at padded steps. L is the score that
-    `target` (one label for each sample) names.
+    `target` (one label for each sample) names; `present` (sample, time) is False at pads.
     """
 
     states: Mapping[str, Array]
@@ -219,7 +220,10 @@ class GradientFlow(Shown):
 
     @property
     def input_curve(self) -> Array:
-        """The mean length of the gradient at the input by how many steps it is before the last: (lag,)."""
+        """The mean length of the gradient at the input by how many steps it is before the last: (lag,).
+
+        Raises ParameterError where the input does not have the steps of the layer.
+        """
         if self.inputs is None:
             raise ParameterError(f"the input of {self.origin.model} does not have the steps of {self.layer}")
         return self._by_lag(self.inputs, False)
@@ -285,7 +289,8 @@ class GradientFlow(Shown):
         return way
 
     def __repr__(self) -> str:
-        return f"<GradientFlow of {self.layer} over {len(self)} samples: {'; '.join(map(self.words, self.states))}>"
+        said = "; ".join(map(self.words, self.states))
+        return f"<GradientFlow of {self.layer} over {many(len(self), 'sample')}: {said}>"
 
 
 def _from_first_felt(sizes: Array) -> Array:
@@ -325,7 +330,7 @@ class Prefixes(Shown):
         return int(lengths[np.flatnonzero(away)[-1] + 1]) if away.any() else int(lengths[0])
 
     def __repr__(self) -> str:
-        return f"<Prefixes of {self.origin.model}: {len(self)} samples, up to {int(self.lengths.max())} steps>"
+        return f"<Prefixes of {self.origin.model}: {many(len(self), 'sample')}, up to {int(self.lengths.max())} steps>"
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from xaikit.arrays import Array, Tensors, rows
-from xaikit.errors import ParameterError
+from xaikit.errors import ParameterError, many
 from xaikit.results._fields import EffectiveField, Field
 from xaikit.results._inside import Filters, TopPatches
 from xaikit.results._maximization import Maximization
@@ -74,7 +74,7 @@ class Survey:
         return {name: float(values[i]) for name, values in self.statistics.items()}
 
     def __repr__(self) -> str:
-        return f"<Survey of {len(self)} channels of {self.layer!r} over {self.seen} samples>"
+        return f"<Survey of {len(self)} channels of {self.layer!r} over {many(self.seen, 'sample')}>"
 
 
 @dataclass(frozen=True, eq=False)

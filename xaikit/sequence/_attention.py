@@ -77,8 +77,8 @@ def _chosen(model: Model, layer: str | None) -> str:
         if not known:
             inner = list(model.layers.items())[:-1]  # the last is the answer
             squares = [n for n, la in inner if la.kind == "softmax" and len(la.shape) in (1, 2, 3)]
-            hint = f"; if {squares[0]!r} gives its weights, name it" if squares else ""
-            raise NotSupported(f"{model.name} has no layer of attention whose weights are known{hint}")
+            hint = f"if {squares[0]!r} gives its weights, name it" if squares else "use xk.activations, or xk.explain"
+            raise NotSupported(f"{model.name} has no layer of attention whose weights are known; {hint}")
         if len(known) > 1:
             raise UsageError(f"{model.name} has {len(known)} layers of attention, name one: {', '.join(known)}")
         return known[0]

@@ -9,7 +9,7 @@ import numpy as np
 
 from xaikit.arrays import Array, Tensors, length, rows
 from xaikit.attribution import origin_of, prepare, require_wrapped
-from xaikit.errors import NotSupported
+from xaikit.errors import NotSupported, with_article
 from xaikit.inputs import At, Classes, Scores, resolve
 from xaikit.inputs.targets import ScoreKind
 from xaikit.model import Model
@@ -29,7 +29,9 @@ def gradient_flow(model: Model, x: Any, layer: str | None = None, target: Any = 
     """
     require_wrapped(model, "gradient_flow")
     if "pull" not in model.can:
-        raise NotSupported(f"{model.name} is a {model.framework} model that can only run: it has no gradients")
+        raise NotSupported(
+            f"{model.name} is {with_article(model.framework)} model that can only run: it has no gradients"
+        )
     start = time.perf_counter()
     encoded, display = prepare(model, x)
     output = model.run(encoded).output

@@ -63,7 +63,7 @@ def chosen(model: Model, layer: str | None) -> tuple[str, dict[str, str]]:
     if not known:
         looped = [n for n, la in model.layers.items() if la.kind in CELLS or la.kind.endswith("_cell")]
         why = f": {looped[0]!r} is a cell of its own making, or one that the network calls by itself" if looped else ""
-        raise NotSupported(f"{model.name} has no recurrent layer whose gates are known{why}")
+        raise NotSupported(f"{model.name} has no recurrent layer whose gates are known{why}; use xk.activations")
     if len(known) > 1:
         raise UsageError(f"{model.name} has {len(known)} recurrent layers, name one: {', '.join(known)}")
     return next(iter(known.items()))

@@ -58,7 +58,7 @@ def prefixes(model: Model, x: Any, target: Any = None, *, every: int = 1) -> Pre
         raise TargetError(f"{model.name} answers at every step: each prefix is asked at its last one, leave step= out")
     given, how = _answers(model, x, there, index, kept, scores.kind, each)
     if stepped(model, target, x, output) is not target and each:
-        given = _as_if_last(given, x.shape[1], there, index, kept)
+        given = _as_if_last(given, x.shape[1], _padded_before(spec, there), index, kept)
     found = scores.value(given, x[index], index)
     values, lengths = _table(found, kept, index, len(x))
     return Prefixes(
@@ -114,14 +114,18 @@ def _padded(spec: Any, x: Array, there: Array, index: Array, kept: Array) -> Arr
     empty = spec.pad if isinstance(spec, Text) else spec.to_network(np.full(spec.shape, spec.pad))[0]
     made = np.empty((len(index), *x.shape[1:]), x.dtype)
     made[:] = empty
-    steps = x.shape[1]
+    steps, before = x.shape[1], _padded_before(spec, there)
     for row, i, n in zip(made, index, kept, strict=True):
         read = np.flatnonzero(there[i])[:n]
-        left = spec.pad_side == "left" if isinstance(spec, Text) else not there[i, 0]
-        row[steps - len(read) :] = x[i, read] if left else row[steps - len(read) :]
-        if not left:
+        row[steps - len(read) :] = x[i, read] if before[i] else row[steps - len(read) :]
+        if not before[i]:
             row[: len(read)] = x[i, read]
     return made
+
+
+def _padded_before(spec: Any, there: Array) -> Array:
+    """Say of each sample whether its prefixes have their padding before them: (sample,) bool."""
+    return np.full(len(there), spec.pad_side == "left") if isinstance(spec, Text) else ~there[:, 0]
 
 
 def _last_state(model: Model, x: Array) -> tuple[str, str] | None:
@@ -216,11 +220,11 @@ def _rewrapped(model: Any, spec: Series) -> Model:
     return wrap(model.net, inputs=spec, outputs=model.outputs, layout=model.layout)
 
 
-def _as_if_last(given: Array, steps: int, there: Array, index: Array, kept: Array) -> Array:
+def _as_if_last(given: Array, steps: int, before: Array, index: Array, kept: Array) -> Array:
     """Put the answer at the last step that was read at all steps: the score is taken at one of them."""
     if given.shape[1] != steps:  # they were cut, and have their last answer alone
         return np.repeat(given, steps, axis=1)
-    last = np.where(there[index, 0], kept - 1, steps - 1)
+    last = np.where(before[index], steps - 1, kept - 1)
     return np.repeat(given[np.arange(len(given)), last][:, None], steps, axis=1)
 
 

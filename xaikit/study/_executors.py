@@ -101,9 +101,26 @@ def carried_out(model: Model, unit: Unit, key: str, store: Store) -> tuple[dict[
 class Workers:
     """A pool of processes on this machine, each with the model; a unit whose process dies is begun once more."""
 
-    def __init__(self, name: str, recipe: Recipe, store: Store, workers: int, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        recipe: Recipe,
+        store: Store,
+        workers: int,
+        threads: int | None = None,
+        table: str | os.PathLike[str] | None = None,
+    ) -> None:
         self.store, self.ahead = store, workers * AHEAD
-        self.pool = Pool({name: recipe}, workers, queue=self.ahead, folder=store.address, threads=threads, fetch=False)
+        self.pool = Pool(
+            {name: recipe},
+            workers,
+            queue=self.ahead,
+            folder=store.address,
+            threads=threads,
+            fetch=False,
+            table=table,
+            resume=False,
+        )
         self._ended: SimpleQueue[tuple[Planned, Job, int]] = SimpleQueue()
 
     def outcomes(self, units: Iterator[Planned]) -> Iterator[Outcome]:

@@ -5,11 +5,11 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from itertools import islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
-from xaikit.data.files import PICTURES, READERS, cell
+from xaikit.data.files import PICTURES, READERS, cell, is_number
 from xaikit.errors import InputError, nearest
 from xaikit.study._plan import InputsPlan
 
@@ -63,16 +63,11 @@ def _several(names: Iterator[str], plan: InputsPlan, root: Path, spec: Any, none
     if first is None:
         raise InputError(none)
     table = getattr(spec, "kind", None) == "Table"
-    for name in _chained(first, names):
+    for name in chain([first], names):
         if table and name.lower().endswith(".csv"):
             yield from _rows(name, root / name, plan, spec)
         else:
             yield _file(name, root)
-
-
-def _chained(first: str, rest: Iterator[str]) -> Iterator[str]:
-    yield first
-    yield from rest
 
 
 def _file(name: str, root: Path) -> Item:
@@ -155,7 +150,7 @@ def _rows(word: str, path: Path, plan: InputsPlan, spec: Any) -> Iterator[Item]:
         row_of = _Row(word, path, header, plan, spec)
         if row_of.headless:
             yield row_of.item(1, header)
-        for number in _counted(1 + row_of.headless):
+        for number in count(1 + row_of.headless):
             try:
                 row = next(reader)
             except StopIteration:
@@ -167,12 +162,6 @@ def _rows(word: str, path: Path, plan: InputsPlan, spec: Any) -> Iterator[Item]:
                 yield row_of.item(number, row)
 
 
-def _counted(first: int) -> Iterator[int]:
-    while True:
-        yield first
-        first += 1
-
-
 class _Row:
     """Turns a row of a CSV file into an input, as the model's spec takes it."""
 
@@ -180,7 +169,7 @@ class _Row:
         self.word, self.path, self.header, self.spec = word, path, [h.strip() for h in header], spec
         self.kind = getattr(spec, "kind", None)
         self.numbers = self.kind in ("Series", "Array") and plan.column is None
-        self.headless = self.numbers and all(_is_number(h) for h in header)
+        self.headless = self.numbers and all(is_number(h) for h in header)
         self.id, self.column = self._place(plan.id), self._place(plan.column)
         if self.kind in ("Text", "Image") and self.column is None:
             self.column = self._only(plan)
@@ -238,14 +227,6 @@ def _numbers(row: list[str], spec: Any) -> Any:
 
     values = np.array([float(v) for v in row])
     return values.reshape(spec.shape) if values.size == np.prod(spec.shape) else values[None]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _readable(text: str) -> str:

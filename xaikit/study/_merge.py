@@ -96,16 +96,18 @@ def _absolute(plan: Plan, word: str) -> str:
 
 def _take(study: Study, ledger: Ledger) -> None:
     """Add a folder's rows, unless one contradicts what is there."""
-    for row in study.rows():
-        row = {**row, "folder": str(study.folder)}
-        before = ledger.find(row)
-        if before is None or before["state"] == "failed":
-            ledger.add([row])
-        elif row["state"] != "failed" and row["key"] != before["key"]:
-            raise UsageError(
-                f"{before['folder']} and {study.folder} have different results for {row['method']} of {row['input']}: "
-                "the input, the model or the code was another; nothing was written"
-            )
+    with Ledger() as own:  # not study.rows(), which has fields that the folder's own lines may lack
+        own.add(study.events())
+        for row in own.rows():
+            row = {**row, "folder": str(study.folder)}
+            before = ledger.find(row)
+            if before is None or before["state"] == "failed":
+                ledger.add([row])
+            elif row["state"] != "failed" and row["key"] != before["key"]:
+                raise UsageError(
+                    f"{before['folder']} and {study.folder} have different results for {row['method']} of "
+                    f"{row['input']}: the input, the model or the code was another; nothing was written"
+                )
 
 
 def _written(ledger: Ledger, studies: Sequence[Study], plan: Plan, place: Place) -> Merged:

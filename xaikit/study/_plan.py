@@ -1,15 +1,15 @@
 """The plan of a study as dataclasses, and as a TOML file that people write."""
 
 import os
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
+from xaikit import untrusted
 from xaikit.attribution import methods as known_methods
 from xaikit.attribution._evidence import evidence
-from xaikit.errors import InputError, MissingPackage, StorageError, UsageError, XaikitError, nearest
+from xaikit.errors import InputError, MissingPackage, StorageError, UsageError, XaikitError, nearest, not_there
 from xaikit.inputs import At, Margin, ReconstructionError, Region, target_from_json, target_to_json
 from xaikit.jobs.kinds import BESIDES
 from xaikit.jobs.unit import Recipe
@@ -187,6 +187,8 @@ def load_plan(path: str | os.PathLike[str]) -> Plan:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not a text in UTF-8: {error.reason} at byte {error.start}") from None
+    except FileNotFoundError:
+        raise InputError(not_there(path, "plan")) from None
     except OSError as error:
         raise InputError(f"the plan {path} cannot be read: {error.strerror or error}") from None
     found = read_plan(text, str(path))
@@ -196,13 +198,13 @@ def load_plan(path: str | os.PathLike[str]) -> Plan:
 def read_plan(text: str, name: str = "plan") -> Plan:
     """Read the text of a plan; `name` stands before the line in errors. Raises UsageError."""
     try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{name}:{_line_of(error, text)}: this is no TOML: {error}") from None
+        data = untrusted.toml(text)
+    except ValueError as error:
+        raise UsageError(f"{name}:{_line_of(error, text)}: this is no TOML: {untrusted.brief(error)}") from None
     return _Reader(name, lines(text.replace("\r\n", "\n"))).plan(data)
 
 
-def _line_of(error: tomllib.TOMLDecodeError, text: str) -> int:
+def _line_of(error: ValueError, text: str) -> int:
     _, found, rest = str(error).rpartition("(at line ")
     return int(rest.partition(",")[0]) if found else text.count("\n") + 1
 

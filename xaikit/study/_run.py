@@ -83,6 +83,7 @@ def run(
     allow_code: bool = False,
     progress: Told | None = None,
     executor: Making | None = None,
+    table: str | os.PathLike[str] | None = None,
 ) -> StudyResult:
     """Carry out a plan into a folder, or a URL that fsspec writes to, and give what came of it.
 
@@ -94,7 +95,9 @@ def run(
     One worker is this process; several are processes of their own with `threads` each (None: the processors shared
     out), and one of them that dies costs only its unit, which is begun once more. `scheduler` is the address of a Dask
     scheduler whose workers do the work, such as "tcp://10.0.0.1:8786", or "local" for a cluster of `workers` processes
-    on this machine that ends with the run; it needs xaikit[distributed]. `executor` is another way.
+    on this machine that ends with the run; it needs xaikit[distributed]. `executor` is another way. `table` is a file
+    in which other processes see what several workers are at, and can give it up, as `xaikit jobs` does; a unit that is
+    given up ends the run.
 
     `fail_on` are rules such as "status=fail:0.1", besides those of the plan. `progress` is called with Counts after
     every unit. `allow_code` lets a model.toml import its factory.
@@ -116,7 +119,11 @@ def run(
         model = course.load()
         _keep_plan(normal, place)
         place.sweep()
-        way = executor(course.recipe, course.store) if executor else _way(course, model, workers, threads, scheduler)
+        way = (
+            executor(course.recipe, course.store)
+            if executor
+            else _way(course, model, workers, threads, scheduler, table)
+        )
         del model
         with closing(way), place.manifest() as manifest, closing(known_at(place, course.store)) as known:
             course.go(way, manifest, known)
@@ -124,7 +131,14 @@ def run(
     return StudyResult(Study(place.name, normal), course.counts, course.gate.broken(), time.perf_counter() - begun)
 
 
-def _way(course: "_Course", model: Model, workers: int, threads: int | None, scheduler: str | None) -> Executor:
+def _way(
+    course: "_Course",
+    model: Model,
+    workers: int,
+    threads: int | None,
+    scheduler: str | None,
+    table: str | os.PathLike[str] | None,
+) -> Executor:
     """Choose who carries the units out."""
     recipe, store = course.recipe, course.store
     if scheduler is not None:
@@ -137,7 +151,7 @@ def _way(course: "_Course", model: Model, workers: int, threads: int | None, sch
         return Here(model, store)
     if store.address.startswith("memory:"):
         raise UsageError(f"{store.address} is the memory of one process: it takes one worker")
-    return Workers(course.plan.model, recipe, store, workers, threads)
+    return Workers(course.plan.model, recipe, store, workers, threads, table)
 
 
 def _place(plan: Plan, folder: str | os.PathLike[str] | None) -> Place:

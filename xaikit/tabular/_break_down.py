@@ -47,9 +47,9 @@ def break_down(
     the same order, from the same runs. score: "probability" (the default for Classes), "logit", "output".
     variables: as in `xaikit.importance`; what none of them holds is one more.
 
-    Raises InputError, TargetError, UnknownName, ParameterError. Source: Staniak and Biecek, "Explanations of model
-    predictions with live and breakDown packages" (2018); Gosiewska and Biecek, "Do not trust additive explanations"
-    (2019).
+    Contributions are (sample, variable), intercept and prediction (sample,). Raises InputError, TargetError,
+    UnknownName, ParameterError. Source: Staniak and Biecek, "Explanations of model predictions with live and breakDown
+    packages" (2018); Gosiewska and Biecek, "Do not trust additive explanations" (2019).
     """
     start = time.perf_counter()
     reference = read(model, X, "break_down")

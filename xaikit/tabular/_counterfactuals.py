@@ -97,6 +97,7 @@ def counterfactuals(
     every column. Each row that is given has been run: its score is the model's. Where none is found the result is
     empty, its status warns, and `best` says how near the search came. It looks at very many rows, but not at all.
 
+    Scores and costs are (counterfactual,), the least costly first.
     Raises UnknownName, TargetError, ParameterError, InputError. Source: Wachter, Mittelstadt and Russell,
     "Counterfactual explanations without opening the black box" (2017); Mothilal, Sharma and Tan, "Explaining machine
     learning classifiers through diverse counterfactual explanations" (2020).

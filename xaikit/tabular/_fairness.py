@@ -36,8 +36,8 @@ def fairness(
     y: Any,
     by: Any,
     positive: Any = None,
-    cutoff: float = 0.5,
     *,
+    cutoff: float = 0.5,
     score: str | None = None,
     target: Any = None,
 ) -> Fairness:
@@ -56,8 +56,10 @@ def fairness(
     target: which of several values is looked at, and of a network with several outputs which of them, as
     `xk.At(output=..., index=...)` or its name; y may then be a mapping by output.
 
-    Status: warn for groups of fewer than 30 rows, and those without both classes. Raises InputError, ParameterError,
-    TargetError.
+    Values are (group, measure). Status: warn for groups of fewer than 30 rows, and those without both classes. Raises
+    InputError, ParameterError, TargetError. Source: Hardt, Price and Srebro, "Equality of Opportunity in Supervised
+    Learning" (2016) for the rates; Wilson, "Probable inference, the law of succession, and statistical inference"
+    (1927), and DeLong, DeLong and Clarke-Pearson (1988) for the intervals.
     """
     if not 0 < cutoff < 1:
         raise ParameterError(f"cutoff is a probability between 0 and 1, not {cutoff!r}")

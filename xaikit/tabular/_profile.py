@@ -66,7 +66,8 @@ def profile(
     rows have curves of their own (numbers are cut into thirds). variables: as in `xaikit.importance`; the value of a
     window or channel is its mean, and setting it shifts all its numbers; that of a band is its amplitude.
 
-    Raises UnknownName, InputError, ParameterError, TargetError. Source: Friedman, "Greedy function approximation"
+    Curves are (output, *grid), those of single rows (row, output, *grid). Raises UnknownName, InputError,
+    ParameterError, TargetError. Source: Friedman, "Greedy function approximation"
     (2001), section 8.2; Goldstein et al., "Peeking inside the black box" (2015); Apley and Zhu, "Visualizing the
     effects of predictor variables in black box supervised learning models" (2020).
     """

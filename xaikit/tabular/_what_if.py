@@ -39,7 +39,8 @@ def what_if(
 
     Distances are Euclidean, numbers in standard deviations of X and different categories one apart. A row is off the
     data if its mean distance to its five nearest rows is larger than that of 99 % of the rows of X to theirs. Status:
-    warn for that, and for changes that change nothing. Raises UnknownName, InputError, ParameterError, TargetError.
+    warn for that, and for changes that change nothing. Predictions are (output,), the neighbours' (neighbour, output).
+    Raises UnknownName, InputError, ParameterError, TargetError. Source: that of `xaikit.break_down`.
     """
     start = time.perf_counter()
     data, x = read(model, X, "what_if"), read(model, row, "what_if")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from xaikit import zoo
+from xaikit.data.files import is_number
 from xaikit.errors import InputError, nearest
 from xaikit.results import Curve, Curves, lowest
 from xaikit.training_curves._events import scalars
@@ -141,7 +142,7 @@ def _table(path: Path) -> tuple[list[str], list[list[str]]]:
         raise InputError(f"{path} is empty")
     separator = max(SEPARATORS, key=lines[0].count)
     header, *rows = csv.reader(lines, delimiter=separator)
-    if "\0" in text or any(_is_number(name) for name in header):
+    if "\0" in text or any(is_number(name) for name in header):
         raise InputError(f"{path} is no CSV file with names in its first line, such as epoch,loss,val_loss")
     if not rows:
         raise InputError(f"{path} has a header and no epoch yet")
@@ -158,14 +159,6 @@ def _number(path: Path, row: int, column: str, cell: str) -> float:
         return float(cell)
     except ValueError:
         raise InputError(f"{path}, line {row + 2}, column {column!r}: {cell!r} is no number") from None
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 # ---------------------------------------------------------------- TensorBoard

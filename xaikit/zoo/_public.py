@@ -46,6 +46,7 @@ def build(name: str, framework: str | None = None, seed: int = 0) -> Any:
     """The bare, untrained network: a torch.nn.Module or a keras.Model, with the same starting weights in both.
 
     framework: "torch", "keras", or None for the one that is imported already, else the one that is installed.
+    Raises UnknownName for a name that is not in `zoo.names()`, and MissingPackage without a framework.
     """
     return _adapter(framework).build(networks[name].architecture, seed)
 
@@ -76,6 +77,7 @@ def train(
     framework: str | None = None,
     epochs: int | None = None,
     seed: int = 0,
+    *,
     progress: Progress | None = None,
     folder: str | Path | None = None,
 ) -> Model:

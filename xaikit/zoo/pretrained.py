@@ -22,7 +22,7 @@ import numpy as np
 
 from xaikit import data, wrapping
 from xaikit.arrays import Array
-from xaikit.errors import DataError, MissingPackage, StorageError, UnsafeFile, XaikitError
+from xaikit.errors import DataError, MissingPackage, StorageError, UnsafeFile, XaikitError, not_there
 from xaikit.inputs import Classes
 from xaikit.zoo.architectures._imagenet import CLASSES, KERAS, TORCHVISION, standardised
 from xaikit.zoo.building import Architecture, Node, Shape
@@ -93,7 +93,9 @@ def read(network: Network, path: str | Path) -> Pretrained:
     if path.is_dir():
         raise DataError(f"{path} is a folder; name the weights file in it")
     if not path.is_file():
-        raise DataError(f"there is no weights file {path}; zoo.load({network.name!r}) looks in the known places")
+        raise DataError(
+            f"{not_there(path, 'weights file')}; zoo.load({network.name!r}) without weights= looks in the known places"
+        )
     with path.open("rb") as file:
         start = file.read(9)
     known = _md5(path)

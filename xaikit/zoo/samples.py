@@ -38,7 +38,7 @@ def answered(name: str, count: int = 12, framework: str | None = None, seed: int
     """
     entry = networks[name]
     if card(name).trained is None:
-        raise DataError(f"{name} is not trained, so there is nothing to ask it")
+        raise DataError(f"{name} is not trained, so there is nothing to ask it: xaikit zoo train {name}")
     with data.local_only():
         test = data.load(entry.data).read("test")
     of = len(test.x)

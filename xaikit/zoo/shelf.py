@@ -66,14 +66,16 @@ class Shelf:
             raise StorageError(f"{path} cannot be read: {error}") from None
         found = hashlib.sha256(content).hexdigest()
         if found != card.trained.sha256:
-            raise StorageError(f"{path} has SHA-256 {found[:12]}…, its card says {card.trained.sha256[:12]}…: not used")
+            raise StorageError(
+                f"{path} has SHA-256 {found[:12]}…, its card says {card.trained.sha256[:12]}…: delete both files"
+            )
         weights = _parsed(content, path)
         try:
             check_weights(entry.architecture, weights)
         except ParameterError as error:
             raise StorageError(f"{path}: {error}") from None
         if weights_id(weights, entry.name) != card.trained.weights_id:
-            raise StorageError(f"{path} holds other weights than its card says: not used")
+            raise StorageError(f"{path} holds other weights than its card says: delete both files")
         return weights
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from xaikit.arrays import SPACE, Array
+from xaikit.data.files import read_array
 from xaikit.errors import InputError, ParameterError
 from xaikit.inputs import picture_array
 from xaikit.insight.operators._operation import Operation, operations
@@ -42,10 +43,7 @@ def explore(x: Any, operation: str, *, axes: Sequence[str] | None = None, **para
 def _read(x: Any) -> tuple[Array, Array | None]:
     """Give the numbers of what was given, and the picture (height, width, 3) uint8 if it was one."""
     if isinstance(x, str | os.PathLike) and Path(x).suffix.lower() == ".npy":
-        try:
-            x = np.load(Path(x), allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise InputError(f"{x} cannot be read: {error}") from None
+        x = read_array(Path(x))
     picture = picture_array(x)
     if picture is not None:
         return picture.astype(np.float64), np.ascontiguousarray(np.broadcast_to(picture, (*picture.shape[:2], 3)))
