@@ -7,11 +7,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from xaikit_app.logins import add_user
     from xaikit_app.serving import serve, show
     from xaikit_app.settings import Settings
     from xaikit_app.shell import create_app
 
-PLACES = {"Settings": "settings", "create_app": "shell", "serve": "serving", "show": "serving"}
+PLACES = {"Settings": "settings", "add_user": "logins", "create_app": "shell", "serve": "serving", "show": "serving"}
 
 
 def __getattr__(name: str) -> Any:
@@ -20,4 +21,4 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(f"xaikit_app.{PLACES[name]}"), name)
 
 
-__all__ = ["Settings", "create_app", "serve", "show"]
+__all__ = ["Settings", "add_user", "create_app", "serve", "show"]

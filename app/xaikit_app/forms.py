@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -10,7 +11,9 @@ import dash_mantine_components as dmc
 
 from xaikit.attribution import DIALECTS, Parameter, methods
 from xaikit.errors import ParameterError
-from xaikit_app.tasks import Description
+from xaikit.perturb.budget import Budget
+from xaikit.perturb.copies import KINDS
+from xaikit_app.work.describe import Description
 
 TRIED = (-1, 0, 1, 2)
 QUOTED = re.compile(r"'([^']+)'")
@@ -20,6 +23,55 @@ WEIGHTS = {"target", "source"}
 DIALECT = Parameter(
     "dialect", "str | None", None, "another library's defaults where nothing else is chosen; None = its own"
 )
+BUDGET: dict[str, Parameter] = {
+    p.name: p
+    for p in (
+        Parameter("max_calls", "int | None", None, "model calls of methods that perturb; None = as many as they take"),
+        Parameter("max_batch", "int | None", None, "rows of one pass through the network; None = by its size"),
+        Parameter("time_limit", "float | None", None, "seconds; what was found by then is shown; None = no limit"),
+        Parameter("tolerance", "float | None", None, "stop sampling at this relative standard error; None = draw all"),
+        Parameter("accelerate", "str", "auto", "the copy that methods without gradients run", KINDS),
+    )
+}
+"""The fields of the budget that holds for all methods of a run."""
+LEAST = {"max_calls": 0, "max_batch": 1}
+
+
+def budget_form(given: Mapping[str, Any], page: str) -> list[Any]:
+    """Give one control for each field of the budget. The ids are {"type": "PAGE-budget", "name": ...}."""
+    return [
+        _bound(p, given.get(p.name, p.default), {"type": f"{page}-budget", "name": p.name}) for p in BUDGET.values()
+    ]
+
+
+def budget(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn what was filled in into the fields of the budget that differ from the defaults. Raises ParameterError."""
+    read = {name: _read(p, entries.get(name, p.default)) for name, p in BUDGET.items()}
+    given = {name: value for name, value in read.items() if value != BUDGET[name].default}
+    Budget(**{name: value for name, value in given.items() if name != "accelerate"})
+    if given.get("accelerate", "auto") not in KINDS:
+        raise ParameterError(f"accelerate must be one of {', '.join(KINDS)}, not {given['accelerate']!r}")
+    return given
+
+
+def budget_for(method: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what a method has no use for: one that follows gradients runs no copy."""
+    return {k: v for k, v in given.items() if k != "accelerate" or "pull" not in methods[method].needs}
+
+
+def _bound(parameter: Parameter, value: Any, id: dict[str, str]) -> Any:
+    common = {
+        "id": id,
+        "label": parameter.name.replace("_", " "),
+        "description": _sentence(parameter.help),
+        "size": "xs",
+    }
+    if parameter.choices:
+        return dmc.Select(data=list(parameter.choices), value=value, allowDeselect=False, **common)
+    whole = parameter.type.startswith("int")
+    low = LEAST.get(parameter.name, 0)
+    shown = "" if value is None else value
+    return dmc.NumberInput(value=shown, min=low, allowDecimal=not whole, placeholder="no limit", **common)
 
 
 def form(method: str, description: Description, given: dict[str, Any], page: str) -> list[Any]:
@@ -30,6 +82,11 @@ def form(method: str, description: Description, given: dict[str, Any], page: str
     """
     known = _known(method)
     return [_control(method, p, description, given.get(name, p.default), page) for name, p in known.items()]
+
+
+def has_parameters(method: str) -> bool:
+    """Whether there is anything to fill in for a method."""
+    return bool(_known(method))
 
 
 def filled(method: str, entries: dict[str, Any]) -> dict[str, Any]:
@@ -136,4 +193,4 @@ def _sentence(text: str) -> str:
     return text.replace("None = ", "empty: ")
 
 
-__all__ = ["filled", "form", "least", "ticked"]
+__all__ = ["BUDGET", "budget", "budget_for", "budget_form", "filled", "form", "has_parameters", "least", "ticked"]

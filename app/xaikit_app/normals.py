@@ -11,10 +11,12 @@ import numpy as np
 from xaikit import data
 from xaikit.arrays import Array
 from xaikit.errors import DataError, InputError, XaikitError
+from xaikit.inputs import Series, Values
 from xaikit.zoo.networks import networks
-from xaikit_app.samples import ARCHIVES, MADE, _home, _labels, _members
+from xaikit_app.samples import ARCHIVES, MADE, _members, labels_of
+from xaikit_app.samples import home as at_home
 from xaikit_app.settings import Settings
-from xaikit_app.uploads import _bytes
+from xaikit_app.uploads import read_npy, received, shown_name
 
 MOST = 1000
 """As many samples as a threshold is taken from; of more, evenly spaced ones."""
@@ -32,7 +34,7 @@ class Normal:
 
     def _load(self, name: str, home: Path | None) -> None:
         try:
-            with _home(home):
+            with at_home(home):
                 self.samples = from_training_data(name)
             self.note = f"{len(self.samples):,} normal samples of the training data"
         except (XaikitError, KeyError) as error:
@@ -71,11 +73,19 @@ def from_training_data(name: str) -> Array:
     if data.folder() is None and entry.data not in MADE:
         raise DataError("XAIKIT_DATA names no folder")
     train = found.read("train")
-    labels = _labels(train.y, len(train.x))
+    labels = labels_of(train.y, len(train.x))
     kept = np.arange(len(train.x))
     if labels is not None and "abnormal" in found.classes:
         kept = np.flatnonzero(labels == found.classes.index("normal"))
-    return np.asarray(train.x[_spaced(kept)])
+    chosen = _spaced(kept)
+    if isinstance(entry.inputs, Series) and isinstance(entry.outputs, Values):
+        return _with_what_came(np.asarray(train.x[chosen]), np.asarray(train.y)[chosen])
+    return np.asarray(train.x[chosen])
+
+
+def _with_what_came(windows: Array, after: Array) -> Array:
+    """Put what a forecaster should give behind each window: (sample, time, channel)."""
+    return np.concatenate([windows, after.reshape(len(windows), -1, windows.shape[-1])], axis=1)
 
 
 def _from_archive(file: str, folders: tuple[str, ...], spec: Any) -> Array:
@@ -93,13 +103,10 @@ def _spaced(values: Array) -> Array:
 
 def read_normal(contents: str, filename: str, spec: Any, settings: Settings) -> Array:
     """Read an upload of normal samples: a .npy array (sample, ...). Raises InputError."""
-    try:
-        found = np.load(BytesIO(_bytes(contents, filename, settings)), allow_pickle=False)
-    except (ValueError, OSError, EOFError):
-        raise InputError(f"{filename} is not a .npy array: give the normal samples as one, samples first") from None
-    if not isinstance(found, np.ndarray) or found.ndim != len(spec.shape) + 1 or len(found) < FEWEST:
-        shape = getattr(found, "shape", "an archive")
+    name = shown_name(filename)
+    found = read_npy(received(contents, name, settings), name, settings)
+    if found.ndim != len(spec.shape) + 1 or len(found) < FEWEST:
         wanted = " × ".join(map(str, ("samples", *spec.shape)))
-        raise InputError(f"{filename} holds {shape}; normal samples are an array of {wanted}, at least {FEWEST}")
+        raise InputError(f"{name} holds {found.shape}; normal samples are an array of {wanted}, at least {FEWEST}")
     spec.encode(found)  # says what else is wrong with them
     return found[_spaced(np.arange(len(found)))]

@@ -16,6 +16,7 @@ from xaikit.figures import (
     MapPanel,
     Panel,
     Scale,
+    TablePanel,
     TextPanel,
     number,
     picture,
@@ -23,8 +24,7 @@ from xaikit.figures import (
     sign_colour,
     stops,
 )
-from xaikit.render import draw, picture_png
-from xaikit.render._layout import plan
+from xaikit.render import body_box, draw, picture_png
 
 WIDTH = 420
 SMALL = 64
@@ -47,9 +47,14 @@ def in_bytes(spec: Any) -> bool:
 
 def photo(display: Any, spec: Any, width: int) -> str:
     """Give a displayed image as a data URL, about `width` pixels wide; small ones keep their pixels' edges."""
+    return enlarged(picture(np.asarray(display), spec.scale), width)
+
+
+def enlarged(image: Any, width: int) -> str:
+    """Give a picture (height, width, 3) uint8 as a data URL, about `width` pixels wide; as with `photo`."""
     from PIL import Image as Pillow
 
-    shown = Pillow.fromarray(picture(np.asarray(display), spec.scale))
+    shown = Pillow.fromarray(image)
     if shown.width <= SMALL:
         factor = max(1, width // shown.width)
         shown = shown.resize((shown.width * factor, shown.height * factor), Pillow.Resampling.NEAREST)
@@ -83,6 +88,8 @@ def panel_body(panel: Panel) -> Any:
         return _text(panel)
     if isinstance(panel, BarPanel):
         return _bars(panel)
+    if isinstance(panel, TablePanel):
+        return _table(panel)
     bare = Figure("", ((replace(panel, title="", subtitle="", facts=(), badge=None),),))
     images = [
         html.Img(src=data_url(_cut(bare, theme).encode(), "svg+xml"), alt=panel.alt, className=f"map only-{theme}")
@@ -93,9 +100,9 @@ def panel_body(panel: Panel) -> Any:
 
 def _cut(bare: Figure, theme: str) -> str:
     """Draw a figure of one panel, cut out of its margins and without paper of its own."""
-    box = plan(bare).cells[0].body
     svg: str = draw(bare, "svg", theme=theme)
-    x, y, width, height = box.x - LABELS, box.y - EDGE, box.width + LABELS + EDGE, box.height + 2 * EDGE
+    left, top, across, down = body_box(bare)
+    x, y, width, height = left - LABELS, top - EDGE, across + LABELS + EDGE, down + 2 * EDGE
     seen = f'viewBox="{x:g} {y:g} {width:g} {height:g}" width="{width:.0f}" height="{height:.0f}"'
     return PAPER.sub("background:none", VIEW.sub(seen, svg, count=1), count=1)
 
@@ -105,7 +112,7 @@ def _text(panel: TextPanel) -> Any:
         text if value is None else html.Mark(text, style=_ink(value, panel.scale), title=number(value))
         for text, value in panel.pieces
     ]
-    return html.Div(pieces, className="marked", **{"aria-label": panel.alt})
+    return html.Div(pieces, className="marked", tabIndex=0, role="group", **{"aria-label": panel.alt})
 
 
 def _ink(value: float, scale: Scale) -> dict[str, str]:
@@ -117,18 +124,59 @@ def _ink(value: float, scale: Scale) -> dict[str, str]:
 
 
 def _bars(panel: BarPanel) -> Any:
-    limit = panel.limit or float(np.nanmax(np.abs(panel.values), initial=0)) or 1.0
+    low, high = _ends(panel)
+    starts = np.zeros(len(panel.values)) if panel.starts is None else np.nan_to_num(panel.starts)
+    said = panel.said or tuple(number(float(value)) for value in panel.values)
+    middle = panel.signed and panel.starts is None
     rows = []
-    for label, value in zip(panel.labels, panel.values, strict=True):
-        share = 50 * min(abs(float(np.nan_to_num(value))) / limit, 1.0)
-        side = {"left": "50%"} if value >= 0 else {"right": "50%"}
-        style = {**side, "width": f"{share:.2f}%", "background": sign_colour(float(value))}
+    for k, (label, value, word) in enumerate(zip(panel.labels, panel.values, said, strict=True)):
+        length = float(np.nan_to_num(value))
+        colour = sign_colour(length) if panel.signed and length else "var(--x-quiet)"
+        style = {**_across(starts[k], starts[k] + length, low, high), "background": colour}
+        drawn = [html.Span(style=style, className="bar-fill" if middle or length else "bar-fill bar-mark")]
+        if panel.intervals is not None and np.isfinite(panel.intervals[k]).all():
+            first, last = panel.intervals[k]
+            drawn.append(html.Span(style=_across(first, last, low, high), className="bar-interval"))
+        for point in () if panel.points is None else panel.points[k][np.isfinite(panel.points[k])]:
+            drawn.append(html.Span(style=_across(point, point, low, high), className="bar-stroke"))
         rows += [
             html.Span(label, className="bar-name", title=label),
-            html.Span(html.Span(style=style, className="bar-fill"), className="bar-track", **{"aria-hidden": "true"}),
-            html.Span(number(float(value)), className="bar-number"),
+            html.Span(drawn, className="bar-track" if middle else "bar-track plain-track", **{"aria-hidden": "true"}),
+            html.Span(word, className="bar-number"),
         ]
-    return html.Div(rows, className="bars", **{"aria-label": panel.alt})
+    return html.Div(rows, className="bars" if panel.signed else "bars counts", **{"aria-label": panel.alt})
+
+
+def _ends(panel: BarPanel) -> tuple[float, float]:
+    """Give what lies on the left and the right end of bars: zero in the middle where they are signed."""
+    values = np.nan_to_num(np.asarray(panel.values, np.float64))
+    if panel.starts is not None:
+        starts = np.nan_to_num(panel.starts)
+        places = np.concatenate([starts, starts + values])
+        return float(places.min()), float(places.max())
+    beside = [values, *(np.ravel(more) for more in (panel.intervals, panel.points) if more is not None)]
+    limit = (
+        panel.limit or float(np.abs(np.nan_to_num(np.concatenate(beside), posinf=0, neginf=0)).max(initial=0)) or 1.0
+    )
+    return (-limit if panel.signed else 0.0), limit
+
+
+def _across(begin: float, end: float, low: float, high: float) -> dict[str, str]:
+    """Give where something lies on a track from `low` to `high`."""
+    first, last = np.clip(sorted((begin, end)), low, high)
+    per_unit = 100 / ((high - low) or 1.0)
+    return {"left": f"{(first - low) * per_unit:.2f}%", "width": f"{(last - first) * per_unit:.2f}%"}
+
+
+def _table(panel: TablePanel) -> Any:
+    head = html.Thead(html.Tr([html.Th(name, scope="col") for name in panel.headers]))
+    rows = [
+        html.Tr([html.Td(html.Strong(word) if (r, c) in panel.strong else word) for c, word in enumerate(row)])
+        for r, row in enumerate(panel.rows)
+    ]
+    table = html.Table([head, html.Tbody(rows)], className="plain-table drawn-table")
+    name = {"aria-label": panel.alt or panel.title or "Table"}
+    return html.Div(table, className="scrolls", tabIndex=0, role="group", **name)
 
 
 def colour_bar(scale: Scale | None, low: str, high: str) -> Any:

@@ -4,7 +4,7 @@ import os
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
@@ -19,7 +19,7 @@ from xaikit.arrays import Array
 from xaikit.errors import DataError, InputError, XaikitError
 from xaikit.zoo.networks import networks
 from xaikit_app.settings import Settings
-from xaikit_app.tasks import Description
+from xaikit_app.work.describe import Description
 
 SHOWN = 12
 ARCHIVES: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -47,6 +47,24 @@ class Sample:
     value: Any
 
 
+@dataclass(frozen=True, eq=False)
+class Stock:
+    """All samples of one source: `take(i)` gives each by its number, `labels` (sample,) what is true of them.
+
+    `x` is the array that they are taken from, None where each is read from a file of its own; `y` is the whole truth of
+    the source, as a data set has it. The labels are indices into `classes`, None where no class is known. `tested` says
+    that these are the test data of the network, which a worker can read itself.
+    """
+
+    count: int
+    take: Callable[[int], Sample]
+    labels: Array | None = None
+    classes: tuple[str, ...] = ()
+    x: Any = None
+    y: Any = None
+    tested: bool = False
+
+
 class Gallery:
     """Samples by id: those that are shown, and any other of the same source."""
 
@@ -55,7 +73,7 @@ class Gallery:
         self.shown: tuple[Sample, ...] = ()
         self.note = ""
         self.ready, self.started = threading.Event(), time.monotonic()
-        self._find: Callable[[int], Sample] | None = None
+        self.stock = Stock(0, _none)
         threading.Thread(target=self._load, daemon=True, name=f"gallery-{name}").start()
 
     def sample(self, id: str) -> Any:
@@ -65,19 +83,24 @@ class Gallery:
             if sample.id == id:
                 return sample.value
         kind, _, number = id.rpartition("-")
-        if kind == "test" and number.isdecimal() and self._find is not None:
-            with _home(self.home):
-                return self._find(int(number)).value
+        if kind in ("test", "row") and number.isdecimal() and self.stock.count:
+            with home(self.home):
+                found = self.stock.take(int(number))
+            if found.id == id:
+                return found.value
         raise InputError(f"{self.name} has no sample {id!r} here: choose another one")
 
     def _load(self) -> None:
         try:
-            with _home(self.home):
-                self.shown, self._find = _from_test_data(self.name)
+            with home(self.home):
+                self.stock = test_data(self.name)
+                self.shown = tuple(self.stock.take(i) for i in _spread(self.stock.labels, self.stock.count))
             self.note = "From the test data, which the network never saw in training."
         except (XaikitError, KeyError):
-            self.shown = tuple(_made(self.description))
-            self.note = "Examples that come with xaikit." if self.shown else ""
+            made = tuple(_made(self.description))
+            self.shown, self.stock = made[:SHOWN], Stock(len(made), partial(_nth, made))
+            own = self.description.kind == "Table"  # rows of the background that its specification has
+            self.note = f"Examples that come with {'the model' if own else 'xaikit'}." if self.shown else ""
         finally:
             self.ready.set()
 
@@ -97,12 +120,18 @@ class Galleries:
                 self._known[name] = Gallery(name, description, self.home)
             return self._known[name]
 
+    def forget(self, name: str) -> None:
+        """Have the galleries of a model made anew when they are asked for again."""
+        with self._lock:
+            for known in [key for key in self._known if key == name or key.startswith(f"{name}, input ")]:
+                del self._known[known]
+
 
 ENVIRONMENT = threading.Lock()
 
 
 @contextmanager
-def _home(folder: Path | None) -> Iterator[None]:
+def home(folder: Path | None) -> Iterator[None]:
     """Have data sets looked for in a folder, while something is read."""
     if folder is None:
         yield
@@ -122,8 +151,8 @@ def _home(folder: Path | None) -> Iterator[None]:
 # ---------------------------------------------------------------- test data
 
 
-def _from_test_data(name: str) -> tuple[tuple[Sample, ...], Callable[[int], Sample]]:
-    """Give some samples of a zoo network's test part, a few of every class, and the way to any other."""
+def test_data(name: str) -> Stock:
+    """Give the test part of a zoo network's data set. Raises DataError where it is not there, and KeyError."""
     entry = networks[name]
     if entry.data is None:
         raise DataError(f"{name} has no data set")
@@ -133,24 +162,34 @@ def _from_test_data(name: str) -> tuple[tuple[Sample, ...], Callable[[int], Samp
     if data.folder() is None and entry.data not in MADE:
         raise DataError("XAIKIT_DATA names no folder")
     test = found.read("test")
-    take = partial(_taken, test, found.classes)
-    return tuple(take(i) for i in _spread(_labels(test.y, len(test.x)), len(test.x))), take
+    labels = labels_of(test.y, len(test.x))
+    take = partial(_taken, test.x, labels, found.classes)
+    return Stock(len(test.x), take, labels, found.classes, test.x, test.y, tested=True)
+
+
+def _none(index: int) -> Sample:
+    raise InputError(f"there are no samples here, and so no number {index}")
+
+
+def _nth(made: tuple[Sample, ...], index: int) -> Sample:
+    if not 0 <= index < len(made):
+        raise InputError(f"there are {len(made)} samples, there is no number {index}")
+    return made[index]
 
 
 MADE = ("xo", "eeg", "shapes", "dates")
 """Sets that are made by code; others may be looked for on the network, which nobody asked for."""
 
 
-def _taken(test: data.Part, classes: tuple[str, ...], index: int) -> Sample:
-    if not 0 <= index < len(test.x):
-        raise InputError(f"the test data have {len(test.x)} samples, there is no number {index}")
-    labels = _labels(test.y, len(test.x))
+def _taken(x: Array, labels: Array | None, classes: tuple[str, ...], index: int) -> Sample:
+    if not 0 <= index < len(x):
+        raise InputError(f"the test data have {len(x)} samples, there is no number {index}")
     label = classes[int(labels[index])] if labels is not None and classes else ""
-    value = test.x[index]
+    value = x[index]
     return Sample(f"test-{index}", label, value.item() if isinstance(value, np.generic) else value)
 
 
-def _labels(y: Any, count: int) -> Array | None:
+def labels_of(y: Any, count: int) -> Array | None:
     """Give the class of every sample, where there is one."""
     first = next(iter(y.values())) if isinstance(y, Mapping) else y
     array = np.asarray(first)
@@ -166,9 +205,7 @@ def _spread(labels: Array | None, total: int, count: int = SHOWN) -> list[int]:
     return turns[:count]
 
 
-def _from_archive(
-    file: str, folders: tuple[str, ...], classes: tuple[str, ...], spec: Any
-) -> tuple[tuple[Sample, ...], Callable[[int], Sample]]:
+def _from_archive(file: str, folders: tuple[str, ...], classes: tuple[str, ...], spec: Any) -> Stock:
     """The same for photos in an archive; indices count as in the data set."""
     path = data.find(file, "")
     names = [(folder, label) for label, f in enumerate(folders) for folder in _members(path, f"test/{f}/")]
@@ -183,7 +220,7 @@ def _from_archive(
             picture = Pillow.open(BytesIO(archive.read(name)))
             return Sample(f"test-{index}", classes[label], spec.display(picture))
 
-    return tuple(take(i) for i in _spread(np.array([label for _, label in names]), len(names))), take
+    return Stock(len(names), take, np.array([label for _, label in names]), classes, tested=True)
 
 
 @cache
@@ -197,6 +234,29 @@ def _archive(path: Path, changed: int) -> tuple[str, ...]:
 
 def _members(path: Path, under: str) -> list[str]:
     return [n for n in _archive(path, path.stat().st_mtime_ns) if n.startswith(under) and not n.endswith("/")]
+
+
+# ---------------------------------------------------------------- samples that somebody gave
+
+
+def given_stock(own: Any, id: str) -> Stock:
+    """Give the samples of an upload. Raises InputError where they are not kept any more."""
+    kept = own.get(id)
+    if not isinstance(kept, Mapping) or "samples" not in kept:
+        raise InputError("this link names one sample, not a set of them")
+    dtype = kept.get("dtype")
+    x = np.array(kept["samples"], dtype) if dtype else np.array([*kept["samples"], None], object)[:-1]
+    names = kept.get("names") or ()
+    labels = np.array(kept["labels"]) if kept.get("labels") is not None else None
+    known = labels if names else labels_of(labels, len(x)) if labels is not None else None
+    return Stock(len(x), partial(_given, x, known, tuple(names), id), known, tuple(names), x, labels)
+
+
+def _given(x: Any, labels: Array | None, names: Sequence[str], id: str, index: int) -> Sample:
+    if not 0 <= index < len(x):
+        raise InputError(f"there are {len(x)} samples, there is no number {index}")
+    label = str(names[int(labels[index])]) if labels is not None and names else ""
+    return Sample(f"{id}.{index}", label, x[index])
 
 
 # ---------------------------------------------------------------- made by code
@@ -213,6 +273,8 @@ def _pictures(spec: Any) -> Iterator[Sample]:
     if spec.shape == (9, 9, 1) and spec.scale == 1:  # the set is -1 and 1
         images, labels = data.xo(SHOWN)
         yield from (Sample(f"draw-{i}", "XO"[labels[i]], images[i]) for i in range(SHOWN))
+        return
+    if spec.channels not in (1, 3):  # no picture file has so many
         return
     from PIL import Image as Pillow
     from skimage import data as photos
@@ -231,7 +293,7 @@ def _sentences(spec: Any) -> Iterator[Sample]:
 
 
 def _rows(spec: Any) -> Iterator[Sample]:
-    for i, row in enumerate((spec.background or ())[:SHOWN]):
+    for i, row in enumerate(spec.background or ()):
         yield Sample(f"row-{i}", f"row {i}", dict(row))
 
 
@@ -252,4 +314,4 @@ MAKERS: Mapping[str, Callable[[Any], Iterator[Sample]]] = {
     "Table": _rows,
     "Series": _waves,
 }
-__all__ = ["Galleries", "Gallery", "Sample"]
+__all__ = ["Galleries", "Gallery", "Sample", "Stock", "given_stock", "home", "labels_of", "test_data"]

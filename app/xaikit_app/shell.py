@@ -10,24 +10,27 @@ import dash_mantine_components as dmc
 from dash import ALL, Dash, Input, Output, State, ctx, dcc, html, no_update, set_props
 
 from xaikit.errors import UnknownName, XaikitError
-from xaikit_app import ui
-from xaikit_app.pages import Page, View, pages
-from xaikit_app.services import Services
-from xaikit_app.settings import MIB, Settings
+from xaikit_app import cohorts, gzipped, health, keys, onward, polls, security, taking, tray, ui
+from xaikit_app.pages import Page, View, group_of, pages
+from xaikit_app.services import Chosen, Services
+from xaikit_app.settings import Settings
 from xaikit_app.state import State as Address
 from xaikit_app.state import read
-from xaikit_app.tasks import Description
+from xaikit_app.work.describe import Description
 
 log = logging.getLogger(__name__)
-POLL_MS = 300
 NAVBAR = {"width": 210, "breakpoint": "sm", "collapsed": {"mobile": True}}
+MARK = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24'%3E"
+    "%3Cpath fill='%234c6ef5' d='M3 3h5l4 6 4-6h5l-6.5 9L21 21h-5l-4-6-4 6H3l6.5-9z'/%3E%3C/svg%3E"
+)
 INDEX = """<!DOCTYPE html>
 <html lang="en">
 <head>
 {%metas%}
 <meta name="color-scheme" content="light dark">
 <title>{%title%}</title>
-{%favicon%}
+<link rel="icon" href="MARK">
 <script>
 (function () {
   var kept = null;
@@ -42,9 +45,10 @@ INDEX = """<!DOCTYPE html>
 {%app_entry%}
 <footer>{%config%}{%scripts%}{%renderer%}</footer>
 </body>
-</html>"""
+</html>""".replace("MARK", MARK)
 THEME = {
     "primaryColor": "indigo",
+    "primaryShade": {"light": 7, "dark": 8},  # white on it is readable
     "fontFamily": "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, 'Liberation Sans', sans-serif",
     "fontFamilyMonospace": "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace",
     "defaultRadius": "md",
@@ -69,18 +73,22 @@ def create_app(settings: Settings | None = None) -> Dash:
         index_string=INDEX,
         suppress_callback_exceptions=True,  # pages bring their own components, which the first layout does not have
         serve_locally=True,
-        health_endpoint="health",
         add_log_handler=False,
         on_error=_tell,
+        requests_pathname_prefix=settings.prefix,
+        routes_pathname_prefix="/",
     )
     app.services = services
-    # An upload arrives as base64 inside JSON.
-    app.server.config["MAX_CONTENT_LENGTH"] = int(settings.max_upload_bytes * 1.4) + MIB
-    app.server.after_request(_harden)
+    security.protect(app, settings)
+    gzipped.register(app.server)
+    health.register(app.server, services)
     found = pages()
-    app.layout = lambda: _frame(services)
+    app.layout = lambda: _frame(services, found)
     _register(app, services, found)
+    keys.register(app)
+    tray.register(app, services)
     threading.Thread(target=_warm, daemon=True, name="xaikit-app-warm").start()
+    taking.register(app, services)
     for page in found.values():
         page.register(app, services)
     return app
@@ -90,12 +98,6 @@ def _warm() -> None:
     """Import what draws, so that the first map does not wait for it."""
     import_module("xaikit.render._matplotlib")
     import_module("matplotlib.backends.backend_agg")
-
-
-def _harden(response: Any) -> Any:
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
-    return response
 
 
 def _tell(error: Exception) -> Any:
@@ -119,7 +121,7 @@ def _tell(error: Exception) -> Any:
 # ---------------------------------------------------------------- what stands around every page
 
 
-def _frame(services: Services) -> Any:
+def _frame(services: Services, found: dict[str, Page]) -> Any:
     names = [{"value": c.name, "label": c.name} for c in services.choices.values()]
     return dmc.MantineProvider(
         [
@@ -127,13 +129,20 @@ def _frame(services: Services) -> Any:
             dcc.Store(id="view-changes"),
             dcc.Store(id="view-key"),
             dcc.Store(id="view-shown"),
-            dcc.Interval(id="view-poll", interval=POLL_MS, disabled=True),
+            dcc.Store(id="view-arrived"),
+            polls.clock("view-poll"),
             dmc.NotificationContainer(id="notices", position="top-right"),
             html.A("Skip to the page", href="#main", className="skip-link"),
             dmc.AppShell(
                 [
                     dmc.AppShellHeader(_header(names), px="md"),
-                    dmc.AppShellNavbar(html.Nav(id="nav", **{"aria-label": "Pages"}), p="sm"),
+                    dmc.AppShellNavbar(
+                        [
+                            html.Nav(id="nav", **{"aria-label": "Pages"}),
+                            html.Div(keys.openers(), className="nav-foot"),
+                        ],
+                        p="sm",
+                    ),
                     dmc.AppShellMain(html.Div(ui.waiting("Starting …"), id="main", tabIndex="-1")),
                 ],
                 header={"height": 60},
@@ -141,6 +150,8 @@ def _frame(services: Services) -> Any:
                 padding="lg",
                 id="shell",
             ),
+            *tray.frame(),
+            *keys.dialogs(page.TITLE for page in found.values()),
         ],
         id="theme",
         theme=THEME,
@@ -189,6 +200,7 @@ def _header(names: list[dict[str, str]]) -> Any:
                         id="scheme",
                         **{"aria-label": "Light or dark"},
                     ),
+                    *security.who(),
                 ],
                 gap="sm",
                 wrap="nowrap",
@@ -202,26 +214,39 @@ def _header(names: list[dict[str, str]]) -> Any:
 
 
 def _nav(state: Address, found: dict[str, Page], description: Description | None) -> list[Any]:
-    return [
-        dmc.NavLink(
-            label=page.TITLE,
-            leftSection=ui.icon(page.ICON),
-            href=_kept(state, path),
-            active=path == state.page,
-            disabled=bool(description and page.lacks(description)),
-            id={"type": "nav", "page": path},
-            **({"aria-current": "page"} if path == state.page else {}),
-        )
-        for path, page in found.items()
-    ]
+    """Give the links to the pages below the headings of their groups."""
+    groups: dict[str, list[Any]] = {}
+    letters = keys.letters(page.TITLE for page in found.values())
+    for page in found.values():
+        reason = page.lacks(description) if description is not None else None
+        link = _nav_link(state, page, reason, letters.get(page.TITLE, ""))
+        groups.setdefault(group_of(page), []).append(html.Li(link))
+    shown: list[Any] = []
+    for group, links in groups.items():
+        shown += [html.H2(group, className="nav-group")] if group else []
+        shown.append(html.Ul(links, className="nav-links", **({"aria-label": group} if group else {})))
+    return shown
 
 
-def _kept(state: Address, path: str) -> str:
-    """Give the address of another page with the same model and input."""
-    return Address(path, state.model, state.framework, state.sample, state.target).href
+def _nav_link(state: Address, page: Page, reason: str | None, letter: str) -> Any:
+    """Give the link to a page. One that the model lacks leads to the reason, which is also its hint."""
+    here = state.page == page.PATH
+    label = [page.TITLE, html.Span(f", not for this model: {reason}", className="unseen")] if reason else page.TITLE
+    link = dmc.NavLink(
+        label=label,
+        leftSection=ui.icon(page.ICON),
+        href=state.to(page.PATH).href,
+        active=here,
+        id={"type": "nav", "page": page.PATH},
+        className="nav-link lacking" if reason else "nav-link",
+        **{"data-letter": letter, "data-title": page.TITLE, **({"aria-current": "page"} if here else {})},
+    )
+    return ui.explained(link, f"Not for this model: {reason}.") if reason else link
 
 
 def _register(app: Dash, services: Services, found: dict[str, Page]) -> None:
+    polls.register(app, "view-poll")
+
     @app.callback(
         Output("main", "children"),
         Output("nav", "children"),
@@ -231,18 +256,18 @@ def _register(app: Dash, services: Services, found: dict[str, Page]) -> None:
         Output("view-poll", "disabled"),
         Output("view-key", "data"),
         Output("view-shown", "data"),
+        Output("view-arrived", "data"),
         Input("url", "pathname"),
         Input("url", "search"),
         Input("view-poll", "n_intervals"),
         State("view-key", "data"),
-        running=[(Output("view-poll", "disabled"), True, False)],  # of answers under way only the last would count
     )
     def route(path: str | None, search: str | None, polled: int | None, key: str | None) -> Any:
         state = read(path, search)
         if not state.page:
             state = state.at(page=next(iter(found)))
         if ctx.triggered_id == "view-poll" and key != state.href:
-            return (*(no_update,) * 5, True, no_update, no_update)
+            return (*(no_update,) * 5, True, *(no_update,) * 3)
         try:
             chosen = services.choose(state)
         except UnknownName as error:
@@ -250,9 +275,11 @@ def _register(app: Dash, services: Services, found: dict[str, Page]) -> None:
         known = services.description(chosen)
         frameworks = [{"value": f, "label": SPOKEN.get(f, f)} for f in chosen.choice.frameworks if f]
         if isinstance(known, Description):
-            body, nav, waits = _body(View(state, chosen, known, services), found), _nav(state, found, known), False
+            waits = False
+            body, nav = _body(View(state, chosen, known, services), found), _nav(state, found, known)
         else:
-            body, nav, waits = _not_yet(chosen.name, known), _nav(state, found, None), not known.done
+            waits = not known.done  # before what is shown: it may end in between
+            body, nav = _not_yet(chosen.name, known, state), _nav(state, found, None)
         return (
             body,
             nav,
@@ -262,8 +289,18 @@ def _register(app: Dash, services: Services, found: dict[str, Page]) -> None:
             not waits,
             state.href,
             [chosen.name, chosen.framework],
+            _arrived(state, chosen, known, found, services),
         )
 
+    app.clientside_callback(
+        "function () { window.dash_clientside.xaikitFrame.remember(); }",
+        Input("url", "pathname"),
+        Input("url", "search"),
+    )
+    app.clientside_callback(
+        "function (arrived) { window.dash_clientside.xaikitFrame.arrive(arrived); }",
+        Input("view-arrived", "data"),
+    )
     app.clientside_callback(
         "function (...given) { return window.dash_clientside.xaikit.choose(...given); }",
         Output("url", "href"),
@@ -307,9 +344,9 @@ def _body(view: View, found: dict[str, Page]) -> Any:
     page = found[view.state.page]
     lacking = page.lacks(view.description)
     if lacking:
-        return ui.page(page.TITLE, "", ui.hint(f"{view.chosen.name} has no such page: {lacking}."))
+        return ui.page(page.TITLE, "", ui.not_supported(f"{view.chosen.name} has no such page: {lacking}."))
     try:
-        return page.layout(view)
+        return [cohorts.bar(view), page.layout(view), onward.onward(view, found)]
     except XaikitError as error:
         return ui.page(page.TITLE, "", ui.problem(error), _way_on(view.state.at(sample=None), found))
     except Exception as error:  # one page that fails must not take the others with it
@@ -318,15 +355,29 @@ def _body(view: View, found: dict[str, Page]) -> Any:
         return ui.page(page.TITLE, "", ui.problem(text), _way_on(view.state.at(sample=None), found))
 
 
-def _not_yet(name: str, job: Any) -> Any:
+def _arrived(state: Address, chosen: Chosen, known: Any, found: dict[str, Page], services: Services) -> dict[str, Any]:
+    """Give what the browser must know of a page: its title, and what can be gone to from it."""
+    layers = [layer["name"] for layer in known.layers] if isinstance(known, Description) else []
+    title = found[state.page].TITLE if state.page in found else "No such page"
+    return {
+        "page": state.page,
+        "model": chosen.name,
+        "title": f"{title} · {chosen.name} · {services.settings.title}",
+        "places": {"models": list(services.choices), "layers": layers},
+    }
+
+
+def _not_yet(name: str, job: Any, state: Address) -> Any:
     if job.status in ("failed", "cancelled"):
-        return ui.page(name, "", ui.problem(job.error or "it was given up", "This model could not be loaded"))
-    return ui.waiting(f"Loading {name} …")
+        error = ui.problem(job.error or "it was given up", "This model could not be loaded")
+        return ui.page(name, "", error, html.A("Try again", href=state.href, className="again"))
+    queue = f": {ui.standing(job)}" if job.status == "waiting" else ""
+    return ui.waiting(f"Loading {name} …{queue}")
 
 
 def _way_on(state: Address, found: dict[str, Page]) -> Any:
     page = state.page if state.page in found else next(iter(found))
-    return dmc.Anchor("Go on from here", href=_kept(state, page))
+    return dmc.Anchor("Go on from here", href=state.to(page).href)
 
 
 def _lost(error: XaikitError, state: Address, found: dict[str, Page], services: Services) -> Any:
@@ -339,4 +390,6 @@ def _lost(error: XaikitError, state: Address, found: dict[str, Page], services: 
         ui.problem(error, "Not found"),
         ui.card(html.Ul(links), title="Models on offer"),
     )
-    return body, _nav(Address(), found, None), None, [], None, True, state.href, [None, None]
+    title = f"Not found · {services.settings.title}"
+    arrived = {"page": "", "model": "", "title": title, "places": {"models": list(services.choices), "layers": []}}
+    return body, _nav(Address(), found, None), None, [], None, True, state.href, [None, None], arrived

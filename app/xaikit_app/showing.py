@@ -9,40 +9,64 @@ import numpy as np
 from dash import html
 
 from xaikit.figures import (
+    Badge,
     BarPanel,
+    MapPanel,
     Panel,
     Scale,
     answer_of,
     badge_of,
     number,
+    numbers_of,
     panels,
     seconds,
     sizes_of,
     spoken,
 )
+from xaikit.figures import Numbers as Table
 from xaikit.results import Attribution
-from xaikit_app import ui
-from xaikit_app.pictures import colour_bar, panel_body
+from xaikit_app import exhibits, ui
+from xaikit_app.pictures import colour_bar
+from xaikit_app.probes import probed
+from xaikit_app.strongest import summary
+from xaikit_app.taking import take_along
 
 AGREE = 1e-4
 """Up to where two frameworks count as giving the same map: max|a − b| / max|a|."""
+ROWS = 12
+"""As many rows as the table below a map has; the file has all."""
+UNCHECKED = "Nothing about this map is checked without further model calls; “Check the evidence” does."
 
 
 @dataclass(frozen=True, eq=False)
 class Explained:
-    """One explanation to show: of which framework and method, and whether it was in the store already."""
+    """One explanation to show: of which framework and method, and whether it was in the store already.
+
+    `input` names the input that it is about where there are several, `address` is that of the whole result, `code`
+    makes it again, `given` names the files of its inputs, and `stale` says that it belongs to an earlier choice.
+    """
 
     framework: str
     method: str
     result: Attribution
     stored: bool
+    input: str = ""
+    address: str | None = None
+    code: Sequence[str] = ()
+    given: Mapping[str, str] | None = None
+    stale: bool = False
+
+    @property
+    def name(self) -> str:
+        """What the card is called."""
+        return f"{spoken(self.method)} · input {self.input}" if self.input else spoken(self.method)
 
 
 def shown(found: Sequence[Explained], one_scale: bool) -> Any:
     """Give explanations side by side with what can be said about all of them."""
     several = len({e.framework for e in found}) > 1
-    order = {method: k for k, method in enumerate(dict.fromkeys(e.method for e in found))}
-    found = sorted(found, key=lambda e: order[e.method])  # the same method in both frameworks stands side by side
+    order = {key: k for k, key in enumerate(dict.fromkeys((e.method, e.input) for e in found))}
+    found = sorted(found, key=lambda e: order[e.method, e.input])  # a method in both frameworks stands side by side
     drawn = _drawn(found, one_scale)
     cards = [_card(e, panel, several) for e, panel in zip(found, drawn, strict=True)]
     scales = {p.scale for p in drawn if hasattr(p, "scale")}
@@ -52,13 +76,15 @@ def shown(found: Sequence[Explained], one_scale: bool) -> Any:
 
 def _drawn(found: Sequence[Explained], one_scale: bool) -> list[Panel]:
     """Give the panel of each explanation, in order; its title is the method's name."""
-    groups: dict[str, dict[str, Attribution]] = {}
-    for e in found:
-        groups.setdefault(e.framework, {})[e.method] = e.result
-    figure = panels(groups, shared=one_scale)
-    cells = iter(p for p in figure.panels if p.badge is not None)
-    placed = {(f, m): next(cells) for f, members in groups.items() for m in members}
-    return [placed[e.framework, e.method] for e in found]
+    drawn: dict[tuple[str, str, str], Panel] = {}
+    for input in dict.fromkeys(e.input for e in found):  # maps of several inputs have places of their own
+        groups: dict[str, dict[str, Attribution]] = {}
+        for e in found:
+            if e.input == input:
+                groups.setdefault(e.framework, {})[e.method] = e.result
+        cells = iter(p for p in panels(groups, shared=one_scale).panels if p.badge is not None)
+        drawn |= {(f, m, input): next(cells) for f, members in groups.items() for m in members}
+    return [drawn[e.framework, e.method, e.input] for e in found]
 
 
 def _key(found: Sequence[Explained], scales: set[Scale]) -> Any:
@@ -75,14 +101,14 @@ def _key(found: Sequence[Explained], scales: set[Scale]) -> Any:
 def _agreements(found: Sequence[Explained]) -> list[Any]:
     """Say for each method how far its maps in two frameworks are apart."""
     lines = []
-    for method in dict.fromkeys(e.method for e in found):
-        pair = [e for e in found if e.method == method]
+    for name in dict.fromkeys(e.name for e in found):
+        pair = [e for e in found if e.name == name]
         if len(pair) == 2:
             gap = apart(pair[0].result, pair[1].result)
             level = "same" if gap <= AGREE else "differ"
             names = " and ".join(spoken(e.framework) for e in pair)
             words = "give the same map" if level == "same" else "differ"
-            text = f"{spoken(method)}: {names} {words}, largest difference {number(gap, 2)} of the largest value."
+            text = f"{name}: {names} {words}, largest difference {number(gap, 2)} of the largest value."
             lines.append(html.Li(text, className=level))
     return [html.Ul(lines, className="agreements", **{"data-testid": "agreement"})] if lines else []
 
@@ -97,30 +123,52 @@ def apart(a: Attribution, b: Attribution) -> float:
 
 
 def _card(e: Explained, panel: Panel, several: bool) -> Any:
-    r = e.result
-    title = [dmc.Text(spoken(e.method), fw=600, span=True)]
     tags = [ui.tag(spoken(e.framework))] if several else []
     tags += [ui.tag("stored", className="stored")] if e.stored else []
+    tags += [ui.tag("of an earlier choice", className="of-before")]
     body = [
-        dmc.Group([html.Div(title), dmc.Group(tags, gap=4)], justify="space-between", wrap="nowrap", mb=6),
-        html.Div(panel_body(panel), className="body"),
+        html.Div([html.Strong(e.name), html.Span(tags, className="tags")], className="explained-head"),
+        html.Div(probed(panel), className="body"),
         dmc.Text(panel.subtitle, size="xs", c="dimmed", mt=6),
-        ui.verdict(badge_of(r)),
-        html.Details([html.Summary("Numbers"), ui.facts(numbers(r, panel))], className="numbers"),
-        html.Details([html.Summary("Python"), html.Pre(html.Code(code(r)), tabIndex="0")], className="numbers"),
+        ui.verdict(judged(e.result)),
+        html.P(summary(e.result, panel, bool(sizes_of(e.result))), className="strongest"),
+        html.Details([html.Summary("Numbers"), ui.facts(numbers(e.result, panel))], className="numbers"),
+        *_table(panel),
+        take_along(e.address, e.code, e.given),
     ]
     wide = not hasattr(panel, "values") or isinstance(panel, BarPanel)
+    kind = f"explained{' wide' if wide else ''}{' stale' if e.stale else ''}"
     return html.Div(
         dmc.Paper(body, withBorder=True, p="sm", radius="md"),
-        className="explained wide" if wide else "explained",
+        className=kind,
         role="group",
         **{
             "data-testid": "attribution",
             "data-method": e.method,
             "data-framework": e.framework,
-            "aria-label": f"{spoken(e.method)}, {spoken(e.framework)}",
+            "aria-label": f"{e.name}, {spoken(e.framework)}",
         },
     )
+
+
+def judged(result: Attribution) -> Badge:
+    """Give the verdict on an explanation in the words of the page."""
+    badge = badge_of(result)
+    return Badge("none", UNCHECKED) if badge.level == "none" else badge
+
+
+def _table(panel: Panel) -> list[Any]:
+    """Give the numbers that a panel draws as a table, of a map the largest."""
+    found = numbers_of(panel)
+    if found is None or not found.rows:
+        return []
+    rows = found.rows
+    if isinstance(panel, MapPanel):
+        sizes = np.abs(np.nan_to_num(np.array([row[-1] for row in rows], np.float64)))
+        rows = tuple(rows[k] for k in np.argsort(-sizes, kind="stable")[:ROWS])
+    few = Table(found.headers, rows[:ROWS], found.total)
+    words = "Largest values" if isinstance(panel, MapPanel) else "Table"
+    return [html.Details([html.Summary(words), exhibits.numbers_table(few, panel.title)], className="numbers")]
 
 
 def numbers(r: Attribution, panel: Panel) -> list[tuple[str, Any]]:
@@ -131,6 +179,7 @@ def numbers(r: Attribution, panel: Panel) -> list[tuple[str, Any]]:
     pairs += [("shown", "; ".join(panel.facts))] if panel.facts else []
     pairs += [("layer", r.layer)] if r.layer else []
     pairs += [("parameters", _parameters(r.origin.parameters))] if r.origin.parameters else []
+    pairs += [("budget", _parameters(bounds))] if (bounds := r.origin.notes.get("budget")) else []
     pairs += [
         ("score", r.origin.score),
         ("seed", str(r.origin.seed)),
@@ -161,18 +210,4 @@ def _short(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def code(r: Attribution) -> str:
-    """Give the lines of Python that make the explanation again."""
-    given = "".join(
-        f", {k}={v!r}" for k, v in r.origin.parameters.items() if isinstance(v, str | int | float | bool | tuple)
-    )
-    target = r.target[0]
-    return (
-        "import xaikit as xk\n\n"
-        f'model = xk.zoo.load("{r.origin.model}", framework="{r.origin.framework}")\n'
-        f'result = xk.explain(model, x, "{r.origin.method}", target={target!r}, seed={r.origin.seed}{given})\n'
-        "xk.plot(result)"
-    )
-
-
-__all__ = ["Explained", "apart", "code", "numbers", "shown"]
+__all__ = ["Explained", "apart", "judged", "numbers", "shown"]

@@ -16,8 +16,8 @@ from xaikit_app.samples import Gallery, Sample
 from xaikit_app.services import Services
 from xaikit_app.state import State as Address
 from xaikit_app.state import read
-from xaikit_app.tasks import Description
 from xaikit_app.uploads import ACCEPTED, read_upload
+from xaikit_app.work.describe import Description
 
 PATIENCE = 8.0
 """Seconds from the start of a gallery that pages wait for it; after them they are shown without."""
@@ -36,18 +36,36 @@ def shelf(view: Any) -> Gallery | None:
 
 
 def current(view: Any) -> str | None:
-    """Give the id of the sample that a view shows: the one in its address, else the first of the gallery."""
+    """Give the id of the sample that a view shows: the one in its address, else the first of the gallery.
+
+    Of a model with several inputs it is the first of the gallery of each.
+    """
     if view.state.sample:
         return str(view.state.sample)
+    if isinstance(view.description.inputs, Mapping):
+        return _first_of_each(view)
     gallery = shelf(view)
     return gallery.shown[0].id if gallery is not None and gallery.shown else None
+
+
+def _first_of_each(view: Any) -> str | None:
+    found = {name: view.services.gallery(view.chosen, view.description, name) for name in view.description.inputs}
+    for gallery in found.values():
+        gallery.ready.wait(max(0.0, gallery.started + PATIENCE - time.monotonic()))
+    if not all(gallery.shown for gallery in found.values()):
+        return None
+    return ",".join(f"{name}:{gallery.shown[0].id}" for name, gallery in found.items())
 
 
 def value_of(view: Any) -> tuple[Any, str | None]:
     """Give the chosen sample, or None with the reason why there is none."""
     id = current(view)
     if id is None:
-        return None, "there are no samples of its kind here; upload one"
+        gallery = shelf(view)
+        if gallery is not None and not gallery.ready.is_set():
+            return None, "its samples are still being read; open the page again in a moment"
+        one = "upload one" if gallery is not None else "give one for each of its inputs on the page Explain"
+        return None, f"there are no samples of its kind here; {one}"
     try:
         return view.services.sample(view.chosen, view.description, id), None
     except XaikitError as error:
@@ -58,7 +76,7 @@ def chooser(page: str, view: Any, notes: Mapping[str, Any] | None = None) -> Any
     """Give the gallery of a view with the upload; `notes` are written below the samples that they name."""
     gallery = shelf(view)
     if gallery is None:
-        return ui.hint(f"{view.chosen.name} takes several inputs at once; the gallery has samples of one.")
+        return ui.hint(f"{view.chosen.name} takes several inputs at once: choose one of each on the page Explain.")
     id, spec = current(view), view.description.inputs
     samples = list(gallery.shown)
     if id is not None and all(s.id != id for s in samples):
@@ -122,8 +140,14 @@ def _drawn(value: Any, spec: Any, words: str) -> Any:
     drawn = np.squeeze(value) if spec.kind in ("Series", "Array") else np.zeros(())
     if 1 <= drawn.ndim <= 2:
         return html.Img(src=spark(drawn), alt=words)
-    text = in_words(value, spec)
-    return html.Span(text[:WORDS] + (" …" if len(text) > WORDS else ""), className="thumb-text")
+    return html.Span(beginning(in_words(value, spec)), className="thumb-text")
+
+
+def beginning(text: str) -> str:
+    """Give the first words of a text, none of them cut, with a sign that it goes on where it does."""
+    if len(text) <= WORDS:
+        return text
+    return (text[: WORDS + 1].rpartition(" ")[0] or text[:WORDS]).rstrip(",;") + " …"
 
 
 def in_words(value: Any, spec: Any) -> str:

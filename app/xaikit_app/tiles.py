@@ -31,6 +31,8 @@ class Tile:
     note: str = ""
     href: str | None = None
     chosen: bool = False
+    places: str = ""
+    """How places of a layer lie in the picture where it can be pointed at: "map" or "curve"."""
 
 
 def scale_of(values: Iterable[Array], unit: str = "", robust: bool = True) -> Scale:
@@ -101,8 +103,9 @@ def grid(tiles: Iterable[Tile], label: str, kind: str = "") -> Any:
 
 
 def _tile(tile: Tile) -> Any:
+    picture = html.Img(src=tile.source, alt=tile.alt, className="tile-picture")
     inside = [
-        html.Img(src=tile.source, alt=tile.alt, className="tile-picture"),
+        html.Span(picture, className="sight-map", **{"data-kind": tile.places}) if tile.places else picture,
         html.Span(tile.name, className="tile-name"),
         html.Span(tile.note, className="tile-note"),
     ]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import flask
 import numpy as np
 import pytest
 
@@ -15,7 +16,7 @@ import xaikit as xk
 from xaikit.errors import InputError, TargetError, UnknownName, UsageError
 from xaikit.inputs import At, Region
 from xaikit.jobs import Unit
-from xaikit_app import Settings, create_app, serve, show
+from xaikit_app import Settings, create_app, serve, show, taking
 from xaikit_app import targets as target_list
 from xaikit_app.own import Own
 from xaikit_app.pages import pages
@@ -25,7 +26,7 @@ from xaikit_app.services import Services
 from xaikit_app.serving import exposed
 from xaikit_app.showing import Explained
 from xaikit_app.state import State
-from xaikit_app.tasks import Description, describe
+from xaikit_app.work.describe import Description, describe
 
 
 def add(x: Any) -> Any:
@@ -107,6 +108,39 @@ def test_a_model_object_is_described_and_explained_in_this_process(app: Any) -> 
     assert services.job(job.id) is job
 
 
+def test_a_job_of_this_process_is_found_there_where_others_have_jobs_too(tmp_path: Path) -> None:
+    made = create_app(Settings(models=(model(), "xo_cnn"), cache=tmp_path))
+    try:
+        job = made.services.submit(Unit("adder", np.zeros((6, 6, 1)), task="predict"), owner="someone")
+        assert job.result(30) is not None
+        assert made.services.job(job.id, "someone").result(1) is not None
+        assert [j.id for j in made.services.jobs("someone")] == [job.id]
+    finally:
+        made.services.close()
+
+
+def test_what_one_session_asked_for_is_not_anothers(tmp_path: Path) -> None:
+    made = create_app(Settings(models=(model(),), cache=tmp_path, personal=False))
+    try:
+        with made.server.test_request_context("/"):
+            job = made.services.submit(Unit("adder", np.zeros((6, 6, 1)), "occlusion", {"window": 2}, target=1))
+            address = "0" * 64  # the model is a function, whose results are not kept by themselves
+            made.services.local.store.put(address, job.result(30))
+            assert made.services.job(job.id) is job
+            link = taking.link(address, "numbers.csv")
+            session = dict(flask.session)
+        with made.server.test_request_context("/"):
+            assert made.services.found(job.id) is None
+        mine, other = made.server.test_client(), made.server.test_client()
+        with mine.session_transaction() as kept:
+            kept.update(session)
+        assert mine.get(link).status_code == 200
+        assert mine.get(link.partition("?")[0]).status_code == 404
+        assert other.get(link).status_code == 404
+    finally:
+        made.services.close()
+
+
 def test_unknown_models_and_frameworks(app: Any) -> None:
     with pytest.raises(UnknownName, match="did you mean 'adder'"):
         app.services.choose(State(model="addr"))
@@ -182,17 +216,24 @@ def test_showing_serves_from_this_process(tmp_path: Path) -> None:
 )
 def test_an_open_address_is_warned_of(host: str, told: bool) -> None:
     assert (exposed(host) is not None) == told
+    assert (exposed(host, "basic") is not None) == told
+
+
+def test_an_open_address_without_a_login_is_warned_of_loudly() -> None:
+    assert str(exposed("0.0.0.0")).startswith("WARNING: 0.0.0.0 can be reached from other machines")
+    assert "let people log in" in str(exposed("0.0.0.0"))
+    assert "put https before it" in str(exposed("0.0.0.0", "proxy"))
 
 
 def test_the_core_finds_the_app_without_importing_it() -> None:
     program = "import sys, xaikit as xk; print(dir(xk.app), 'dash' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.stdout.strip() == "['Settings', 'create_app', 'serve', 'show'] False", done.stderr
+    assert done.stdout.strip() == "['Settings', 'add_user', 'create_app', 'serve', 'show'] False", done.stderr
 
 
 def test_the_app_of_the_core_is_this_one() -> None:
     assert (xk.app.Settings, xk.app.create_app, xk.app.show) == (Settings, create_app, show)
-    with pytest.raises(AttributeError, match="it has Settings, create_app, serve, show"):
+    with pytest.raises(AttributeError, match="it has Settings, add_user, create_app, serve, show"):
         xk.app.run  # noqa: B018
 
 

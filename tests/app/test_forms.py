@@ -9,7 +9,7 @@ import xaikit as xk
 from xaikit.attribution import DIALECTS
 from xaikit.errors import ParameterError
 from xaikit_app import forms
-from xaikit_app.tasks import describe
+from xaikit_app.work.describe import describe
 
 
 def description() -> Any:

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from tests.cases import some
+
 pytestmark = pytest.mark.slow
 SCHEME = "document.documentElement.dataset.mantineColorScheme"
 
@@ -28,9 +30,9 @@ def test_an_unknown_page_leads_on(tab: Any) -> None:
     ("search", "told"),
     [
         ("sample=test-999999", "there is no number 999999"),
-        ("sample=own-00000000000000000000000000000000", "not kept here any more"),
-        ("methods=lim", "did you mean 'lime'"),
-        ("sample=test-0&methods=lime&target=17", "no target '17'"),
+        pytest.param("sample=own-00000000000000000000000000000000", "not kept here any more", marks=pytest.mark.long),
+        pytest.param("methods=lim", "did you mean 'lime'", marks=pytest.mark.long),
+        pytest.param("sample=test-0&methods=lime&target=17", "no target '17'", marks=pytest.mark.long),
         ("sample=test-0&methods=lime&lime.samples=-5", "samples must be at least 2"),
     ],
 )
@@ -51,6 +53,7 @@ def test_models_and_frameworks_are_chosen_in_the_header(tab: Any) -> None:
     assert "methods=saliency" in page.url
 
 
+@pytest.mark.long
 def test_links_to_pages_keep_model_and_input(tab: Any) -> None:
     page = tab.open("explain?model=xo_cnn&framework=torch")
     page.get_by_label("sample O").nth(1).click()
@@ -74,7 +77,7 @@ def test_light_and_dark(chromium: Any, served: Any) -> None:
     context.close()
 
 
-@pytest.mark.parametrize("width", [320, 768, 1440])
+@pytest.mark.parametrize("width", some([320, 768, 1440], [320]))
 def test_nothing_sticks_out_sideways(tab: Any, width: int) -> None:
     tab.page.set_viewport_size({"width": width, "height": 900})
     page = tab.open("explain?model=xo_cnn&framework=torch")

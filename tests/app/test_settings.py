@@ -7,6 +7,7 @@ import pytest
 
 import xaikit as xk
 from xaikit.errors import ModelError, ParameterError, UnknownName
+from xaikit_app import records
 from xaikit_app.settings import Settings, choices
 
 
@@ -23,6 +24,8 @@ def test_the_defaults_stay_on_this_machine() -> None:
         ({"max_upload_mb": 0}, "max_upload_mb must be positive"),
         ({"max_upload_mb": float("nan")}, "max_upload_mb must be positive"),
         ({"data": Path("no/such/folder")}, "data names no folder"),
+        ({"study": (Path("no/such/folder"),)}, "study names no folder of a study"),
+        ({"audit": "records.db"}, "audit is the URL of a database: sqlite:///audit.db"),
     ],
 )
 def test_a_wrong_setting_is_refused(wrong: dict[str, object], told: str) -> None:
@@ -43,8 +46,21 @@ def test_unknown_models_are_told_at_once(tmp_path: Path) -> None:
         choices(Settings(models=(str(tmp_path / "net.keras"),)))
 
 
+def test_a_model_of_an_installed_package_is_offered_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    description = Path(__file__).parents[2] / "examples" / "my_model_keras" / "wine_keras" / "model.toml"
+    monkeypatch.setattr("xaikit.wrapping.models", lambda: {"wines": description})
+    (choice,) = choices(Settings(models=("wines",))).values()
+    assert (choice.name, choice.title) == ("wines", "wines")
+    assert [recipe.path for recipe in choice.recipes.values()] == [description]
+
+
 def test_a_wrapped_model_is_offered_as_it_is() -> None:
     model = xk.wrap(lambda x: np.asarray(x).sum(1, keepdims=True), inputs=xk.Array(3), name="sum")
     choice = choices(Settings(models=(model,)))["sum"]
     assert choice.model is model
     assert choice.frameworks == (model.framework,)
+
+
+def test_a_database_of_records_that_is_not_there_yet_is_empty(tmp_path: Path) -> None:
+    settings = Settings(cache=tmp_path, audit=f"sqlite:///{tmp_path / 'records.db'}")
+    assert [records.listed(db) for db in records.databases(settings, "ada").values()] == [[], []]

@@ -8,14 +8,17 @@ import numpy as np
 from dash import Dash, Input, Output, State, ctx, html
 
 from xaikit.errors import XaikitError
-from xaikit.figures import number, spoken
+from xaikit.figures import class_colour, class_picture, number, spoken
 from xaikit.inputs import Classes, Masks, Reconstruction
 from xaikit.jobs import Job, Unit
 from xaikit.results import Prediction
-from xaikit_app import pictures, ui
+from xaikit_app import pictures, polls, ui
 from xaikit_app.services import Services
-from xaikit_app.tasks import Description
 from xaikit_app.thumbs import in_words
+from xaikit_app.work.describe import Description
+
+MOST_CLASSES = 8
+"""As many classes of pixels are named as there are colours."""
 
 
 def card() -> Any:
@@ -25,6 +28,7 @@ def card() -> Any:
 
 def register(app: Dash, services: Services) -> None:
     """Add the callback that asks the network about the chosen sample."""
+    polls.register(app, "explain-answer-poll")
 
     @app.callback(
         Output("explain-answer", "children"),
@@ -35,7 +39,6 @@ def register(app: Dash, services: Services) -> None:
         Input("explain-answer-poll", "n_intervals"),
         State("explain-predictions", "data"),
         State("explain-view", "data"),
-        running=[(Output("explain-answer-poll", "disabled"), True, False)],
     )
     def ask(sample: str | None, both: bool, polled: int | None, kept: dict[str, Any], view: list[str]) -> Any:
         if not sample:
@@ -54,7 +57,8 @@ def register(app: Dash, services: Services) -> None:
         except XaikitError as error:
             return ui.problem(error, "This input cannot be used"), {}, True
         now = {"asked": asked, "jobs": [job.id for job in jobs]}
-        return _answer(jobs, description, value), now, all(job.done for job in jobs)
+        over = all(job.done for job in jobs)  # before what is shown: a job may end in between
+        return _answer(jobs, description, value), now, over
 
 
 def _answer(jobs: Sequence[Job], description: Description, value: Any) -> Any:
@@ -72,15 +76,23 @@ def _answer(jobs: Sequence[Job], description: Description, value: Any) -> Any:
 
 def _seen(value: Any, description: Description) -> Any:
     spec = description.inputs
+    if isinstance(spec, Mapping):
+        shown = [html.Figure([html.Figcaption(n), _seen_as(value[n], one)]) for n, one in spec.items()]
+        return html.Div(shown, className="seen-inputs")
+    return _seen_as(value, spec)
+
+
+def _seen_as(value: Any, spec: Any) -> Any:
+    """Give one input as the network sees it."""
     if spec.kind == "Image":
         height, width = spec.shape[:2]
         alt = f"the input, {width} × {height} pixels"
         return html.Img(src=pictures.photo(spec.display(value), spec, 168), alt=alt, className="seen")
-    if spec.kind in ("Series", "Array") and np.ndim(value) <= 2:
-        return html.Img(src=pictures.spark(value), alt="the input as a line", className="seen line")
+    if spec.kind in ("Series", "Array") and 1 <= np.squeeze(value).ndim <= 2:
+        return html.Img(src=pictures.spark(np.squeeze(value)), alt="the input as a line", className="seen line")
     if spec.kind == "Table":
         return ui.facts([(k, f"{v:g}" if isinstance(v, float) else str(v)) for k, v in spec.display(value).items()])
-    return html.Blockquote(in_words(value, spec), className="seen-text")
+    return ui.quoted(in_words(value, spec))
 
 
 def _said(prediction: Prediction, named: bool) -> Any:
@@ -106,13 +118,23 @@ def _one_output(name: str, values: Any, spec: Any, prediction: Prediction | None
         text = "".join(spec.label(int(k)) for k in values.argmax(-1))
         return html.Div([*head, dmc.Code(text, block=True)])
     if isinstance(spec, Masks):
-        share = np.bincount(values.argmax(-1).ravel(), minlength=values.shape[-1]) / values[..., 0].size
-        return html.Div([*head, ui.shares([(spec.label(k), float(s)) for k, s in enumerate(share)])])
+        return html.Div([*head, *_mask(values.argmax(-1), spec)])
     if isinstance(spec, Reconstruction) and prediction is not None:
         return _reconstruction(prediction, values, spec)
     names = [str(n) for n in getattr(spec, "names", range(values.size))]
     flat = values.ravel()[: len(names)]
     return html.Div([*head, ui.facts([(n, number(float(v))) for n, v in zip(names, flat, strict=False)][:12])])
+
+
+def _mask(best: Any, spec: Masks) -> list[Any]:
+    """Give the best class of every pixel (height, width) as a picture, and how many pixels each class has."""
+    share = np.bincount(best.ravel(), minlength=len(spec.names)) / best.size
+    there = [int(k) for k in np.argsort(-share, kind="stable")[:MOST_CLASSES] if share[k]]
+    colours = {spec.label(k): class_colour(k)[0] for k in there}
+    told = ", ".join(f"{class_colour(k)[1]}: {spec.label(k)}" for k in there)
+    alt = f"the best class of every pixel: {told}"
+    drawn = html.Img(src=pictures.enlarged(class_picture(best), 168), alt=alt, className="seen")
+    return [drawn, ui.shares([(spec.label(k), float(share[k])) for k in there], colours=colours)]
 
 
 def _reconstruction(prediction: Prediction, values: Any, spec: Reconstruction) -> Any:

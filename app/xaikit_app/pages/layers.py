@@ -1,11 +1,11 @@
 """Layers: what the layers of a network look for, and what they make of a sample; down to a single unit."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dash_mantine_components as dmc
 import numpy as np
-from dash import Dash, Input, Output, State, dcc, html
+from dash import Dash, Input, Output, dcc, html
 
 from xaikit.arrays import Array
 from xaikit.errors import UnknownName
@@ -13,22 +13,27 @@ from xaikit.figures import BarPanel, CurvePanel, TilesPanel, Trace, number, pane
 from xaikit.graph import Layer
 from xaikit.jobs import Unit
 from xaikit.results import Activations, Filters, TopPatches
-from xaikit_app import thumbs, tiles, ui
-from xaikit_app.graphs import kind_words
-from xaikit_app.pages import View
+from xaikit_app import cohorts, sights, thumbs, tiles, ui
+from xaikit_app.graphs import branches, kind_words, tree
+from xaikit_app.pages import View, _deeper
 from xaikit_app.parts import Part, fill
 from xaikit_app.parts import register as register_parts
-from xaikit_app.pictures import panel_body, photo
+from xaikit_app.pictures import panel_body
 from xaikit_app.samples import Sample
 from xaikit_app.services import Services
-from xaikit_app.tasks import Description
+from xaikit_app.snippets import snippet
 from xaikit_app.tiles import Tile
+from xaikit_app.work.describe import Description
+from xaikit_app.work.layers import AT_WORK
 
 PATH, TITLE, ICON, ORDER = "layers", "Layers", "layers", 30
+GROUP = "Look inside"
 AT_ONCE = 64
 """How many filters or maps are shown at a time."""
 WITH_FILTERS = ("conv", "conv_transposed", "dense")
 SLICES = 64
+PATCHES = 48
+"""As many samples a unit is shown without being asked."""
 
 
 def lacks(description: Description) -> str | None:
@@ -48,11 +53,10 @@ def register(app: Dash, services: Services) -> None:
     register_parts(app, services, PATH, parts, View)
     thumbs.register(app, services, PATH)
     app.clientside_callback(
-        "function (...given) { return window.dash_clientside.xaikitPages.filter(...given); }",
+        "function (...given) { return window.dash_clientside.layers.ready(...given); }",
         Output("layers-count", "children"),
         Input("layers-search", "value"),
         Input("layers-list", "children"),
-        State("layers-list", "id"),
     )
 
 
@@ -61,20 +65,8 @@ def register(app: Dash, services: Services) -> None:
 
 def _list(view: View, graph: Sequence[Layer]) -> Any:
     chosen = _name(view, graph)
-    items = [
-        html.Li(
-            dcc.Link(
-                [
-                    html.Span(layer.name, className="layer-name"),
-                    html.Span(_about(layer), className="layer-about"),
-                ],
-                href=_to(view, layer=layer.name, unit=None),
-                className="layer chosen" if layer.name == chosen else "layer",
-            ),
-            **({"aria-current": "true"} if layer.name == chosen else {}),
-        )
-        for layer in graph
-    ]
+    about = {layer.name: _about(layer) for layer in graph}
+    hrefs = {layer.name: _to(view, layer=layer.name, unit=None) for layer in graph}
     return html.Nav(
         [
             dmc.TextInput(
@@ -87,7 +79,7 @@ def _list(view: View, graph: Sequence[Layer]) -> Any:
                 **{"aria-label": "Find a layer"},
             ),
             html.Div(f"{len(graph)} layers", id="layers-count", className="quiet", role="status"),
-            html.Ul(items, id="layers-list", className="layer-list"),
+            tree(branches(view.description), chosen, about, hrefs, view.chosen.key),
         ],
         className="side",
         **{"aria-label": "Layers of the network"},
@@ -112,7 +104,8 @@ def _name(view: View, graph: Sequence[Layer]) -> str:
 
 
 def _to(view: View, **changes: Any) -> str:
-    more = {k: v for k, v in view.state.more.items() if k == "order" and "layer" not in changes}
+    kept = (cohorts.KEY,) if "layer" in changes else (cohorts.KEY, "order")
+    more = {k: v for k, v in view.state.more.items() if k in kept}
     return view.state.at(**{"more": more, "sample": thumbs.current(view), **changes}).href
 
 
@@ -139,22 +132,38 @@ def parts(view: View) -> list[Part]:
     layer = next((la for la in graph if la.name == _name(view, graph)), None)
     if layer is None:
         return []
-    found = []
     unit = int(view.state.unit) if view.state.unit is not None and view.state.unit.isdecimal() else None
-    if layer.kind in WITH_FILTERS:
-        asked = {"layer": layer.name, "first": _first(view) if unit is None else unit}
-        asked["count"] = AT_ONCE if unit is None else 1
-        shown = (lambda r: _filters(view, r)) if unit is None else (lambda r: _kernel(r))
-        ask = Unit(view.chosen.key, None, parameters=asked, task="app-filters")
-        found.append(Part("filters", ask, shown, "Reading the filters"))
+    found = [*_filters_part(view, layer, unit), *_maps_part(view, layer, unit)]
+    if unit is None:
+        return [*found, *_deeper.of_layer(view, layer, _first(view), lambda k: _to(view, unit=str(k)))]
+    return [*found, *_gallery_part(view, layer, unit), *_deeper.of_unit(view, layer, unit)]
+
+
+def _filters_part(view: View, layer: Layer, unit: int | None) -> list[Part]:
+    if layer.kind not in WITH_FILTERS:
+        return []
+    asked = {"layer": layer.name, "first": _first(view) if unit is None else unit}
+    asked["count"] = AT_ONCE if unit is None else 1
+    shown = (lambda r: _filters(view, r)) if unit is None else (lambda r: _kernel(r))
+    ask = Unit(view.chosen.key, None, parameters=asked, task="app-filters")
+    code = snippet(view, f'found = xk.filters(model, "{layer.name}")', "xk.plot(found)")
+    return [Part("filters", ask, shown, "Reading the filters", taken=True, code=code)]
+
+
+def _maps_part(view: View, layer: Layer, unit: int | None) -> list[Part]:
     value, _ = thumbs.value_of(view)
-    if value is not None:
-        ask = Unit(view.chosen.key, value, parameters={"layer": layer.name}, task="app-activations")
-        answer = (lambda r: _maps(view, layer, r)) if unit is None else (lambda r: _answer(view, layer, unit, r))
-        found.append(Part("maps", ask, answer, "Running the network on the sample"))
-        if unit is not None:
-            found += _gallery_part(view, layer, unit)
-    return found
+    if value is None:
+        return []
+    asked = {"layer": layer.name}
+    ask = Unit(view.chosen.key, value, parameters=asked, task="app-activations")
+    answer = (lambda r: _maps(view, layer, r)) if unit is None else (lambda r: _answer(view, layer, unit, r))
+    lines = (f'found = xk.activations(model, x, "{layer.name}")', "xk.plot(found)")
+    code = snippet(view, *lines, sample=thumbs.current(view))
+    fields = Unit(view.chosen.key, None, parameters=asked, task="app-fields")
+    return [
+        Part("maps", ask, answer, "Running the network on the sample", taken=True, code=code),
+        Part("fields", fields, sights.table, "Finding out what its units see"),
+    ]
 
 
 def _first(view: View) -> int:
@@ -163,13 +172,40 @@ def _first(view: View) -> int:
 
 
 def _layer(view: View, layer: Layer, graph: Sequence[Layer], places: dict[str, Any]) -> list[Any]:
-    head = ui.card(ui.facts(_facts(layer)), title=f"Layer {layer.name}")
-    sample = dmc.Stack([thumbs.chooser(PATH, view), places.get("maps") or _no_maps(view)], gap="md")
-    return [
+    head = ui.card(ui.facts(_facts(layer)), _at_work(view, layer), title=f"Layer {layer.name}")
+    cards = [
         head,
-        ui.card(sample, title="What it makes of a sample"),
+        ui.card(_sampled(view, places), title="What it makes of a sample"),
         ui.card(places.get("filters") or _no_filters(view, layer, graph), title="Its filters"),
+        ui.card(
+            dmc.Text("Inputs made by climbing the gradient, each for one unit of this layer.", size="sm", c="dimmed"),
+            places.get("gallery-optima") or _deeper.none_of(view, layer),
+            title="What its units react to most",
+        ),
     ]
+    if "effective" in places:
+        words = "The places of the input that really move its middle unit, over the samples."
+        cards.append(ui.card(dmc.Text(words, size="sm", c="dimmed"), places["effective"], title="How far it looks"))
+    if "health" in places:
+        words = "Dead and saturated units and the flow of the gradient, over the samples."
+        cards.append(ui.card(dmc.Text(words, size="sm", c="dimmed"), places["health"], title="How all layers do"))
+    return cards
+
+
+def _sampled(view: View, places: dict[str, Any]) -> Any:
+    """Give the samples to choose from, and what is made of the chosen one beside what its units see."""
+    shown = [sights.sight(places["fields"], places["maps"])] if "maps" in places else [_no_maps(view)]
+    return dmc.Stack([thumbs.chooser(PATH, view), *shown], gap="md")
+
+
+def _at_work(view: View, layer: Layer, unit: int | None = None) -> Any:
+    """Give the link to the page on which a layer is followed, where it can be."""
+    if layer.kind not in AT_WORK:
+        return None
+    state = view.state.at(page="convolution", layer=layer.name, unit=str(unit) if unit is not None else None, more={})
+    return dmc.Text(
+        dcc.Link("See it at work, place by place", href=state.at(sample=thumbs.current(view)).href), size="sm"
+    )
 
 
 def _facts(layer: Layer) -> list[tuple[str, Any]]:
@@ -236,7 +272,7 @@ def _filter_words(found: Filters) -> str:
     each = (
         f"{size} over {channels} input channel{'s' * (channels != 1)}" if size else f"one weight per input, {channels}"
     )
-    said = f"{found.total:,} filters{groups}, each {each}."
+    said = f"{found.total:,} filter{'s' * (found.total != 1)}{groups}, each {each}."
     if _rank(found) == 2 and channels > 1 and found.order is None:
         said += " A picture shows the input channel with the largest weights; its number stands below."
     if _rank(found) == 1:
@@ -308,34 +344,42 @@ def _maps(view: View, layer: Layer, found: Activations) -> Any:
     values = found[layer.name][0]
     if values.ndim > 3:
         return ui.hint(f"What {layer.name} gives has {values.ndim} axes, {shape_of(layer)}: it is not drawn here.")
-    strongest = view.state.more.get("order") == "strongest"
-    order = np.arange(values.shape[-1])
-    if strongest:
-        order = np.argsort(-np.abs(values.reshape(-1, values.shape[-1])).max(0), kind="stable")
+    by = _order(view, values)
+    flat = values.reshape(-1, values.shape[-1])
+    rank = {"strongest": np.abs(flat).max(0), "varied": flat.var(0)}.get(by or "", -np.arange(values.shape[-1]))
+    order = np.argsort(-rank, kind="stable")
     first = min(_first(view), (values.shape[-1] - 1) // AT_ONCE * AT_ONCE)
     some = order[first : first + AT_ONCE]
     said = {1: "unit", 2: "line", 3: "map"}[values.ndim]
-    flat = np.abs(values.reshape(-1, values.shape[-1])).max(0)
-    silent = int((flat == 0).sum())
-    words = f"{values.shape[-1]:,} {said}s, {tiles.reach(values)}"
+    silent = int((np.abs(flat).max(0) == 0).sum())
+    words = f"{values.shape[-1]:,} {said}{'s' * (values.shape[-1] != 1)}, {tiles.reach(values)}"
     words += f"; {silent} of them are zero everywhere." if silent else "."
     return dmc.Stack(
         [
-            dmc.Group([dmc.Text(words, size="sm", c="dimmed"), _orders(view, strongest)], gap="md"),
-            _pager(view, first, len(some), values.shape[-1]) if not strongest or values.shape[-1] > AT_ONCE else None,
+            dmc.Group([dmc.Text(words, size="sm", c="dimmed"), _orders(view, values, by)], gap="md"),
+            _pager(view, first, len(some), values.shape[-1]),
             *_drawn(view, values, some, layer),
         ],
         gap="sm",
     )
 
 
-def _orders(view: View, strongest: bool) -> Any:
-    ways = (("by number", None, not strongest), ("strongest first", "strongest", strongest))
+def _order(view: View, values: Array) -> str | None:
+    """Say by what units are ordered; without places they do not vary over them."""
+    by = view.state.more.get("order")
+    return by if by == "strongest" or (by == "varied" and values.ndim > 1) else None
+
+
+def _orders(view: View, values: Array, by: str | None) -> Any:
+    ways: list[tuple[str, str | None]] = [("by number", None), ("strongest first", "strongest")]
+    ways += [("most varied first", "varied")] if values.ndim > 1 else []
     links = []
-    for word, value, now in ways:
-        more = {"order": value} if value else {}
+    for word, value in ways:
+        more = {k: v for k, v in view.state.more.items() if k not in ("order", "from")}
+        more |= {"order": value} if value else {}
+        here = value == by
         links.append(
-            dmc.Text(word, size="sm", fw=600) if now else dmc.Anchor(word, href=_to(view, more=more), size="sm")
+            dmc.Text(word, size="sm", fw=600) if here else dmc.Anchor(word, href=_to(view, more=more), size="sm")
         )
     return dmc.Group(links, gap="xs", className="orders")
 
@@ -348,10 +392,28 @@ def _drawn(view: View, values: Array, some: Array, layer: Layer) -> list[Any]:
         low, high = float(values.min()), float(values.max())
         words = f"Every line runs from {number(low)} at the bottom to {number(high)} at the top, first step to last."
         shown = [_curve_tile(view, values, int(k), low, high) for k in some]
-        return [dmc.Text(words, size="xs"), tiles.grid(shown, f"What {layer.name} gives over time", "lines")]
+        grid = tiles.grid(shown, f"What {layer.name} gives over time", "lines")
+        return [_pair(view, layer, values, None), dmc.Text(words, size="xs"), grid]
     scale = tiles.scale_of([values], "activation")
     shown = [_map_tile(view, values, int(k), scale) for k in some]
-    return [tiles.key(scale, "", ""), tiles.grid(shown, f"Activation maps of {layer.name}")]
+    grid = tiles.grid(shown, f"Activation maps of {layer.name}")
+    return [_pair(view, layer, values, None), tiles.key(scale, "", ""), grid]
+
+
+def _pair(view: View, layer: Layer, values: Array, k: int | None) -> Any:
+    """Give the sample beside what a unit makes of it, or all units on the average; both can be pointed at."""
+    value, _ = thumbs.value_of(view)
+    spec = view.description.inputs
+    pair = [] if isinstance(spec, Mapping) else [sights.input_figure(value, spec)]
+    if k is None:
+        of, label = np.abs(values).mean(-1), f"Mean size over all units of {layer.name}"
+        scale = tiles.scale_of([of], "activation")
+    else:
+        of, label = values[..., k], f"Unit {k} of {layer.name}"
+        scale = tiles.scale_of([values], "activation")
+    said = f"{label}: {' × '.join(map(str, of.shape))} places, {tiles.reach(of)}"
+    pair.append(sights.map_figure(of, scale, label, said))
+    return dmc.Group([p for p in pair if p is not None], gap="md", align="flex-start", className="pair")
 
 
 def _unit_name(view: View, layer: Layer, k: int) -> str:
@@ -365,13 +427,14 @@ def _map_tile(view: View, values: Array, k: int, scale: Any) -> Tile:
     of = values[..., k]
     most = float(of.max())
     said = f"Unit {k}, from {number(float(of.min()))} to {number(most)}"
-    return Tile(tiles.map_url(of, scale), said, str(k), f"max {number(most)}", _to(view, unit=str(k)))
+    return Tile(tiles.map_url(of, scale), said, str(k), f"max {number(most)}", _to(view, unit=str(k)), places="map")
 
 
 def _curve_tile(view: View, values: Array, k: int, low: float, high: float) -> Tile:
     of = values[:, k]
     said = f"Unit {k}, {tiles.reach(of)}"
-    return Tile(tiles.curve_url(of, low, high), said, str(k), f"max {number(float(of.max()))}", _to(view, unit=str(k)))
+    most = f"max {number(float(of.max()))}"
+    return Tile(tiles.curve_url(of, low, high), said, str(k), most, _to(view, unit=str(k)), places="curve")
 
 
 # ---------------------------------------------------------------- a unit
@@ -379,29 +442,34 @@ def _curve_tile(view: View, values: Array, k: int, low: float, high: float) -> T
 
 def _unit(view: View, layer: Layer, places: dict[str, Any]) -> list[Any]:
     k = int(str(view.state.unit))
-    count = _units(layer)
+    count = _deeper.units_of(layer)
     around = [
         dmc.Anchor(word, href=_to(view, unit=str(place)), size="sm")
         for word, place in (("Previous unit", k - 1), ("Next unit", k + 1))
         if place >= 0 and (count is None or place < count)
     ]
     head = ui.card(
-        dmc.Group([_up(view, layer), *around], gap="md"),
+        html.Div([_up(view, layer), *around, _address(view, layer, k)], className="unit-ways"),
+        _at_work(view, layer, k),
         title=f"Unit {k} of {layer.name}" + (f" ({count:,} units)" if count else ""),
     )
     if count is not None and k >= count:
         return [head, ui.problem(f"layer {layer.name!r} has the units 0 to {count - 1}, there is no number {k}")]
-    sample = dmc.Stack([thumbs.chooser(PATH, view), places.get("maps") or _no_maps(view)], gap="md")
-    cards = [head, ui.card(sample, title="On the sample")]
-    if "gallery" in places:
-        cards.append(ui.card(places["gallery"], title="Where it answers most"))
-    if "filters" in places:
-        cards.append(ui.card(places["filters"], title="Its weights"))
-    return cards
+    cards = [head, ui.card(_sampled(view, places), title="On the sample")]
+    titles = {
+        "gallery": "Where it answers most",
+        "filters": "Its weights",
+        "optimum": "What it reacts to most",
+        "card": "Its card",
+    }
+    return [*cards, *(ui.card(places[name], title=title) for name, title in titles.items() if name in places)]
 
 
-def _units(layer: Layer) -> int | None:
-    return layer.shape[-1] if layer.shape and "head" not in layer.axes else None
+def _address(view: View, layer: Layer, k: int) -> Any:
+    """Give the unit's own address, by names alone."""
+    state = view.state.at(model=view.chosen.name, layer=layer.name, unit=str(k))
+    words = "Address of this unit"
+    return dcc.Link(words, href=state.short, title=state.short, id="layers-address", className="own-address")
 
 
 def _up(view: View, layer: Layer) -> Any:
@@ -462,38 +530,28 @@ def _answer(view: View, layer: Layer, k: int, found: Activations) -> Any:
 
 def _answer_drawn(view: View, layer: Layer, k: int, values: Array) -> list[Any]:
     of = values[..., k]
-    if of.ndim == 1:
-        trace = Trace(f"unit {k}", np.arange(len(of), dtype=np.float64), of.astype(np.float64))
-        alt = f"Unit {k} over {len(of)} steps, {tiles.reach(of)}"
-        return [panel_body(CurvePanel(traces=(trace,), x_label="step", alt=alt))]
-    if of.ndim != 2:
+    if of.ndim not in (1, 2):
         return []
-    scale = tiles.scale_of([values], "activation")
-    value, _ = thumbs.value_of(view)
-    pair = []
-    if view.description.kind == "Image":
-        source = photo(view.description.inputs.display(value), view.description.inputs, 280)
-        pair.append(
-            html.Figure([html.Img(src=source, alt="The sample", className="big"), html.Figcaption("The sample")])
-        )
-    said = f"Unit {k}: {' × '.join(map(str, of.shape))} places, {tiles.reach(of)}"
-    tall = of.shape[0] > 1.6 * of.shape[1]
-    picture = html.Img(src=tiles.map_url(of, scale, None), alt=said, className="big tall" if tall else "big")
-    pair.append(html.Figure([picture, html.Figcaption(said)]))
-    return [tiles.key(scale, "", ""), dmc.Group(pair, gap="md", align="flex-start", className="pair")]
+    pair = _pair(view, layer, values, k)
+    if of.ndim == 2:
+        return [tiles.key(tiles.scale_of([values], "activation"), "", ""), pair]
+    trace = Trace(f"unit {k}", np.arange(len(of), dtype=np.float64), of.astype(np.float64))
+    alt = f"Unit {k} over {len(of)} steps, {tiles.reach(of)}"
+    return [pair, panel_body(CurvePanel(traces=(trace,), x_label="step", alt=alt))]
 
 
 # ---------------------------------------------------------------- over the gallery
 
 
 def _gallery_part(view: View, layer: Layer, k: int) -> list[Part]:
-    gallery = thumbs.shelf(view)
-    samples = gallery.shown if gallery is not None else ()
+    samples = _deeper.samples_of(view, PATCHES)
     if not samples:
         return []
     asked = {"layer": layer.name, "unit": k}
     ask = Unit(view.chosen.key, [s.value for s in samples], parameters=asked, task="app-patches")
-    return [Part("gallery", ask, lambda r: _patches(view, samples, r), "Running the network on the gallery")]
+    code = snippet(view, f'xk.plot(xk.top_patches(model, samples, "{layer.name}", {k}))')
+    words = "Running the network on the samples"
+    return [Part("gallery", ask, lambda r: _patches(view, samples, r), words, taken=True, code=code)]
 
 
 def _patches(view: View, samples: Sequence[Sample], found: TopPatches) -> Any:

@@ -1,6 +1,6 @@
 """Overview: what a model is, how well it does, what goes in and comes out, its layers, and what can explain it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import dash_mantine_components as dmc
@@ -31,9 +31,10 @@ from xaikit_app.pages import View
 from xaikit_app.pages.layers import shape_of
 from xaikit_app.pictures import panel_body
 from xaikit_app.services import Services
-from xaikit_app.tasks import Description
+from xaikit_app.work.describe import Description
 
 PATH, TITLE, ICON, ORDER = "overview", "Overview", "info", 10
+GROUP = ""
 MOST_CLASSES = 20
 """Up to so many classes, mistakes are shown as a table."""
 
@@ -120,8 +121,11 @@ def _below(title: str, subtitle: str) -> str:
     return f"{title}, {subtitle}" if subtitle else title
 
 
-def confusion(found: Measures) -> Any:
-    """Give the table of mistakes: a row per true class, a column per answer; colour grows with the share's root."""
+def confusion(found: Measures, way: Callable[[str, str], str] | None = None) -> Any:
+    """Give the table of mistakes: a row per true class, a column per answer; colour grows with the share's root.
+
+    `way` gives the address of the samples of a true class with an answer; their number is then a link to them.
+    """
     if len(found.classes) > MOST_CLASSES:
         return dmc.Text(f"{len(found.classes)} classes: too many for a table of mistakes here.", size="sm", c="dimmed")
     head = html.Thead(
@@ -131,7 +135,12 @@ def confusion(found: Measures) -> Any:
         ]
     )
     rows = [
-        html.Tr([html.Th(name, scope="row"), *(_cell(n, sum(row), i == k) for k, n in enumerate(row))])
+        html.Tr(
+            [
+                html.Th(name, scope="row"),
+                *(_cell(_count(n, name, found.classes[k], way), sum(row), i == k, n) for k, n in enumerate(row)),
+            ]
+        )
         for i, (name, row) in enumerate(zip(found.classes, found.confusion, strict=False))
     ]
     words = "How often each class was answered; a stronger colour is a larger share of the class."
@@ -140,11 +149,18 @@ def confusion(found: Measures) -> Any:
     return html.Div([dmc.Text(words, size="sm", c="dimmed", mb=4), box])
 
 
-def _cell(count: int, total: int, right: bool) -> Any:
+def _count(count: int, truth: str, answer: str, way: Callable[[str, str], str] | None) -> Any:
+    if way is None or not count:
+        return f"{count:,}"
+    said = html.Span(f" of class {truth} answered {answer}", className="unseen")
+    return dcc.Link([f"{count:,}", said], href=way(truth, answer))
+
+
+def _cell(shown: Any, total: int, right: bool, count: int) -> Any:
     share = count / max(total, 1)
-    colour = "teal" if right else "orange"
-    strength = f"color-mix(in srgb, var(--mantine-color-{colour}-6) {round(70 * share**0.5)}%, transparent)"
-    return html.Td(f"{count:,}", title=f"{percent(share)} of this class", style={"background": strength})
+    strength = {"--share": f"{round(70 * share**0.5)}%"}
+    kind = "right" if right else "wrong"
+    return html.Td(shown, title=f"{percent(share)} of this class", style=strength, className=kind)
 
 
 # ---------------------------------------------------------------- words

@@ -1,20 +1,18 @@
-"""What workers do for the pages Layers and Anomalies: filters, activations, a unit's best patches, anomaly scores."""
+"""What workers do for the page Layers: filters, activations, a unit's best patches."""
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from xaikit.anomaly import Detector, calibrate, fit
-from xaikit.arrays import Array
-from xaikit.errors import InputError, ParameterError, nearest
+from xaikit.errors import InputError
 from xaikit.insight import activations, filters, top_patches
 from xaikit.jobs import Task, Unit, tasks
-from xaikit.model import Model, canonical_hash
+from xaikit.model import Model
 from xaikit.progress import Progress
-from xaikit.results import Activations, AnomalyScores, Filters, TopPatches
+from xaikit.results import Activations, Filters, TopPatches
+from xaikit_app.work._asking import asked as asked_of
 
 FORMAT = 2
 """Raised when one of these tasks gives something else than before, so that stored results are made anew."""
@@ -22,7 +20,6 @@ KNOWN: Mapping[str, Mapping[str, Any]] = {
     "app-filters": {"layer": None, "first": 0, "count": 64},
     "app-activations": {"layer": None},
     "app-patches": {"layer": None, "unit": 0},
-    "app-anomaly": {"rule": "quantile", "level": 0.99},
 }
 """The tasks' parameters with their defaults."""
 
@@ -58,42 +55,8 @@ def best_patches(model: Model, unit: Unit, progress: Progress) -> TopPatches:
     return found
 
 
-def anomaly_scores(model: Model, unit: Unit, progress: Progress) -> AnomalyScores:
-    """Score `samples` with a detector that was fitted on `normal` samples; None: on themselves, for want of any."""
-    asked = _asked(unit)
-    normal = unit.input["normal"]
-    normal = np.asarray(unit.input["samples"] if normal is None else normal)
-    scores, error = _normal_scores(_Normal(model, normal, progress))
-    return Detector(model, calibrate(scores, asked["rule"], asked["level"]), error).score(unit.input["samples"])
-
-
-class _Normal:
-    """Normal samples of a model, equal to others of the same content."""
-
-    def __init__(self, model: Model, normal: Array, progress: Progress) -> None:
-        self.model, self.normal, self.progress = model, normal, progress
-        self.key = (id(model), canonical_hash({"": normal}))
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Normal) and self.key == other.key
-
-
-@lru_cache(maxsize=2)
-def _normal_scores(of: _Normal) -> tuple[Array, Any]:
-    """Run the network over normal samples, once for all that is scored afterwards."""
-    detector = fit(of.model, of.normal, progress=of.progress)
-    return detector.calibration.scores, detector.error
-
-
 def _asked(unit: Unit) -> dict[str, Any]:
-    known = KNOWN[unit.task]
-    for name in unit.parameters:
-        if name not in known:
-            raise ParameterError(f"{unit.task} has no parameter {name!r}{nearest(name, known)}")
-    return {**known, **unit.parameters}
+    return asked_of(unit, KNOWN)
 
 
 def _address(unit: Unit) -> Mapping[str, Any]:
@@ -104,6 +67,5 @@ for name, run in {
     "app-filters": some_filters,
     "app-activations": activations_of,
     "app-patches": best_patches,
-    "app-anomaly": anomaly_scores,
 }.items():
     tasks(name)(Task(run, _address))
