@@ -1,19 +1,20 @@
 # Needs Python 3.11 or newer and make; everything else goes into .venv.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-EXTRAS ?= torch,keras-cpu,fast,app,audit,postgresql,report,distributed,dev
-PYTEST ?= --numprocesses 2 --dist loadfile
+EXTRAS ?= torch,keras-cpu,fast,app,server,audit,postgresql,report,distributed,docs,dev
+PYTEST ?= --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+# Python compiles what it imports by itself; all files of both frameworks would take a minute.
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
 STAMP := $(VENV)/.installed
 
 TORCH = $(shell sed -n 's/^torch==//p' constraints.txt)
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lint format clean
+.PHONY: long tests help install demo test check lint docs format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
@@ -21,25 +22,36 @@ help: ## this list
 
 install: $(STAMP) ## xaikit with both frameworks and all tools in .venv, in the versions of constraints.txt
 
-# Two processes of one thread each: with more, the threads wait for one another (measured: more than twice as long).
-test check: export OMP_NUM_THREADS = 1
-test check: export TF_NUM_INTRAOP_THREADS = 1
-test check: export TF_NUM_INTEROP_THREADS = 1
+# Two processes of one thread each, for two processors: browsers and servers keep them busy. With more threads they wait
+# for one another (measured: more than twice as long), with three processes it is no sooner ready.
+tests long check: export OMP_NUM_THREADS = 1
+tests long check: export TF_NUM_INTRAOP_THREADS = 1
+tests long check: export TF_NUM_INTEROP_THREADS = 1
 
 demo: $(STAMP) ## explain one picture with both frameworks; the last line is the path of the page
 	@$(BIN)/xaikit demo
 
-test: lint ## what CI runs: everything
-	$(BIN)/python -m pytest $(PYTEST)
+test: lint tests ## what CI runs: lint, and all tests but further cases of the same; --jobs 2 does both at once
+
+tests: $(STAMP)
+	$(BIN)/python -m pytest -m "not long" $(PYTEST)
+
+long: $(STAMP) ## the further cases that `make test` leaves out, as before a release
+	$(BIN)/python -m pytest -m long $(PYTEST)
 
 check: lint ## the fast half: format, lint, types, imports, and the tests not marked slow
-	$(BIN)/python -m pytest -q -m "not slow" $(PYTEST)
+	$(BIN)/python -m pytest -q -m "not slow and not long" $(PYTEST)
 
 lint: $(STAMP) ## format, lint, types and import rules, without tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: export NO_MKDOCS_2_WARNING = 1
+
+docs: $(STAMP) ## the site in build/site, with warnings as errors; build/site/index.html opens without a server
+	$(BIN)/mkdocs build --quiet --strict
 
 format: $(STAMP) ## put the code into the one format and sort imports
 	$(BIN)/ruff format .

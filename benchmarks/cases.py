@@ -1,5 +1,6 @@
 """What every case of the comparison shares: how much of it there is, and the row that comes of measured sides."""
 
+import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,10 +27,13 @@ class Scale:
         return max(least, samples // 20) if self.quick else samples
 
     def turns(self, sides: Mapping[str, Work], **how: Any) -> Turns:
-        """Run the sides in turn; a quick run makes one round without a warm-up."""
+        """Run the sides in turn; a quick run makes one round without a warm-up.
+
+        Memory is looked at where there is a warm-up: what a first call loads would be counted otherwise.
+        """
         if self.quick:
             how |= {"least": 1, "most": 1, "warm": False}
-        return turns(sides, clock=self.clock, **how)
+        return turns(sides, clock=self.clock, memory=how.get("warm", True), **how)
 
 
 Case = Callable[[Scale], Iterable[Row]]
@@ -43,6 +47,19 @@ def case(name: str) -> Callable[[Case], Case]:
         return function
 
     return keep
+
+
+MISSING: dict[str, str] = {}
+"""Libraries that could not be imported in this run, with the reason."""
+
+
+def there(module: str) -> Any:
+    """Import a library that a user may lack, or that does not go with the versions of others; None where it fails."""
+    try:
+        return importlib.import_module(module)
+    except Exception as error:  # one made for other versions raises whatever it likes
+        MISSING[module.partition(".")[0]] = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
+        return None
 
 
 def explained(model: Any, x: Any, method: str, **parameters: Any) -> Any:
@@ -61,10 +78,12 @@ def row_of(
     side: str = OURS,
     peers: Sequence[str] | None = None,
     figures: Sequence[Figure] = (),
+    errors: Mapping[str, float] | None = None,
+    agreement: Mapping[str, float] | None = None,
 ) -> Row:
     """Make a row of measured sides: the bare calls, xaikit as `side`, and peers by name (None: all others).
 
-    `most` is the overhead that is to be reached.
+    `most` is the overhead that is to be reached; `errors` and `agreement` are by side, as in Row.
     """
     own = found.ratio(side, BARE)
     if peers is None:
@@ -78,6 +97,9 @@ def row_of(
         {name: found.ratio(name, side).median for name in peers},
         (*(() if most is None else (Figure(OVER, most, own.median),)), *figures),
         remark,
+        {OURS if name == side else name: found.memory[name] for name in (side, *peers) if name in found.memory},
+        errors or {},
+        agreement or {},
     )
 
 

@@ -4,7 +4,7 @@ import gc
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,9 +28,10 @@ class Ratio(NamedTuple):
 
 @dataclass(frozen=True)
 class Turns:
-    """The seconds of every side, round by round."""
+    """The seconds of every side, round by round, and by how many MiB the process grew at the peak of a call."""
 
     seconds: Mapping[str, list[float]]
+    memory: Mapping[str, float] = field(default_factory=dict)
 
     def median(self, side: str) -> float:
         return float(np.median(self.seconds[side]))
@@ -56,18 +57,23 @@ def turns(
     most: int = 25,
     warm: bool = True,
     clock: Clock = time.perf_counter,
+    memory: bool = False,
 ) -> Turns:
-    """Run all sides in turn, once to warm up and then until `limit` seconds are over: `least` to `most` rounds."""
+    """Run all sides in turn, once to warm up and then until `limit` seconds are over: `least` to `most` rounds.
+
+    With `memory` each side is run once more, unmeasured by the clock, to see what it needs at its peak.
+    """
     if warm:
         for work in sides.values():
             work()
+    peaks = {name: peak(work) for name, work in sides.items()} if memory else {}
     found: dict[str, list[float]] = {name: [] for name in sides}
     start, rounds = time.perf_counter(), 0
     while rounds < least or (rounds < most and time.perf_counter() - start < limit):
         for name, work in sides.items():
             found[name].append(seconds(work, clock))
         rounds += 1
-    return Turns(found)
+    return Turns(found, {name: mib for name, mib in peaks.items() if mib is not None})
 
 
 def peak(work: Work) -> float | None:
