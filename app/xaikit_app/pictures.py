@@ -1,8 +1,11 @@
 """Samples and maps as pictures for pages: data URLs, small enough to travel with the page."""
 
+import pickle
 import re
 from base64 import b64encode
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from hashlib import sha256
 from io import BytesIO
 from typing import Any
 
@@ -83,7 +86,8 @@ def spark(values: Any) -> str:
 def panel_body(panel: Panel) -> Any:
     """Give what a panel draws, without its words."""
     if isinstance(panel, MapPanel | ImagePanel):
-        return html.Img(src=data_url(picture_png(panel, WIDTH)), alt=panel.alt, className="map")
+        bare = replace(panel, subtitle="", facts=(), badge=None, alt="")
+        return html.Img(src=_drawn(_Drawing(bare)), alt=panel.alt, className="map")
     if isinstance(panel, TextPanel):
         return _text(panel)
     if isinstance(panel, BarPanel):
@@ -96,6 +100,24 @@ def panel_body(panel: Panel) -> Any:
         for theme in THEMES
     ]
     return html.Div(images)
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """A panel that equals every other of which the same would be drawn."""
+
+    panel: Panel = field(compare=False)
+    content: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "content", sha256(pickle.dumps(self.panel)).digest())
+
+
+@lru_cache(256)
+def _drawn(drawing: _Drawing) -> str:
+    """Draw a map or a picture; one that is shown again is at hand, as drawing takes longer than all else then."""
+    assert isinstance(drawing.panel, MapPanel | ImagePanel)
+    return data_url(picture_png(drawing.panel, WIDTH))
 
 
 def _cut(bare: Figure, theme: str) -> str:

@@ -20,9 +20,9 @@ pytest.importorskip("dash_mantine_components")
 torch = pytest.importorskip("torch")
 
 from xaikit.errors import InputError, ParameterError, UnknownName  # noqa: E402
-from xaikit.figures import BarPanel, Scale, measures, over  # noqa: E402
+from xaikit.figures import BarPanel, MapPanel, Scale, measures, over  # noqa: E402
 from xaikit.jobs import Unit  # noqa: E402
-from xaikit_app import Settings, tiles  # noqa: E402
+from xaikit_app import Settings, pictures, tiles  # noqa: E402
 from xaikit_app.graphs import architecture_of  # noqa: E402
 from xaikit_app.normals import from_training_data, read_normal  # noqa: E402
 from xaikit_app.pages import View, anomalies, layers, overview  # noqa: E402
@@ -497,3 +497,17 @@ def test_addresses_of_units_keep_the_sample(services: Services) -> None:
     units = [read("", unquote(h.partition("?")[2])) for h in hrefs(page) if "unit=" in h]
     assert units
     assert {u.sample for u in units} == {sample}
+
+
+def test_a_map_is_drawn_once_and_anew_for_other_values_or_another_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    plain = pictures.picture_png
+    monkeypatch.setattr(pictures, "picture_png", lambda panel, width: drawn.append(panel) or plain(panel, width))
+    values = np.arange(12.0).reshape(3, 4) + 0.123
+    first = panel_body(MapPanel(values=values, scale=Scale(12.0), alt="one"))
+    same = panel_body(MapPanel(values=values.copy(), scale=Scale(12.0), alt="two", facts=("seed 1",)))
+    assert len(drawn) == 1
+    assert (first.src, first.alt, same.alt) == (same.src, "one", "two")
+    others = [MapPanel(values=-values, scale=Scale(12.0)), MapPanel(values=values, scale=Scale(24.0))]
+    assert len({first.src, *(panel_body(panel).src for panel in others)}) == 3
+    assert len(drawn) == 3
