@@ -39,7 +39,8 @@ def test_the_other_framework_says_the_same(
     found = audit.replay(made, other)
     assert (found.verdict, found.tolerance) == ("equal", 1e-4), found
     assert found.changes["framework"] == (first, other.framework)
-    assert 0 < max(found.differences.values()) <= 1e-4
+    assert set(found.differences) == {"prediction", "values", "part values", "parts"}
+    assert max(found.differences.values()) <= 1e-4
 
 
 @pytest.mark.slow

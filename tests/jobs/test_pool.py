@@ -395,7 +395,7 @@ def test_models_of_files(tmp_path: Path, new: Any) -> None:
 def test_keras_explains_in_a_worker_as_here(tmp_path: Path, sample: Any) -> None:
     pytest.importorskip("keras")
     with Pool({"k": Recipe("xo_cnn", "keras"), "t": Recipe("xo_cnn", "torch")}, folder=tmp_path) as pool:
-        jobs = [pool.submit(Unit(name, sample, "integrated-gradients")) for name in ("k", "t")]
+        jobs = [pool.submit(Unit(name, sample, "occlusion")) for name in ("k", "t")]
         keras, torch = (job.result(SOON) for job in jobs)
     assert (keras.origin.framework, torch.origin.framework) == ("keras", "torch")
     assert jobs[0].address != jobs[1].address
