@@ -322,16 +322,19 @@ class _Pool:
 def _untied(x: Any, top: Any, pool: _Pool) -> Any:
     """Lower places by their order, by less than differences count, so that rounding does not choose among equals.
 
-    `top` are the maxima.
+    `top` are the maxima. Equals must not be left even where all of them are zero: which of them is the first, or
+    whether all are, is another on every kind of processor. In three dimensions TensorFlow takes what is within 1e-5
+    for equal, whatever the size of the numbers: there they are in steps of the order.
     """
-    step = tf.cast(TIE, x.dtype) * tf.reduce_max(tf.abs(top), range(1, x.shape.rank), keepdims=True)
-    order = tf.zeros([1] * x.shape.rank, x.dtype)
+    most = tf.reduce_max(tf.abs(top), range(1, x.shape.rank), keepdims=True)
+    step = tf.cast(TIE, x.dtype) * tf.where(most <= tf.cast(1e-30, x.dtype), tf.ones_like(most), most)
+    order, base = tf.zeros([1] * x.shape.rank, x.dtype), max(4, *pool.how["ksize"])
     for i in range(pool.dims):
         shape = [1] * x.shape.rank
         shape[pool.start + i] = -1
         places = tf.reshape(tf.range(tf.shape(x)[pool.start + i]), shape)
-        order += tf.cast(places, x.dtype) * 4 ** (pool.dims - 1 - i)
-    return x - step * order
+        order += tf.cast(places, x.dtype) * base ** (pool.dims - 1 - i)
+    return x / step - order if pool.dims == 3 else x - step * order
 
 
 def _first(chosen: Any, axes: Any, like: Any) -> Any:

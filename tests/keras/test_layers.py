@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import xaikit_keras
 from tests.keras.nets import L, cnn, filled, images, subclassed, two_headed
@@ -167,7 +168,11 @@ def test_channels_first_is_found_and_its_axes_are_named():
     assert model.layers["c"].axes == ("sample", "channel", "height", "width")
     assert model.layers["c"].geometry.output_size((8, 8)) == (6, 6)
     x = np.random.default_rng(0).random((2, 8, 8, 2), "float32")
-    np.testing.assert_allclose(model.run(x).output, net(np.moveaxis(x, -1, 1)), rtol=1e-6)
+    try:
+        right = net(np.moveaxis(x, -1, 1))
+    except tf.errors.UnimplementedError:
+        pytest.skip("TensorFlow convolves channels first on some kinds of processor only")
+    np.testing.assert_allclose(model.run(x).output, right, rtol=1e-6)
     pull = model.pull(x, np.ones((2, 108), "float32"))
     assert pull.gradient.shape == x.shape
 
