@@ -121,8 +121,10 @@ def test_from_the_address_bar_to_an_explanation_that_is_taken_along(tab: Tab) ->
     with page.expect_download() as taken:
         page.keyboard.press("Enter")
     assert taken.value.suggested_filename.endswith(".png")
+    settle(page)
     page.keyboard.press("?")
     page.wait_for_selector("[role=dialog] >> text=next and previous sample")
+    page.wait_for_function(f"{HERE}.closest('[role=dialog]')")  # or Escape goes to the page behind it
     page.keyboard.press("Escape")
     page.wait_for_selector("[role=dialog]", state="detached")
     page.wait_for_function(f"{HERE}.matches('#explain-shown .taking a')")
