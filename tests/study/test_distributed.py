@@ -151,6 +151,7 @@ def test_a_worker_is_killed_another_joins_and_every_unit_is_there_once(dask, pla
             np.testing.assert_array_equal(theirs.values, ours.values)
 
 
+@pytest.mark.long
 def test_the_scheduler_is_killed_and_the_study_goes_on_with_another(dask, plan, digits, tmp_path) -> None:
     draw(digits, 20)
     dask.scheduler()
