@@ -86,8 +86,8 @@ def spark(values: Any) -> str:
 def panel_body(panel: Panel) -> Any:
     """Give what a panel draws, without its words."""
     if isinstance(panel, MapPanel | ImagePanel):
-        bare = replace(panel, subtitle="", facts=(), badge=None, alt="")
-        return html.Img(src=_drawn(_Drawing(bare)), alt=panel.alt, className="map")
+        wordless = replace(panel, subtitle="", facts=(), badge=None, alt="")
+        return html.Img(src=_drawn(_Drawing(wordless)), alt=panel.alt, className="map")
     if isinstance(panel, TextPanel):
         return _text(panel)
     if isinstance(panel, BarPanel):

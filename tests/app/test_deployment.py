@@ -17,6 +17,10 @@ from string import Template
 from typing import Any
 
 import pytest
+
+pytest.importorskip("gunicorn", reason="served by gunicorn, which the extra server brings")
+pytest.importorskip("yaml")
+
 import yaml
 from click.testing import CliRunner
 from gunicorn.config import Config
