@@ -324,11 +324,13 @@ def _untied(x: Any, top: Any, pool: _Pool) -> Any:
 
     `top` are the maxima. Equals must not be left even where all of them are zero: which of them is the first, or
     whether all are, is another on every kind of processor. In three dimensions TensorFlow takes what is within 1e-5
-    for equal, whatever the size of the numbers: there they are in steps of the order.
+    for equal, whatever the size of the numbers: there they are in steps of the order, of which no two of a window are
+    the same. In two the first of those that still are is found alike everywhere, and smaller steps choose better.
     """
     most = tf.reduce_max(tf.abs(top), range(1, x.shape.rank), keepdims=True)
     step = tf.cast(TIE, x.dtype) * tf.where(most <= tf.cast(1e-30, x.dtype), tf.ones_like(most), most)
-    order, base = tf.zeros([1] * x.shape.rank, x.dtype), max(4, *pool.how["ksize"])
+    order = tf.zeros([1] * x.shape.rank, x.dtype)
+    base = max(4, *pool.how["ksize"]) if pool.dims == 3 else 4
     for i in range(pool.dims):
         shape = [1] * x.shape.rank
         shape[pool.start + i] = -1
