@@ -6,7 +6,9 @@ PYTEST ?= --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 VENV := .venv
 BIN := $(VENV)/bin
-# Python compiles what it imports by itself; all files of both frameworks would take a minute.
+# Python compiles what it imports by itself and keeps it, also where a container forbids that: TensorFlow is
+# imported in half the time. Compiling all files of both frameworks at once would take minutes.
+export PYTHONDONTWRITEBYTECODE :=
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints.txt
 STAMP := $(VENV)/.installed
 

@@ -130,6 +130,25 @@ def test_from_the_address_bar_to_an_explanation_that_is_taken_along(tab: Tab) ->
     page.wait_for_function(f"{HERE}.matches('#explain-shown .taking a')")
 
 
+def test_what_is_opened_stays_open_and_in_focus_when_the_next_map_comes(tab: Tab) -> None:
+    page = tab.open(f"explain?model={CNN}&framework=torch&sample=test-3&methods=occlusion,rise&rise.samples=60000")
+    settle(page)
+    page.click("#explain-run")
+    page.wait_for_selector("[data-testid=attribution][data-method=occlusion]")
+    page.focus("#explain-shown .numbers summary")
+    page.evaluate(f"window.first = {HERE}")
+    page.keyboard.press("Enter")
+    assert page.locator("[data-testid=attribution]").count() == 1
+    page.wait_for_selector("[data-testid=attribution][data-method=rise]")
+    settle(page)
+    assert not page.evaluate("window.first.isConnected")
+    opened = page.locator("#explain-shown .numbers[open]")
+    assert opened.count() == 1
+    assert page.evaluate(f"{HERE}.closest('[data-testid=attribution]').dataset.method") == "occlusion"
+    page.keyboard.press("Enter")
+    assert opened.count() == 0
+
+
 @pytest.mark.parametrize(
     ("path", "model"),
     [
