@@ -8,6 +8,7 @@ import dash_mantine_components as dmc
 import numpy as np
 from dash import html
 
+from xaikit.arrays import agreement
 from xaikit.figures import (
     Badge,
     BarPanel,
@@ -114,12 +115,8 @@ def _agreements(found: Sequence[Explained]) -> list[Any]:
 
 
 def apart(a: Attribution, b: Attribution) -> float:
-    """Give max|a − b| / max|a| of two maps of the same shape; infinite where the shapes differ."""
-    if a.values.shape != b.values.shape:
-        return float("inf")
-    size = float(np.abs(a.values).max())
-    gap = float(np.abs(a.values - b.values).max())
-    return gap / size if size else (0.0 if gap == 0 else float("inf"))
+    """Give max|a - b| / max|a| of two maps of one sample; infinite where their shapes differ."""
+    return float(agreement(a.values, b.values).max()) if a.values.shape == b.values.shape else float("inf")
 
 
 def _card(e: Explained, panel: Panel, several: bool) -> Any:

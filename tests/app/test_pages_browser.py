@@ -203,6 +203,7 @@ def test_a_worker_that_is_killed_is_said_and_the_next_try_works(tab: Tab, shown:
     assert tab.wrong == []
 
 
+@pytest.mark.long
 def test_what_waits_can_be_cancelled(tab: Tab, shown: Any) -> None:
     services = shown.app.services
     services.submit(Unit(f"{CNN} (torch)", None, task="describe")).result(PATIENCE_MS / 1000)

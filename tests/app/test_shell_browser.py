@@ -198,6 +198,7 @@ def test_work_is_in_the_tray_on_every_page_and_after_a_reload_until_it_is_cancel
     page.locator("#tray .run", has_text="Kernel SHAP").wait_for(state="detached")
 
 
+@pytest.mark.long
 def test_what_waits_says_its_place(tab: Any) -> None:
     page = start(tab, "&seed=11")
     page.goto(f"{tab.url}explain?model=mnist_cnn&framework=torch&{LONG}&seed=12")

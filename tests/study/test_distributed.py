@@ -216,6 +216,7 @@ names = ["a", "b"]
 """
 
 
+@pytest.mark.long
 def test_a_unit_that_kills_workers_fails_alone(dask, tmp_path) -> None:
     """The model has files of its own, which the workers do not have, and code, which must be allowed."""
     import torch
