@@ -24,9 +24,11 @@ pytestmark = pytest.mark.slow
 
 KILLS = 20
 MOTHER = """
-import os, sys
+import os, signal, sys
 import xaikit_torch
 from xaikit.cli import main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what runs in its background ignore it
 
 for line in sys.stdin:
     child = os.fork()
