@@ -392,7 +392,7 @@ class KerasModel(Network):
         if layer not in reading.layers:
             raise UnknownName(f"layer of {self.name}", layer, reading.layers)
         replaced = self._replaced
-        return {name: np.array(replaced.get(id(v), v)) for name, v in self._variables(layer).items()}
+        return {name: np.asarray(replaced.get(id(v), v)).copy() for name, v in self._variables(layer).items()}
 
     def kernel(self, layer: str) -> Kernel | None:
         weights, call = self.weights(layer), self._read().calls.get(layer)

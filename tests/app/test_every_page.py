@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("torch")
+
 from tests.app.conftest import Served, Tab, serving, settle, tab_of
 from tests.cases import some
 

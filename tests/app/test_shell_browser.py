@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("torch")
+
 from tests.cases import some
 
 pytestmark = pytest.mark.slow

@@ -159,6 +159,7 @@ def test_a_study_at_a_url_is_run_compared_and_brought_home(run, written, tmp_pat
 
 
 def test_what_does_not_go_together_with_a_scheduler_is_told(run, written, tmp_path) -> None:
+    pytest.importorskip("distributed")
     to = ("-o", tmp_path / "out", "--scheduler")
     for more, said in (
         (("tcp://127.0.0.1:1", "--workers", 2), "leave --workers and --threads out"),

@@ -1,5 +1,6 @@
 """Several inputs and outputs, in every structure that Keras has; what a wrapped network is made of."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -174,6 +175,7 @@ def test_a_dense_autoencoder_and_its_error():
 @pytest.mark.parametrize("name", ["my net (2)", "_net", "Netz für Zähler", ":-)"])
 def test_names_that_no_graph_takes_are_no_hindrance(name):
     """Keras gives any name to a layer, and raises in a graph; its own scope of names then stays open for ever."""
+    pytest.importorskip("tf2onnx", reason="the extra fast is not installed")
     x = keras.Input((8, 8, 1))
     y = keras.layers.Conv2D(2, 3, activation="relu", name=f"{name} layer")(x)
     net = keras.Model(x, keras.layers.Dense(2)(keras.layers.Flatten()(y)), name=name)
@@ -361,3 +363,13 @@ def test_the_package_offers_what_an_adapter_has():
     assert {"run", "pull", "patch"} <= model.can
     assert model.device in ("cpu", "cuda:0")
     assert hot(1, 3, 0).shape == model.run(images(1)).output.shape
+
+
+def test_weights_are_copied_without_a_warning():
+    """What Keras itself has NumPy warn of is let pass in all tests, but a notebook would say it of this library."""
+    model = xaikit_keras.wrap(keras.Sequential([L.Input((8,)), L.Dense(3, name="code")]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        taken = model.weights("code")["kernel"]
+    taken[:] = 7
+    assert not np.any(model.weights("code")["kernel"] == 7)

@@ -15,6 +15,9 @@ import xaikit_keras
 from tests.keras.nets import L, cnn, filled, images, sentences, subclassed, text
 from xaikit.errors import InputError, NotSupported, UnknownName
 
+pytest.importorskip("onnxruntime", reason="the extra fast is not installed")
+pytest.importorskip("tf2onnx", reason="the extra fast is not installed")
+
 pytestmark = pytest.mark.slow
 
 CLOSE = {"atol": 1e-4, "rtol": 1e-4}

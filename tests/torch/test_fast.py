@@ -19,6 +19,9 @@ from tests.torch.nets import Attentive, Residual, Two, draw, seeded
 from xaikit.errors import NotSupported, UnknownName
 from xaikit_torch._fast import fold
 
+pytest.importorskip("onnx", reason="the extra fast is not installed")
+pytest.importorskip("onnxruntime", reason="the extra fast is not installed")
+
 pytestmark = pytest.mark.slow
 
 CLOSE = {"atol": 1e-4, "rtol": 1e-4}
