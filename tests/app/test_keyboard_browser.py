@@ -131,7 +131,7 @@ def test_from_the_address_bar_to_an_explanation_that_is_taken_along(tab: Tab) ->
 
 
 def test_what_is_opened_stays_open_and_in_focus_when_the_next_map_comes(tab: Tab) -> None:
-    page = tab.open(f"explain?model={CNN}&framework=torch&sample=test-3&methods=occlusion,rise&rise.samples=60000")
+    page = tab.open(f"explain?model={CNN}&framework=torch&sample=test-3&methods=occlusion,rise&rise.samples=1000000")
     settle(page)
     page.click("#explain-run")
     page.wait_for_selector("[data-testid=attribution][data-method=occlusion]")
