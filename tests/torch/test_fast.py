@@ -5,6 +5,7 @@ import gc
 import shutil
 import sys
 import weakref
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,11 @@ from tests.torch.nets import Attentive, Residual, Two, draw, seeded
 from xaikit.errors import NotSupported, UnknownName
 from xaikit_torch._fast import fold
 
-pytest.importorskip("onnx", reason="the extra fast is not installed")
-pytest.importorskip("onnxruntime", reason="the extra fast is not installed")
-
 pytestmark = pytest.mark.slow
+needs_onnx = pytest.mark.skipif(
+    find_spec("onnx") is None or find_spec("onnxruntime") is None, reason="the extra fast is not installed"
+)
+KINDS = ("auto", pytest.param("onnxruntime", marks=needs_onnx))
 
 CLOSE = {"atol": 1e-4, "rtol": 1e-4}
 """What every copy is held to."""
@@ -124,6 +126,7 @@ ZOO = {
 """What "auto" and ONNX Runtime give; the zoo's convolutions have channels last already, so that folding is left."""
 
 
+@needs_onnx
 @pytest.mark.parametrize("name", ZOO)
 def test_copies_of_the_zoo_are_right_or_refused(name: str, capfd: Any) -> None:
     model = xk.zoo.load(name, framework="torch")
@@ -139,7 +142,7 @@ def test_copies_of_the_zoo_are_right_or_refused(name: str, capfd: Any) -> None:
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("kind", ["auto", "onnxruntime"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dims", [1, 2, 3])
 def test_norms_are_folded_in_any_dimension(kind: str, dims: int) -> None:
     net = normed(seeded(lambda: Functional(dims)))
@@ -151,6 +154,7 @@ def test_norms_are_folded_in_any_dimension(kind: str, dims: int) -> None:
     assert identities(net) == 0
 
 
+@needs_onnx
 @pytest.mark.parametrize("kind", ["convolution twice", "norm twice", "read by another", "weights read"])
 def test_what_more_than_a_norm_reads_is_not_folded(kind: str) -> None:
     net = normed(seeded(lambda: Shared(kind)))
@@ -160,6 +164,7 @@ def test_what_more_than_a_norm_reads_is_not_folded(kind: str) -> None:
         assert_same(model.fast(made), model, draw(4, 3, 6, 6), ("output",))
 
 
+@needs_onnx
 def test_control_flow_is_kept_in_channels_last_and_refused_in_onnx() -> None:
     net = normed(seeded(Branching))
     model = xk.wrap(net, inputs=xk.Array((3, 8, 8)))
@@ -179,7 +184,7 @@ def test_view_is_met_by_folding_alone_or_refused_with_what_to_do() -> None:
         model.fast()
 
 
-@pytest.mark.parametrize("kind", ["auto", "onnxruntime"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_several_inputs_and_outputs_keep_their_names(kind: str) -> None:
     net = seeded(Two)
     inputs = {"picture": xk.Array((1, 6, 6)), "row": xk.Array((3,))}
@@ -200,11 +205,13 @@ class Pair(nn.Module):
         return y, h.transpose(0, 1)
 
 
+@needs_onnx
 def test_recurrent_layers_and_tuples_in_onnx() -> None:
     model = xk.wrap(seeded(Pair), inputs=xk.Series(7, 3), layout="channels-last")
     assert_same(model.fast("onnxruntime"), model, draw(6, 7, 3), ("output",))
 
 
+@needs_onnx
 def test_attention_and_ids_in_onnx() -> None:
     model = xk.wrap(seeded(Attentive).eval(), inputs=xk.Text(6, vocabulary=None, unknown=1))
     ids = np.random.default_rng(0).integers(1, 12, (5, 6))
@@ -212,6 +219,7 @@ def test_attention_and_ids_in_onnx() -> None:
     assert_same(model.fast("onnxruntime"), model, ids, ("output",))
 
 
+@needs_onnx
 def test_pictures_keep_their_public_layout_and_the_network_its_state() -> None:
     net = normed(seeded(Residual)).train()
     model = xk.wrap(net, inputs=xk.Image(12, 12), outputs=xk.Classes(list("abcde")))
@@ -238,7 +246,7 @@ def test_pictures_keep_their_public_layout_and_the_network_its_state() -> None:
         assert copied.fingerprint() != model.fingerprint()
 
 
-@pytest.mark.parametrize("kind", ["auto", "onnxruntime"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_logits_have_their_probability(kind: str) -> None:
     net = seeded(lambda: nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten(), nn.Linear(72, 3)))
     model = xk.wrap(net, inputs=xk.Image(8, 8), outputs=xk.Classes(list("abc"), "logits"))
@@ -256,6 +264,7 @@ class Reshaped(nn.Module):
         return torch.sigmoid(self.head(x)).reshape(-1, 3, 2)
 
 
+@needs_onnx
 def test_the_logit_of_a_reshaped_sigmoid() -> None:
     model = xk.wrap(seeded(Reshaped), inputs=xk.Array((4,)))
     assert_same(model.fast("onnxruntime"), model, draw(5, 4))
@@ -299,7 +308,7 @@ def test_a_missing_package_is_named(package: str, monkeypatch: Any) -> None:
         xk.wrap(nn.Linear(3, 2), inputs=xk.Array((3,))).fast("onnxruntime")
 
 
-@pytest.mark.parametrize("kind", ["auto", "onnxruntime"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_copy_does_not_keep_the_model(kind: str) -> None:
     model = xk.wrap(normed(seeded(Residual)), inputs=xk.Image(12, 12))
     copied, gone = model.fast(kind), weakref.ref(model)
