@@ -16,6 +16,7 @@ TITLE = "document.title"
 FOCUS = "[document.activeElement.tagName, document.activeElement.innerText]"
 LONG = "methods=kernel-shap&kernel-shap.samples=400000&sample=test-1&view=expert"
 """Work that is not over before it is cancelled, on a network of milliseconds."""
+ANSWERS = "**/_dash-update-component*"
 CANCEL = "#tray .run button[id*=tray-cancel]"
 
 
@@ -157,6 +158,21 @@ def test_keys_walk_through_samples_layers_and_methods(tab: Any) -> None:
     before = page.locator(first).first.is_checked()
     page.keyboard.press("1")
     page.wait_for_function(f'document.querySelector("{first}").checked != {str(before).lower()}')
+
+
+def test_keys_go_on_from_the_address_where_the_server_takes_long(tab: Any) -> None:
+    page = tab.open(f"layers?{CNN}&layer=conv1&sample=test-0")
+    page.wait_for_selector("#main .thumbs .thumb.chosen")
+    held: list[Any] = []
+    page.route(ANSWERS, lambda route: held.append(route))
+    for key, sample in (("j", "test-1"), ("j", "test-2"), ("k", "test-1")):
+        page.keyboard.press(key)
+        page.wait_for_function("s => location.search.includes('sample=' + s)", arg=sample, timeout=20_000)
+        page.wait_for_timeout(2100)
+    assert page.locator("#main .thumb.chosen").get_attribute("title") == "test-0"
+    assert held
+    page.unroute(ANSWERS)
+    page.wait_for_selector("#main .thumb.chosen[title=test-1]")
 
 
 def test_the_search_finds_pages_models_and_layers(tab: Any) -> None:

@@ -249,15 +249,20 @@ window.dash_clientside = window.dash_clientside || {};
 
   function dialog() { return all("[role=dialog]").find(seen); }
 
-  /* The neighbour of what is chosen among things beside each other. */
+  /* What is chosen among things beside each other. The address knows it first: it changes with the key, the page only
+     with the server's answer. What is no link is chosen without the server, but not at once either. */
   var stepped = { item: null, at: 0 };
 
-  function beside(selector, step) {
-    var items = all(selector).filter(seen), now = items.findIndex(function (item) {
-      return item.classList.contains("chosen") || item.closest("[aria-current]");
-    });
-    /* Keys come faster than pages: the next step begins where the last one went. */
-    if (Date.now() - stepped.at < 2000 && items.indexOf(stepped.item) >= 0) { now = items.indexOf(stepped.item); }
+  function chosenOf(items, kind) {
+    var wanted = new URLSearchParams(window.location.search).get(kind);
+    var named = items.findIndex(function (item) { return item.search && new URLSearchParams(item.search).get(kind) === wanted; });
+    if (wanted !== null && named >= 0) { return named; }
+    if (Date.now() - stepped.at < 2000 && items.indexOf(stepped.item) >= 0) { return items.indexOf(stepped.item); }
+    return items.findIndex(function (item) { return item.classList.contains("chosen") || item.closest("[aria-current]"); });
+  }
+
+  function beside(selector, kind, step) {
+    var items = all(selector).filter(seen), now = chosenOf(items, kind);
     var next = items[Math.max(0, Math.min(now + step, items.length - 1))];
     if (!next || (now >= 0 && next === items[now])) { return; }
     stepped = { item: next, at: Date.now() };
@@ -266,7 +271,7 @@ window.dash_clientside = window.dash_clientside || {};
   }
 
   function layer(step) {
-    if (all("#main .layer").some(seen)) { beside("#main .layer", step); return; }
+    if (all("#main .layer").some(seen)) { beside("#main .layer", "layer", step); return; }
     var query = new URLSearchParams(window.location.search), names = places.layers;
     var now = names.indexOf(query.get("layer")), next = names[now < 0 ? 0 : now + step];
     if (!next) { return; }
@@ -290,8 +295,8 @@ window.dash_clientside = window.dash_clientside || {};
   var ACTIONS = {
     "?": help,
     "/": finder,
-    j: function () { beside("#main .thumbs .thumb", 1); },
-    k: function () { beside("#main .thumbs .thumb", -1); },
+    j: function () { beside("#main .thumbs .thumb", "sample", 1); },
+    k: function () { beside("#main .thumbs .thumb", "sample", -1); },
     "]": function () { layer(1); },
     "[": function () { layer(-1); },
     r: function () { click("#main [data-run], #explain-run, #main .asking button, #main .failed button"); },
