@@ -1,4 +1,4 @@
-"""Accelerated copies of torch networks: another memory layout with batch norms folded, ONNX Runtime, torch.compile.
+"""Accelerated copies of torch networks: another layout with what follows a convolution in it, ONNX Runtime, compiled.
 
 Every copy is made of a deep copy of the network, which is left as it was found, and is compared with it once.
 """
@@ -25,6 +25,7 @@ from xaikit.inputs import ScoreKind
 from xaikit_torch._calls import Call
 from xaikit_torch._exported import Exported
 from xaikit_torch._model import TorchModel, _public
+from xaikit_torch._packed import pack, unpack
 from xaikit_torch._private import quiet_exporter
 from xaikit_torch._state import borrowed
 from xaikit_torch._values import named_outputs, to_array
@@ -94,22 +95,24 @@ def _by_network(model: TorchModel, kind: str, twin: TorchModel) -> Accelerated:
 
 
 def in_channels_last(model: TorchModel) -> Accelerated:
-    """Give a copy whose convolutions work with channels last, batch norms behind them folded into their weights."""
-    net = _copied(model)
-    folded = fold(net, len(_input_names(model)))
+    """Give a copy whose convolutions work with channels last, with the batch norms and ReLUs behind them in them."""
+    net, inputs = _copied(model), len(_input_names(model))
+    folded = fold(net, inputs)
     convolutions = [m for m in net.modules() if isinstance(m, FORMATTED)]
     elsewhere = convolutions if _reads_rows(convolutions) else []
-    if not elsewhere and not folded:
-        raise NotSupported(
-            f"{model.name} has no convolution in another layout than channels last, and no batch norm right behind a "
-            "convolution: nothing to gain; use accelerate='onnxruntime' or 'none'"
-        )
     _reformat(elsewhere)
+    packed = pack(net, _readers(net, inputs))
+    if not elsewhere and not folded and not packed:
+        raise NotSupported(
+            f"{model.name} has no convolution in another layout than channels last, none of two dimensions on the CPU, "
+            "and no batch norm right behind a convolution: nothing to gain; use accelerate='onnxruntime' or 'none'"
+        )
     try:
         return _by_network(model, "channels-last", _reordered(model, net) if convolutions else model.twin(net))
     except NotSupported as error:  # most often view() of a picture, which this layout does not allow
-        if not folded or not elsewhere:
+        if not folded or not convolutions:
             raise NotSupported(f"{error}; where it calls view(), reshape() would do") from error
+    unpack(net)
     _reformat(elsewhere, torch.contiguous_format)
     return _by_network(model, "channels-last", model.twin(net))
 
@@ -210,15 +213,23 @@ class _Tracer(fx.Tracer):
         return super().iter(obj)
 
 
+def _readers(net: nn.Module, inputs: int) -> dict[str, str]:
+    """Name the module that alone reads what another gives, where both stand and are called once, without hooks."""
+    places = Counter(id(m) for _, m in net.named_modules(remove_duplicate=False))
+    return {a: b for a, b in _pairs(net, "", inputs) if all(_alone(net.get_submodule(p), places) for p in (a, b))}
+
+
+def _alone(module: nn.Module, places: Mapping[int, int]) -> bool:
+    return places[id(module)] == 1 and not (module._forward_hooks or module._forward_pre_hooks)
+
+
 def _foldable(net: nn.Module, convolution: str, norm: str, places: Mapping[int, int]) -> bool:
     conv, bn = net.get_submodule(convolution), net.get_submodule(norm)
-    hooks = ("_forward_hooks", "_forward_pre_hooks")
     return (
         type(conv) in CONVOLUTIONS
         and type(bn) in NORMS
         and bn.running_mean is not None
-        and places[id(conv)] == places[id(bn)] == 1
-        and not any(getattr(m, h) for m in (conv, bn) for h in hooks)
+        and all(_alone(m, places) for m in (conv, bn))
     )
 
 

@@ -115,3 +115,34 @@ def gradient_node(tensor: torch.Tensor) -> Any:
 def saved(node: Any, name: str) -> Any:
     """Give what a node of the autograd graph has kept of its call: a bound, a slope."""
     return getattr(node, f"_saved_{name}")
+
+
+def packed_weight(
+    weight: torch.Tensor, padding: list[int], stride: list[int], dilation: list[int], groups: int, of: list[int]
+) -> torch.Tensor:
+    """Put the weights of a convolution into the blocks in which oneDNN reads them, for an input of a shape."""
+    found: torch.Tensor = torch.ops.mkldnn._reorder_convolution_weight(weight, padding, stride, dilation, groups, of)
+    return found
+
+
+def packed_convolution(
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    padding: list[int],
+    stride: list[int],
+    dilation: list[int],
+    groups: int,
+    then: str,
+) -> torch.Tensor:
+    """Convolve by weights in oneDNN's blocks, as compiled networks do, and apply "relu" or "none"."""
+    found: torch.Tensor = torch.ops.mkldnn._convolution_pointwise(
+        x, weight, bias, padding, stride, dilation, groups, then, [], ""
+    )
+    return found
+
+
+def can_pack() -> bool:
+    """Whether this build of torch keeps weights in oneDNN's blocks."""
+    names = ("_reorder_convolution_weight", "_convolution_pointwise")
+    return torch.backends.mkldnn.is_available() and all(hasattr(torch.ops.mkldnn, n) for n in names)
