@@ -1,6 +1,7 @@
-"""Convolutions of a copy on the CPU that keep their weights as oneDNN reads them, and apply the ReLU behind them.
+"""Convolutions of a copy on the CPU that keep their weights as oneDNN reads them, and do what stands around them.
 
-torch's own call puts the weights into oneDNN's blocks on every pass, and walks over the result once more for a ReLU.
+torch's own call puts the weights into oneDNN's blocks on every pass, a module of its own that pads makes a larger
+picture first, and a ReLU walks over the result once more.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -8,9 +9,11 @@ from typing import Any, TypeGuard
 
 import torch
 from torch import nn
+from torch.nn.functional import pad
 
 from xaikit_torch._private import can_pack, packed_convolution, packed_weight
 
+PADDERS = (nn.ZeroPad2d, nn.ConstantPad2d)
 KEPT = 2
 """For how many sizes of pictures a convolution keeps its weights: the blocks depend on the size."""
 
@@ -18,16 +21,18 @@ KEPT = 2
 class Packed:
     """What answers in the place of a convolution's `forward`, for batches of pictures in float32."""
 
-    def __init__(self, convolution: nn.Conv2d, padding: Sequence[int], relu: bool) -> None:
-        self.own: Callable[[torch.Tensor], torch.Tensor] = convolution.forward
+    def __init__(self, convolution: nn.Conv2d, padding: Sequence[int], relu: bool, border: Sequence[int]) -> None:
+        self.convolve: Callable[[torch.Tensor], torch.Tensor] = convolution.forward
+        self.border = (border[1], border[1], border[0], border[0])
         self.weight, self.bias = convolution.weight.detach(), convolution.bias
-        self.how = (list(padding), list(convolution.stride), list(convolution.dilation), convolution.groups)
+        whole = [inside + around for inside, around in zip(padding, border, strict=True)]
+        self.how = (whole, list(convolution.stride), list(convolution.dilation), convolution.groups)
         self.relu = relu
         self.blocks: dict[tuple[int, ...], torch.Tensor] = {}
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         if x.ndim != 4 or x.dtype != torch.float32 or not x.numel():
-            return self.own(x).relu() if self.relu else self.own(x)
+            return self.own(x)
         size = tuple(x.shape[2:])
         if size not in self.blocks:
             if len(self.blocks) >= KEPT:
@@ -35,24 +40,31 @@ class Packed:
             self.blocks[size] = packed_weight(self.weight, *self.how, list(x.shape))
         return packed_convolution(x, self.blocks[size], self.bias, *self.how, "relu" if self.relu else "none")
 
+    def own(self, x: torch.Tensor) -> torch.Tensor:
+        """Pad, convolve and cut off below 0 one after the other, as the network itself does."""
+        found = self.convolve(pad(x, self.border) if any(self.border) else x)
+        return found.relu() if self.relu else found
+
 
 def pack(net: nn.Module, readers: Mapping[str, str]) -> int:
     """Pack the convolutions of a network at rest, in place; give how many.
 
     `readers` names the module that alone reads what another gives, each of them called once: a ReLU that so reads a
-    convolution becomes part of it.
+    convolution becomes part of it, and so does what pads with zeros for it.
     """
     if not can_pack():
         return 0
-    packed = 0
+    packed, sources = 0, {b: a for a, b in readers.items()}
     for path, module in list(net.named_modules()):
         padding = _padding(module) if _packable(module) else None
         if padding is None:
             continue
         relu = _relu(net, readers, path)
-        module.forward = Packed(module, padding, relu is not None)
-        if relu is not None:
-            relu.forward = _given
+        padder, border = _border(net, sources, path)
+        module.forward = Packed(module, padding, relu is not None, border)
+        for done in (relu, padder):
+            if done is not None:
+                done.forward = _given
         packed += 1
     return packed
 
@@ -95,3 +107,14 @@ def _relu(net: nn.Module, readers: Mapping[str, str], path: str) -> Any:
         reader = readers.get(reader)
     found = None if reader is None else net.get_submodule(reader)
     return found if type(found) is nn.ReLU and "forward" not in vars(found) else None
+
+
+def _border(net: nn.Module, sources: Mapping[str, str], path: str) -> tuple[Any, tuple[int, int]]:
+    """Give the module that pads with zeros for a convolution alone, as wide on both sides, and its rows and columns."""
+    source = sources.get(path)
+    found: Any = None if source is None else net.get_submodule(source)
+    if type(found) in PADDERS and "forward" not in vars(found) and getattr(found, "value", 0) == 0:
+        left, right, top, bottom = found.padding
+        if left == right >= 0 and top == bottom >= 0:
+            return found, (top, left)
+    return None, (0, 0)

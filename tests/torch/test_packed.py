@@ -81,6 +81,48 @@ def test_an_unusual_batch_goes_to_the_convolution_itself(relu: bool) -> None:
         assert_allclose(twin(torch.from_numpy(x)), net(torch.from_numpy(x)), atol=1e-6)
 
 
+class Padded(nn.Module):
+    """What pads in front of a convolution, in several ways."""
+
+    def __init__(self, pad: Any, more: str = "") -> None:
+        super().__init__()
+        self.more, self.pad, self.conv, self.relu = more, pad, nn.Conv2d(4, 6, 3, padding=1), nn.ReLU()
+
+    def forward(self, x: Any) -> Any:
+        y = self.pad(x)
+        z = self.relu(self.conv(y))
+        return z.mean((2, 3)) + y.mean() if self.more == "read twice" else z
+
+
+@pytest.mark.parametrize(
+    ("make", "more", "taken"),
+    [
+        (lambda: nn.ZeroPad2d(2), "", True),
+        (lambda: nn.ZeroPad2d((1, 1, 3, 3)), "", True),
+        (lambda: nn.ConstantPad2d((3, 3, 0, 0), 0.0), "", True),
+        (lambda: nn.ZeroPad2d(0), "", True),
+        (lambda: nn.ZeroPad2d((1, 2, 1, 1)), "", False),
+        (lambda: nn.ZeroPad2d(-1), "", False),
+        (lambda: nn.ConstantPad2d(1, 0.5), "", False),
+        (lambda: nn.ReflectionPad2d(1), "", False),
+        (lambda: nn.ZeroPad2d(1), "read twice", False),
+        (lambda: nn.ZeroPad2d(1), "hooked", False),
+    ],
+)
+def test_zeros_around_become_the_padding_of_the_convolution_that_alone_reads_them(
+    make: Any, more: str, taken: bool
+) -> None:
+    net, twin = (at_rest(lambda: Padded(make(), more)) for _ in range(2))
+    for each in (net, twin):
+        if more == "hooked":
+            each.pad.register_forward_hook(lambda module, x, y: y + 1)
+    assert pack(twin, _readers(twin, 1)) == 1
+    assert ("forward" in vars(twin.pad)) == taken
+    for x in (draw(3, 4, 9, 8), draw(1, 4, 12, 7), draw(4, 9, 8)[:, :, ::2]):
+        if not (more and x.ndim == 3):
+            assert_allclose(twin(torch.from_numpy(x)), net(torch.from_numpy(x)), atol=1e-6)
+
+
 class Wired(nn.Module):
     """A ReLU behind a convolution in several ways, in most of which it must stay."""
 
