@@ -176,12 +176,16 @@ def expected_gradients(scale: Scale) -> Iterator[Row]:
 @case("integrated-gradients")
 def integrated_gradients(scale: Scale) -> Iterator[Row]:
     model, image = mnist_cnn(), digits(1)[0]
+    gradients = bare.best(bare.gradient(model.net, CLASS), masked(model, image, 50), (16, 25, 50))[0]
+    ends = passes(model, image, 2)[0]  # f(x) and f(b)
     sides = {
-        BARE: bare.best(bare.gradient(model.net, CLASS), masked(model, image, 50), (16, 25, 50))[0],
+        BARE: partial(in_turn, gradients, ends),
         OURS: ours(model, image, "integrated-gradients", steps=50),
+        GRADIENTS: gradients,
         "captum": of_captum(model, image, "IntegratedGradients", n_steps=50),
     }
-    yield row(scale, "integrated gradients, 50 steps", NETWORK, sides, 1.10, "captum takes all steps at once")
+    remark = "captum takes all steps at once and looks at neither end"
+    yield with_evidence(scale, "integrated gradients, 50 steps", NETWORK, sides, 1.10, remark)
 
 
 @case("deep-lift")

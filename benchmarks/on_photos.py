@@ -195,7 +195,16 @@ ROUNDS = 2
 
 @case("perturbation-photo")
 def perturbation(scale: Scale) -> Iterator[Row]:
-    """Every perturbation method, over the plain forward passes of as many masked pictures."""
+    yield from on_a_copy(scale, "channels-last")
+
+
+@case("perturbation-photo-onnx")
+def perturbation_in_onnxruntime(scale: Scale) -> Iterator[Row]:
+    yield from on_a_copy(scale, "onnxruntime")
+
+
+def on_a_copy(scale: Scale, kind: str) -> Iterator[Row]:
+    """Every perturbation method on a copy, over the network's own forward passes of as many masked pictures."""
     import torch
 
     model, image, calls = network(), photo(), scale.of(100, 4)
@@ -220,16 +229,15 @@ def perturbation(scale: Scale) -> Iterator[Row]:
         [np.where(shown[labels][..., None], image, hidden) for shown in coin_flips(calls, labels.max() + 1, 0)]
     )
     plain, size = bare.best(bare.forward(model.net), bare.pictures(model.inputs.encode(rows)), BATCHES)
-    for kind in COPIES:  # a copy is made at the first call
-        ours(model, image, "lime", samples=2, accelerate=kind)()
+    ours(model, image, "lime", samples=2, accelerate=kind)()  # a copy is made at the first call
+    most, due = COPIES[kind]
+    chosen = choice(model, "auto", calls)
+    auto = f"'auto' takes {'this copy' if kind == chosen else chosen} here, this one from {due} calls on"
+    remark = f"{ROUNDS} rounds; plain passes in batches of {size}; {auto}"
     for method, (how, peers) in methods.items():
-        own = {kind: ours(model, image, method, accelerate=kind, **how) for kind in COPIES}
-        found = scale.turns({BARE: plain, **own, **peers}, least=ROUNDS, limit=0, warm=False)
-        chosen = choice(model, "auto", calls)
-        for kind, (most, due) in COPIES.items():
-            times = [found.ratio(name, kind).median for name in peers if name == "lime" and kind == "onnxruntime"]
-            figures = [Figure("faster than lime", 1.7, t, "×", at_least=True) for t in times]
-            work = f"{method}, {calls} calls, answered by a copy: {kind}"
-            auto = f"'auto' takes {'this copy' if kind == chosen else chosen} here, this one from {due} calls on"
-            remark = f"{ROUNDS} rounds; plain passes in batches of {size}; {auto}"
-            yield row_of(found, work, NETWORK, most, remark, side=kind, peers=list(peers), figures=figures)
+        sides = {BARE: plain, OURS: ours(model, image, method, accelerate=kind, **how), **peers}
+        found = scale.turns(sides, least=ROUNDS, limit=0, warm=False)
+        times = [found.ratio(name, OURS).median for name in peers if name == "lime" and kind == "onnxruntime"]
+        figures = [Figure("faster than lime", 1.7, t, "×", at_least=True) for t in times]
+        work = f"{method}, {calls} calls, answered by a copy: {kind}"
+        yield row_of(found, work, NETWORK, most, remark, figures=figures)

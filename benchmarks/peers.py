@@ -69,9 +69,9 @@ less. What was measured together stands in one table, under its own conditions.
 What the columns mean:
 
 * **bare calls**: the seconds of just the model calls that the work needs, written in the framework itself, at the best
-  of several batch sizes, with frozen parameters. Expected gradients also run the network forward, on the input and on
-  its background: by how much the values miss f(x) - E f(b) is part of every answer. Those passes are bare calls too,
-  and the remark says what the work takes over the gradients alone.
+  of several batch sizes, with frozen parameters. Integrated gradients of a digit and expected gradients also run the
+  network forward, on the input and on what it is compared with: by how much the values miss f(x) - E f(b) is part of
+  every answer. Those passes are bare calls too, and the remark says what the work takes over the gradients alone.
 * **over bare calls**: how many times as long the whole work takes; 1 means that nothing is lost. The median over the
   rounds of one run in which all sides took turns, after one to warm up, and the quartiles in brackets.
 * **peer's time over xaikit's**: above 1 xaikit is faster, below 1 the peer is. 2× means that the peer takes twice as
@@ -102,15 +102,23 @@ def installed(name: str) -> bool:
 def conditions(clock: str) -> dict[str, str]:
     """Give the versions and what else the numbers hold for."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, {vectors()}, {memory:.0f} GiB of memory, no GPU used"
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB of memory, no GPU used",
+        "machine": machine,
         "threads": str(threads()),
         "clock": clock,
         "Python": platform.python_version(),
         "libraries": ", ".join(f"{name} {version(name)}" for name in (*FRAMEWORKS, *PEERS) if installed(name)),
         ABSENT: "; ".join(absent()) or "none",
     }
+
+
+def vectors() -> str:
+    """Name the widest vectors that torch finds the processor to calculate with: AVX2, AVX512 or another's."""
+    import torch
+
+    return torch.backends.cpu.get_cpu_capability()
 
 
 def absent() -> list[str]:
