@@ -135,6 +135,13 @@ def test_the_parts_of_an_error_are_exact_and_the_same_everywhere(framework: str,
 
 BOX, PIXEL = (12, 12, 36, 36), (20, 24)
 ON_REGIONS = ("lime", "kernel-shap", "occlusion", "saliency", "integrated-gradients", "grad-cam")
+SPARSE: dict[str, dict[str, Any]] = {
+    "lime": {"samples": 30, "segments": "grid", "accelerate": "none"},
+    "kernel-shap": {"samples": 24, "segments": 9, "accelerate": "none"},
+    "occlusion": {"window": 24, "stride": 24, "accelerate": "none"},
+    "integrated-gradients": {"steps": 4},
+}
+"""Parameters for a network that takes its time."""
 
 
 @cache
@@ -166,9 +173,7 @@ def test_regions_of_a_segmentation_are_explained(method: str, region: str) -> No
         mask = np.zeros(model.inputs.shape[:2], bool)
         mask[BOX[0] : BOX[2], BOX[1] : BOX[3]] = True
         where: dict[str, Any] = {"box": {"box": BOX}, "mask": {"mask": mask}, "pixel": {"pixel": PIXEL}}[region]
-        parameters = (
-            {"window": 16} if method == "occlusion" else {"steps": 8} if "integrated" in method else few(method)
-        )
+        parameters = SPARSE.get(method, {})
         found.append(xk.explain(model, x, method, target=xk.Region(1, **where), **parameters))
         run = model.run(model.inputs.encode(x), score=found[-1].origin.score).output[0, ..., 1]
         expected = run[PIXEL] if region == "pixel" else run[mask].mean()

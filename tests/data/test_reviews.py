@@ -132,7 +132,7 @@ def test_the_training_reviews_give_the_shipped_vocabulary() -> None:
     assert data.most_frequent(data.imdb("train").x) == data.imdb_words()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("real")
 def test_windows_of_all_reviews() -> None:
     x, y = data.characters("train")

@@ -56,7 +56,7 @@ def test_both_frameworks_give_one_output(both: tuple[Any, Any], name: str) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", some(LARGE, [n for n in LARGE if n != "vgg16_c"]))
+@pytest.mark.parametrize("name", some(LARGE, ("resnet50", "xception", "googlenet")))
 def test_both_frameworks_give_one_output_of_large_networks(both: tuple[Any, Any], name: str) -> None:
     architecture = networks[name].architecture
     agree_by_name(both, architecture, samples(architecture, 2))
@@ -114,7 +114,7 @@ def test_counts_are_those_of_keras_applications(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", some(APPLICATIONS, ("resnet50_keras", "inception_v3", "xception")))
+@pytest.mark.parametrize("name", some(APPLICATIONS, ("resnet50_keras", "xception")))
 def test_weights_of_keras_applications_fit(both: tuple[Any, Any], name: str) -> None:
     reference, architecture = application(name), networks[name].architecture
     weights = lively(architecture)

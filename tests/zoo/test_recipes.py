@@ -21,7 +21,7 @@ ALIKE = (
     *("xception_small", "lenet5_cifar10", "mlp_mnist_wide", "mlp_imdb", "mlp_imdb_small", "bilstm_imdb", "gru_imdb"),
     *("char_lstm", "lstm_forecast", "rnn_forecast", "conv_autoencoder_transposed", "mlp_imdb_dropout"),
     *("mlp_mnist_dropout", "cats_vs_dogs", "unet", "resnet20_cifar10", "conv_autoencoder"),
-    *("cats_vs_dogs_transfer", "mnist_two_heads", "mlp_imdb_l2"),
+    *("cats_vs_dogs_transfer", "mnist_two_heads", "mlp_imdb_l2", "conv_vae"),
 )
 """Networks whose recipe is that of another one, on another architecture."""
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from tests.cases import some
 from xaikit import zoo
 from xaikit.errors import ModelError
 from xaikit.inputs import Classes, Image
@@ -197,6 +198,7 @@ def test_split_keeps_the_share_of_every_class() -> None:
     assert_array_equal(np.sort(np.concatenate([training, validation])), np.arange(160))
 
 
+@pytest.mark.parametrize("framework", some(["torch", "keras"], ["torch"]), indirect=True)
 @pytest.mark.usefixtures("data_folder", "cache")
 def test_mnist_from_scratch_in_three_epochs(framework: str) -> None:
     zoo.train("mnist_cnn", framework, epochs=3)
