@@ -12,6 +12,7 @@ pytest.importorskip("playwright.sync_api")
 
 import xaikit_app
 from tests.app.small_models import small_models
+from tests.cases import some
 
 pytestmark = pytest.mark.slow
 FRAMED = "frame-ancestors"
@@ -50,7 +51,7 @@ def notebook(shown: Any) -> Iterator[int]:
     thread.join(5)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+@pytest.mark.parametrize("host", some(["127.0.0.1", "localhost"], ["localhost"]))
 def test_a_page_of_this_machine_shows_the_app_in_its_frame(chromium: Any, notebook: int, host: str) -> None:
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     context.set_default_timeout(120_000)

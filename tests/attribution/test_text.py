@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import xaikit as xk
+from tests.cases import some
 from xaikit.arrays import agreement
 from xaikit.errors import InputError, NotSupported, ParameterError
 
@@ -262,7 +263,7 @@ def test_ids_without_a_spec_have_no_pads():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["lstm_imdb", "gru_imdb", "bilstm_imdb"])
+@pytest.mark.parametrize("name", some(["lstm_imdb", "gru_imdb", "bilstm_imdb"], ["lstm_imdb"]))
 def test_trained_networks_agree_between_the_frameworks(name):
     texts = ["A wonderful, moving and brilliant film.", "A dull, boring mess with awful acting; I hated it."]
     pair = [xk.zoo.load(name, framework=f) for f in ("torch", "keras")]

@@ -481,6 +481,7 @@ def test_every_unit_of_a_random_network_sees_what_is_told(data):
     assert check(random_net(Drawn(data))) > 2
 
 
+@pytest.mark.long
 @settings(RANDOM, max_examples=40)
 @given(st.data())
 def test_every_unit_of_many_random_networks_sees_what_is_told(data):

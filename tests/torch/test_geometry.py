@@ -58,6 +58,7 @@ def test_boxes_of_random_networks_are_the_support_of_their_derivatives(data: st.
     check_a_random_network(data)
 
 
+@pytest.mark.long
 @EVEN
 @settings(RANDOM, max_examples=400)
 @given(st.data())
