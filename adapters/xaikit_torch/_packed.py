@@ -9,9 +9,10 @@ from typing import Any, TypeGuard
 
 import torch
 from torch import nn
-from torch.nn.functional import pad
 
 from xaikit_torch._private import can_pack, packed_convolution, packed_weight
+
+Step = Callable[[torch.Tensor], torch.Tensor]
 
 PADDERS = (nn.ZeroPad2d, nn.ConstantPad2d)
 KEPT = 2
@@ -19,14 +20,15 @@ KEPT = 2
 
 
 class Packed:
-    """What answers in the place of a convolution's `forward`, for batches of pictures in float32."""
+    """What answers in the place of a convolution's `forward`, for batches of pictures in float32.
 
-    def __init__(self, convolution: nn.Conv2d, padding: Sequence[int], relu: bool, border: Sequence[int]) -> None:
-        self.convolve: Callable[[torch.Tensor], torch.Tensor] = convolution.forward
-        self.border = (border[1], border[1], border[0], border[0])
+    `padding` is all that stands around a picture; `widen` is the part of it that the convolution itself does not add.
+    """
+
+    def __init__(self, convolution: nn.Conv2d, padding: Sequence[int], relu: bool, widen: Step) -> None:
+        self.widen, self.convolve = widen, convolution.forward
         self.weight, self.bias = convolution.weight.detach(), convolution.bias
-        whole = [inside + around for inside, around in zip(padding, border, strict=True)]
-        self.how = (whole, list(convolution.stride), list(convolution.dilation), convolution.groups)
+        self.how = (list(padding), list(convolution.stride), list(convolution.dilation), convolution.groups)
         self.relu = relu
         self.blocks: dict[tuple[int, ...], torch.Tensor] = {}
 
@@ -42,7 +44,7 @@ class Packed:
 
     def own(self, x: torch.Tensor) -> torch.Tensor:
         """Pad, convolve and cut off below 0 one after the other, as the network itself does."""
-        found = self.convolve(pad(x, self.border) if any(self.border) else x)
+        found: torch.Tensor = self.convolve(self.widen(x))
         return found.relu() if self.relu else found
 
 
@@ -61,7 +63,8 @@ def pack(net: nn.Module, readers: Mapping[str, str]) -> int:
             continue
         relu = _relu(net, readers, path)
         padder, border = _border(net, sources, path)
-        module.forward = Packed(module, padding, relu is not None, border)
+        whole = [own + around for own, around in zip(padding, border, strict=True)]
+        module.forward = Packed(module, whole, relu is not None, _given if padder is None else padder.forward)
         for done in (relu, padder):
             if done is not None:
                 done.forward = _given

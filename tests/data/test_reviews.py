@@ -126,13 +126,13 @@ def test_all_reviews_are_there_and_balanced(split: reviews.Split) -> None:
     assert not any("<br" in text for text in x)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.usefixtures("real")
 def test_the_training_reviews_give_the_shipped_vocabulary() -> None:
     assert data.most_frequent(data.imdb("train").x) == data.imdb_words()
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.usefixtures("real")
 def test_windows_of_all_reviews() -> None:
     x, y = data.characters("train")

@@ -36,7 +36,7 @@ def alike(torch, keras, tolerance: float = 2e-5) -> None:
         ("char_lstm", None, [LINE, "short"]),
         ("seq2seq_dates", "annotations", ["12 march 1999", "3/4/2020"]),
         pytest.param("seq2seq_dates", "decoder", ["12 march 1999"], marks=pytest.mark.long),
-        pytest.param("rnn_forecast", None, waves(), marks=pytest.mark.long),
+        ("rnn_forecast", None, waves()),
         pytest.param("lstm_forecast", None, waves(), marks=pytest.mark.long),
         ("gru_forecast", None, waves()),
     ],

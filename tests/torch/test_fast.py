@@ -17,6 +17,7 @@ from torch import nn
 
 import xaikit as xk
 from tests.torch.nets import Attentive, Residual, Two, draw, seeded
+from xaikit.accelerated import Accelerated
 from xaikit.errors import NotSupported, UnknownName
 from xaikit_torch._fast import fold
 
@@ -323,3 +324,43 @@ def test_a_compiled_copy() -> None:
     net = seeded(lambda: nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3), nn.Softmax(1)))
     model = xk.wrap(net, inputs=xk.Array((4,)), outputs=xk.Classes(list("abc")))
     assert_same(model.fast("compile"), model, draw(5, 4))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "found"),
+    [
+        ("nothing", None),
+        ("hardly", None),
+        ("one", "differs from it by 1.0e-03"),
+        ("several", "differs from it by 1.0e-03"),
+        ("output", "differs from it by 1.0e-03"),
+        ("logit", "differs from it by 1.0e-03"),
+        ("nan", "differs from it by nan"),
+        ("shape", r"gives \(1, 1\), not \(1, 2\)"),
+        ("raises", "cannot run: no such kernel"),
+    ],
+)
+def test_a_copy_that_is_wrong_anywhere_is_refused(wrong: str, found: str | None) -> None:
+    net = seeded(lambda: nn.Sequential(nn.Linear(3, 2), nn.Softmax(-1))).eval()
+    model = xk.wrap(net, inputs=xk.Array((3,)), outputs=xk.Classes(["a", "b"]))
+    twin = model.twin(net)
+
+    def compute(x: Any, score: Any) -> Any:
+        if wrong == "raises":
+            raise RuntimeError("no such kernel")
+        output = np.asarray(twin._forward(x, (), {}, score).output)
+        kind = {
+            "one": len(x) == 1,
+            "several": len(x) > 1 and score == "output",
+            "output": score == "output",
+            "logit": score == "logit",
+        }
+        off = 1e-5 if wrong == "hardly" else np.nan if wrong == "nan" else 1e-3 * kind.get(wrong, False)
+        return output[:, :1] if wrong == "shape" else output + off
+
+    made = Accelerated(model, "channels-last", compute, twin)
+    if found is None:
+        assert made.checked(model) is made
+        return
+    with pytest.raises(NotSupported, match=found):
+        made.checked(model)

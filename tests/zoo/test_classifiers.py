@@ -114,7 +114,7 @@ def test_counts_are_those_of_keras_applications(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", some(APPLICATIONS, ("resnet50_keras", "xception")))
+@pytest.mark.parametrize("name", some(APPLICATIONS, ("resnet50_keras", "inception_v3", "xception")))
 def test_weights_of_keras_applications_fit(both: tuple[Any, Any], name: str) -> None:
     reference, architecture = application(name), networks[name].architecture
     weights = lively(architecture)

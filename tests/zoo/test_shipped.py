@@ -58,7 +58,7 @@ SHIPPED = (*AT_LEAST, *AT_MOST, *FORECASTS)
 FAST = ("xo_cnn", "mnist_cnn", "mlp_mnist", "mlp_mnist_dropout", "credit_mlp", "series_autoencoder")
 LARGE = (
     *("xception_small", "cats_vs_dogs_transfer", "cats_vs_dogs", "resnet20_cifar10", "mnist_two_heads"),
-    *("mlp_imdb", "mlp_imdb_small", "mlp_imdb_l2", "mlp_imdb_dropout", "char_lstm"),
+    *("mlp_imdb_small", "mlp_imdb_l2", "mlp_imdb_dropout"),
 )
 SUBSET = 1000
 SOME = 40
