@@ -4,6 +4,7 @@ import hashlib
 import platform
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache
 from importlib import metadata
@@ -17,6 +18,7 @@ from xaikit.attribution._embedded import carry_out
 from xaikit.attribution._evidence import require_level, with_evidence
 from xaikit.attribution._method import Map, Method, Misfit, Task, agree, fingerprint, methods, probabilities
 from xaikit.attribution._outputs import fits_logits, is_known, is_named, note_logits, note_output, output_like
+from xaikit.blas import one_thread
 from xaikit.errors import InputError, NotSupported, ParameterError, UsageError
 from xaikit.inputs import Classes, Masks, Scores, Table, Text, resolve
 from xaikit.model import Model
@@ -95,7 +97,8 @@ def explain(
     start = time.perf_counter()
     asked, model = model, budget.bound(model, start)
     encoded, display = prepare(model, x)
-    with bar(progress, method) as shown:
+    solving = nullcontext() if "pull" in cls.needs else one_thread()
+    with bar(progress, method) as shown, solving:
 
         def answered() -> Attribution | Attributions:
             asks = score or own_score(method, explainer)

@@ -1,0 +1,76 @@
+"""Linear algebra on one thread while explanations are solved."""
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import scipy.linalg  # noqa: F401  (so that its own library is there)
+from threadpoolctl import threadpool_limits
+
+import xaikit as xk
+from xaikit.blas import _libraries, one_thread
+
+
+@pytest.fixture(autouse=True)
+def two_threads() -> Iterator[None]:
+    if not _libraries(with_scipy=True):
+        pytest.skip("NumPy and SciPy bring no linear algebra of their own here")
+    with threadpool_limits(2, user_api="blas"):
+        yield
+
+
+def threads() -> set[int]:
+    return {library.get_num_threads() for library in _libraries(with_scipy=True)}
+
+
+def test_the_threads_come_back_once_all_have_left() -> None:
+    assert threads() == {2}
+    with one_thread():
+        assert threads() == {1}
+        with one_thread():
+            assert threads() == {1}
+        assert threads() == {1}
+    assert threads() == {2}
+
+
+def test_they_come_back_after_an_error() -> None:
+    with pytest.raises(ZeroDivisionError), one_thread():
+        raise ZeroDivisionError
+    assert threads() == {2}
+
+
+def test_contexts_of_several_python_threads_may_overlap() -> None:
+    inside, leave = threading.Event(), threading.Event()
+
+    def stay() -> None:
+        with one_thread():
+            inside.set()
+            leave.wait(10)
+
+    other = threading.Thread(target=stay)
+    with one_thread():
+        other.start()
+        assert inside.wait(10)
+    assert threads() == {1}, "the other is still there"
+    leave.set()
+    other.join(10)
+    assert threads() == {2}
+
+
+@pytest.mark.parametrize("method", ["lime", "kernel-shap", "occlusion"])
+def test_methods_that_only_run_the_model_keep_to_one(method: str) -> None:
+    seen: set[int] = set()
+
+    def scores(x: np.ndarray) -> np.ndarray:
+        seen.update(threads())
+        return np.asarray(x[:, :1] * x[:, 1:2])
+
+    model = xk.wrap(
+        scores,
+        inputs=xk.Table(dict.fromkeys("abcdef", xk.Number()), background=[dict.fromkeys("abcdef", 0.0)]),
+        outputs=xk.Values(("y",)),
+    )
+    xk.explain(model, dict.fromkeys("abcdef", 1.0), method)
+    assert seen == {1}
+    assert threads() == {2}
