@@ -113,6 +113,11 @@ class TestImage:
 
 
 class TestTable:
+    @pytest.mark.parametrize("columns", [("a", "b"), None, 3, {}])
+    def test_columns_are_named_in_a_mapping(self, columns):
+        with pytest.raises(ParameterError, match="xk.Number"):
+            xk.Table(columns)
+
     spec = xk.Table(
         {"age": xk.Number(mean=40, std=10), "sex": xk.Category(["f", "m"]), "n": xk.Category([1, 2], "index")}
     )

@@ -91,6 +91,10 @@ class Table(InputSpec):
     background: Any = field(default=None, hash=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.columns, Mapping):
+            raise ParameterError(
+                f"a Table maps names to columns, such as {{'age': xk.Number()}}, and is not {self.columns!r}"
+            )
         columns = {str(k): _column(v) for k, v in self.columns.items()}
         if not columns:
             raise ParameterError("a Table needs at least one column, such as {'age': xk.Number(mean=40, std=12)}")
