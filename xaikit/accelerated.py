@@ -65,11 +65,17 @@ class Accelerated(Network):
         return super()._outwards(y, back) if self._twin is None else self._twin._outwards(y, back)
 
     def run(
-        self, x: Tensors, at: Sequence[str] = (), patch: Mapping[str, Array] = {}, *, score: ScoreKind = "output"
+        self,
+        x: Tensors,
+        at: Sequence[str] = (),
+        patch: Mapping[str, Array] = {},
+        *,
+        score: ScoreKind = "output",
+        raw: bool = False,
     ) -> Run:
         if at or patch:
             raise self._refusal("reads and replaces no layers")
-        return super().run(x, score=score)
+        return super().run(x, score=score, raw=raw)
 
     def _forward(self, x: Tensors, at: tuple[str, ...], patch: Mapping[str, Array], score: ScoreKind) -> Run:
         return Run(self.net(x, score))

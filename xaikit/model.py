@@ -153,6 +153,7 @@ class Model(Protocol):
         patch: Mapping[str, Array] = {},
         *,
         score: ScoreKind = "output",
+        raw: bool = True,
     ) -> Run: ...
     def pull(
         self,
@@ -335,23 +336,26 @@ class Network(ABC):
         patch: Mapping[str, Array] = {},
         *,
         score: ScoreKind = "output",
+        raw: bool = True,
     ) -> Run:
         """Run the network on a batch (sample, ...), in chunks, in inference mode.
 
         `at` names layers whose activations are returned too; `patch` replaces the values of layers (sample or 1, ...);
-        `score` is the raw "output", the "logit" before a final softmax or sigmoid, or the "probability".
+        `score` is the raw "output", the "logit" before a final softmax or sigmoid, or the "probability". With `raw`
+        false the raw output is not wanted beside logits, and a final softmax or sigmoid may be left out altogether.
         Raises UnknownName for a layer, InputError for a wrong shape.
         """
         with self._lock:
             self._check(x, at, patch)
             self._know_outputs(x, score)
             step, some = self.batch_size, length(x) > self.batch_size and not at and not patch
-            found = Run.join(self._forwards(x, step, score) if some else self._one_by_one(x, step, at, patch, score))
+            parts = self._forwards(x, step, score, raw) if some else self._one_by_one(x, step, at, patch, score)
+            found = Run.join(parts)
             output = self._outwards(found.output)
             if score == "output":
                 self._settle_outputs(output)
-            raw = None if found.raw is None else each(_float32, self._outwards(found.raw))
-            return Run(each(_float32, output), found.activations, raw)
+            whole = None if found.raw is None else each(_float32, self._outwards(found.raw))
+            return Run(each(_float32, output), found.activations, whole)
 
     def _one_by_one(
         self, x: Tensors, step: int, at: Sequence[str], patch: Mapping[str, Array], score: ScoreKind
@@ -361,8 +365,8 @@ class Network(ABC):
             for s in chunks(length(x), step)
         ]
 
-    def _forwards(self, x: Tensors, step: int, score: ScoreKind) -> list[Run]:
-        """Run several chunks of `step` rows, of which nothing but the output is asked."""
+    def _forwards(self, x: Tensors, step: int, score: ScoreKind, raw: bool) -> list[Run]:
+        """Run several chunks of `step` rows, of which nothing but the output is asked, and the raw one if wanted."""
         return self._one_by_one(x, step, (), {}, score)
 
     def pull(

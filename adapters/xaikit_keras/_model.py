@@ -106,10 +106,16 @@ class KerasModel(Network):
     # --- the public side: see what is coming --------------------------------------------------------------------------
 
     def run(
-        self, x: Tensors, at: Sequence[str] = (), patch: Mapping[str, Array] = {}, *, score: ScoreKind = "output"
+        self,
+        x: Tensors,
+        at: Sequence[str] = (),
+        patch: Mapping[str, Array] = {},
+        *,
+        score: ScoreKind = "output",
+        raw: bool = True,
     ) -> Run:
         with self._lock, self._expecting(x):
-            return super().run(x, at, patch, score=score)
+            return super().run(x, at, patch, score=score, raw=raw)
 
     def pull(
         self,

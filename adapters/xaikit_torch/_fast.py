@@ -86,7 +86,7 @@ def _by_network(model: TorchModel, kind: str, twin: TorchModel) -> Accelerated:
     """Give a copy that runs as the model does, on the twin's network."""
 
     def compute(x: Tensors, score: ScoreKind) -> Tensors:
-        return twin._forward(x, (), {}, score).output
+        return twin._forward(x, (), {}, score, raw=False).output
 
     return Accelerated(model, kind, compute, twin).checked(model)
 

@@ -212,32 +212,36 @@ class TorchModel(Network):
             whole = "dtype" in str(error) and any(not t.is_floating_point() for t in tensors.values())
             raise ModelError(f"{self.name} cannot be run on {shapes}: {_line(error)}{hint * whole}") from error
 
-    def _forward(self, x: Tensors, at: tuple[str, ...], patch: Mapping[str, Array], score: ScoreKind) -> Run:
+    def _forward(
+        self, x: Tensors, at: tuple[str, ...], patch: Mapping[str, Array], score: ScoreKind, raw: bool = True
+    ) -> Run:
         self._check_logit(score)
+        patches, skip = self._patches(patch, self._count(x)), self._skipped(score)
+        watch = Watch(keep=at, patches=patches, skip=skip, whole=raw)
         # Not in inference mode: a network that keeps a state would keep tensors that no gradient may go through.
         with borrowed(self._called, self._device), torch.inference_mode(False), torch.no_grad():
-            return self._run(x, at, patch, score)
+            return self._run(x, watch, score)
 
-    def _forwards(self, x: Tensors, step: int, score: ScoreKind) -> list[Run]:
+    def _forwards(self, x: Tensors, step: int, score: ScoreKind, raw: bool) -> list[Run]:
         """Run several chunks, for which the network is borrowed once; each begins with the same random numbers."""
         if self._device.type != "cpu":
-            return super()._forwards(x, step, score)
+            return super()._forwards(x, step, score, raw)
         self._check_logit(score)
-        found = []
+        found, watch = [], Watch(skip=self._skipped(score), whole=raw)
         with borrowed(self._called, self._device) as loan, torch.inference_mode(False), torch.no_grad():
             for s in chunks(length(x), step):
                 loan.begin()
-                found.append(self._run(self._inwards(rows(x, s)), (), {}, score))
+                watch.skipped.clear()
+                found.append(self._run(self._inwards(rows(x, s)), watch, score))
         return found
 
-    def _run(self, x: Tensors, at: tuple[str, ...], patch: Mapping[str, Array], score: ScoreKind) -> Run:
+    def _run(self, x: Tensors, watch: Watch, score: ScoreKind) -> Run:
         """Run the borrowed network on one chunk."""
         count = self._count(x)
-        watch = Watch(keep=at, patches=self._patches(patch, count), skip=self._skipped(score))
         out = self._call(self._tensors(x), watch)
         output = self._emitted(out, count, score)
-        kept = {n: self._kept(watch, n, count) for n in at}
-        whole = self._whole(out, count, watch) if score == "logit" else None
+        kept = {n: self._kept(watch, n, count) for n in watch.keep}
+        whole = self._whole(out, count, watch) if score == "logit" and watch.whole else None
         raw = None if whole is None else _public(whole)
         return Run(_public(output), {n: _float32(to_array(t)) for n, t in kept.items()}, raw)
 

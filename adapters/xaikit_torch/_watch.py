@@ -26,7 +26,7 @@ class Watch:
     `keep`: remember a copy of the value. `patches`: put another value in its place. `sources`: the layers to which
     a gradient is taken: a graph begins at the only one, and at the first of several. `skip`: hand on what enters (a
     final softmax); `skipped` has what was handed on with what would have been. `stop`: end the run when all of `keep`
-    and the sources have been seen.
+    and the sources have been seen. `whole`: false where nobody asks what would have been, so that it may not be there.
     """
 
     keep: Collection[str] = ()
@@ -34,10 +34,12 @@ class Watch:
     sources: Collection[str] = ()
     skip: Collection[str] = ()
     stop: bool = False
+    whole: bool = True
     kept: dict[str, torch.Tensor] = field(default_factory=dict)
     steps: dict[str, dict[int, torch.Tensor]] = field(default_factory=dict)
     moved: dict[str, tuple[torch.Tensor, ...]] = field(default_factory=dict)
     skipped: list[tuple[torch.Tensor, torch.Tensor]] = field(default_factory=list)
+    lean: "_LeftOut | None" = None
 
     @property
     def names(self) -> set[str]:
@@ -46,8 +48,9 @@ class Watch:
 
     def on(self, net: nn.Module, records: Mapping[str, Record]) -> AbstractContextManager[Any]:
         """Give the context in which a run of `net` is watched."""
-        if (lean := self._left_out(net, records)) is not None:
-            return lean
+        self.lean = self.lean or self._left_out(net, records)
+        if self.lean is not None:
+            return self.lean
         names = self.names
         self._wanted = {*self.keep, *self.sources}
         self._by_call = {records[n].call: (n, records[n]) for n in names}
@@ -68,7 +71,7 @@ class Watch:
             return None
         end = records[next(iter(names))]
         module = _alone(net, end)
-        return None if module is None else _LeftOut(module, end.call, self.skipped)
+        return None if module is None else _LeftOut(module, end.call, self.skipped, self.whole)
 
     def _visit(self, call: Call) -> Any:
         if call.name not in self._by_call or not (call.leaf or call.path):
@@ -151,18 +154,33 @@ class _LeftOut:
     """Has one module hand on what enters it while the context lasts, on this thread; `skipped` takes both values.
 
     What most explanations need, by the one hook that it takes: a small network runs in less time than `Calls` needs to
-    be set up.
+    be set up. A softmax or sigmoid whose value nobody asks for is given no rows: of two classes and many rows a softmax
+    takes as long as a layer.
     """
 
-    def __init__(self, module: nn.Module, call: str, skipped: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
+    def __init__(
+        self, module: nn.Module, call: str, skipped: list[tuple[torch.Tensor, torch.Tensor]], whole: bool
+    ) -> None:
         self.module, self.skipped, self.thread = module, skipped, threading.get_ident()
-        self.left = int(call.rpartition(":")[2]) if ":" in call else 0  # calls before the one that is meant
+        self.before = int(call.rpartition(":")[2]) if ":" in call else 0  # calls before the one that is meant
+        plain = type(module) in (nn.Softmax, nn.Sigmoid) and not (module._forward_pre_hooks or module._forward_hooks)
+        self.spared = plain and not whole and self.before == 0
 
     def __enter__(self) -> None:
-        self.hook = self.module.register_forward_hook(self._hand_on, with_kwargs=True)
+        self.left, self.entering = self.before, None
+        self.hooks = [self.module.register_forward_hook(self._hand_on, with_kwargs=True)]
+        if self.spared:
+            self.hooks.append(self.module.register_forward_pre_hook(self._spare))
 
     def __exit__(self, *_: object) -> None:
-        self.hook.remove()
+        for hook in self.hooks:
+            hook.remove()
+
+    def _spare(self, module: nn.Module, args: Any) -> Any:
+        if threading.get_ident() != self.thread or self.left != 0 or not args:
+            return None
+        self.entering = args[0].clone()
+        return (args[0][:0],)
 
     def _hand_on(self, module: nn.Module, args: Any, kwargs: Any, out: Any) -> Any:
         if threading.get_ident() != self.thread:
@@ -170,6 +188,8 @@ class _LeftOut:
         self.left -= 1
         if self.left != -1:
             return None
+        if self.entering is not None:
+            return self.entering
         entering = next(tensors(args or kwargs)).clone()
         self.skipped.append((entering, out))
         return entering

@@ -267,6 +267,58 @@ def test_the_logit_is_what_enters_the_final_softmax_or_sigmoid(name: str, form: 
     assert_allclose(pull.gradient, seed @ fc.weight.detach().numpy(), rtol=1e-5, atol=1e-6)
 
 
+class Counting(nn.Softmax):
+    """A softmax of a user's own, which counts the rows that it is given."""
+
+    rows = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        type(self).rows += len(x)
+        return super().forward(x)
+
+
+def rows_of(module: nn.Module) -> list[int]:
+    seen: list[int] = []
+    module.register_forward_hook(lambda m, a, out: seen.append(len(a[0])))
+    return seen
+
+
+@pytest.mark.parametrize(("name", "kind"), [("softmax module", nn.Softmax), ("sigmoid module", nn.Sigmoid)])
+def test_what_nobody_asks_for_behind_the_logits_is_not_computed(
+    name: str, kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = xaikit_torch.wrap(ending(name), inputs=xk.Array(3), outputs=xk.Classes(4))
+    monkeypatch.setattr(model, "_batch", 4)
+    x = nets.draw(10, 3)
+    whole = model.run(x, score="logit")
+    seen: list[int] = []
+    plain = kind.forward
+    monkeypatch.setattr(kind, "forward", lambda self, x: (seen.append(len(x)), plain(self, x))[1])
+    spared = model.run(x, score="logit", raw=False)
+    assert seen == [0, 0, 0]
+    assert spared.raw is None
+    assert whole.raw is not None
+    assert_array_equal(spared.output, whole.output)
+    assert_array_equal(model.run(x, raw=False).output, whole.raw)
+    model.run(x, score="logit")
+    assert seen == [0, 0, 0, 4, 4, 2, 4, 4, 2]
+
+
+def test_an_end_that_others_watch_or_that_is_a_users_own_is_given_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    watched, own = ending("softmax module"), ending("softmax module")
+    seen = rows_of(watched.soft)
+    own.soft = Counting(-1)
+    for net in (watched, own):
+        model = xaikit_torch.wrap(net, inputs=xk.Array(3), outputs=xk.Classes(4))
+        monkeypatch.setattr(model, "_batch", 4)
+        x = nets.draw(10, 3)
+        logits = model.run(x, score="logit").output
+        seen.clear()
+        Counting.rows = 0
+        assert_array_equal(model.run(x, score="logit", raw=False).output, logits)
+        assert sum(seen) == 10 if net is watched else Counting.rows == 10
+
+
 def test_the_end_itself_keeps_its_value_when_the_logit_is_asked_for() -> None:
     model = xaikit_torch.wrap(ending("softmax module"), inputs=xk.Array(3))
     run = model.run(nets.draw(2, 3), at=["soft"], score="logit")

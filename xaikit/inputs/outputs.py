@@ -85,8 +85,8 @@ class Classes(Named):
 
     def of_logits(self, logits: Array) -> Array:
         """Turn logits into probabilities of the network's own width, in float64."""
-        z = np.asarray(logits, np.float64)
-        return sigmoid(z) if self.form == "sigmoid" or z.shape[-1] == 1 else softmax(z)
+        single = self.form == "sigmoid" or logits.shape[-1] == 1
+        return sigmoid(np.asarray(logits, np.float64)) if single else softmax(logits)
 
     def predicted(self, output: Array) -> Array:
         """Give the index of the most probable class of each sample: (sample,)."""
@@ -124,15 +124,18 @@ OutputSpecs = OutputSpec | Mapping[str, OutputSpec]
 
 
 def softmax(logits: Array) -> Array:
-    """Give exp(z_i) / sum exp(z_j) over the last axis."""
+    """Give exp(z_i) / sum exp(z_j) over the last axis, in float64."""
     if logits.ndim == 2 and len(logits) > logits.shape[1]:  # the longer axis last, for whole rows at a time
-        return np.ascontiguousarray(_softmax(np.ascontiguousarray(logits.T), 0).T)
-    return _softmax(logits, -1)
+        return _softmax(np.array(logits.T, np.float64, order="C"), 0).T
+    return _softmax(np.array(logits, np.float64), -1)
 
 
-def _softmax(logits: Array, axis: int) -> Array:
-    e = np.exp(logits - logits.max(axis, keepdims=True))
-    return np.asarray(e / e.sum(axis, keepdims=True))
+def _softmax(z: Array, axis: int) -> Array:
+    """Turn logits in float64 into probabilities along an axis, in their place."""
+    z -= z.max(axis, keepdims=True)
+    np.exp(z, out=z)
+    z /= z.sum(axis, keepdims=True)
+    return z
 
 
 def sigmoid(logits: Array) -> Array:

@@ -116,7 +116,7 @@ def _of_classes(spec: Any, logits: Array, y: Array | None) -> Array:
         chosen = np.where(logits > 0, 1.0, -1.0) if alone else np.eye(width)[logits.argmax(-1)]
         return np.asarray(chosen / places)
     independent = alone or getattr(spec, "form", None) == "sigmoid"
-    p = sigmoid(logits.astype(np.float64)) if independent else softmax(logits.astype(np.float64))
+    p = sigmoid(logits.astype(np.float64)) if independent else softmax(logits)
     return np.asarray((p - _wanted(y, logits.shape, alone)) / places)
 
 

@@ -306,7 +306,7 @@ class _Stream:
             x = self._batch()
             first, last = (self.owners[i][0].evaluator.sample for i in (0, -1))
             asked, start, worked = self._answering(x), time.perf_counter(), time.process_time()
-            said = asked.run(x)
+            said = asked.run(x) if self.whole else asked.run(x, raw=False)
             scores, output = self.task.scores, said.output
             if asked is not self.task and not all(np.isfinite(a).all() for _, a in leaves(output)):
                 # such as a softmax over nothing, where every word is hidden: the model itself knows what that gives

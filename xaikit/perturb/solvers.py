@@ -251,11 +251,13 @@ def _predicted(signs: Array, odd: Array, strength: Array) -> tuple[Array, Array]
     strength = np.minimum(strength, 0.9)
     pairs, n = signs.shape
     covariance = np.empty((pairs, pairs))
+    half = np.sqrt(1 - strength**2).prod() / 2
     for s in chunks(pairs, BLOCK):
         block = covariance[s, s.start :]  # the other triangle is not read
         np.matmul(signs[s] * np.arctanh(strength), signs[s.start :].T, out=block)
-        np.sinh(block, out=block)
-        block *= np.sqrt(1 - strength**2).prod()
+        np.exp(block, out=block)  # the hyperbolic sine of it, in less time than np.sinh takes
+        block *= half
+        block -= half**2 / block
         block -= (signs[s] * strength) @ signs[s.start :].T
     nugget = np.full(pairs, NUGGET * covariance[0, 0])
     nugget[0] = 0  # all against none is met exactly
