@@ -115,7 +115,7 @@ class TestImage:
 class TestTable:
     @pytest.mark.parametrize("columns", [("a", "b"), None, 3, {}])
     def test_columns_are_named_in_a_mapping(self, columns):
-        with pytest.raises(ParameterError, match="xk.Number"):
+        with pytest.raises(ParameterError, match=r"xk\.Number"):
             xk.Table(columns)
 
     spec = xk.Table(
