@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 OWN = {"numpy.libs", "scipy.libs", ".dylibs"}
-"""The folders in which wheels of NumPy and SciPy bring their own library. One of the system's or of conda's may be what a
-framework calculates with, and is left alone."""
+"""The folders in which wheels of NumPy and SciPy bring their own library. The one of the system or of conda may be what
+a framework calculates with, and is left alone."""
 
 
 class _OneThread:
