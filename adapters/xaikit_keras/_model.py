@@ -33,6 +33,7 @@ class KerasModel(Network):
     """
 
     framework: ClassVar[str] = "keras"
+    own_threads = True
     can = frozenset({"run", "pull", "patch", "rule:guided", "rule:deconvnet", "native:deep-lift", "native:lrp"})
 
     def __init__(self, net: Any, *, values: Sequence[tuple[Any, Any]] = (), **described: Any) -> None:

@@ -9,6 +9,7 @@ import scipy.linalg  # noqa: F401  (so that its own library is there)
 from threadpoolctl import threadpool_limits
 
 import xaikit as xk
+from tests.contract.nets import ADAPTERS, image_pair
 from xaikit.blas import _libraries, one_thread
 
 
@@ -58,19 +59,31 @@ def test_contexts_of_several_python_threads_may_overlap() -> None:
     assert threads() == {2}
 
 
-@pytest.mark.parametrize("method", ["lime", "kernel-shap", "occlusion"])
-def test_methods_that_only_run_the_model_keep_to_one(method: str) -> None:
+@pytest.mark.parametrize("framework", ADAPTERS)
+@pytest.mark.parametrize(("method", "kept"), [("lime", 1), ("kernel-shap", 1), ("occlusion", 1), ("saliency", 2)])
+def test_methods_that_only_run_a_network_keep_to_one(
+    method: str, kept: int, framework: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, x = image_pair(framework)
+    seen: set[int] = set()
+    run, pull = type(model).run, type(model).pull
+    monkeypatch.setattr(type(model), "run", lambda self, *a, **k: (seen.update(threads()), run(self, *a, **k))[1])
+    monkeypatch.setattr(type(model), "pull", lambda self, *a, **k: (seen.update(threads()), pull(self, *a, **k))[1])
+    xk.explain(model, x[0], method, target="a", accelerate="none")
+    assert seen == {kept}
+    assert threads() == {2}
+
+
+def test_a_function_of_numpy_keeps_its_threads() -> None:
     seen: set[int] = set()
 
     def scores(x: np.ndarray) -> np.ndarray:
         seen.update(threads())
         return np.asarray(x[:, :1] * x[:, 1:2])
 
+    columns = dict.fromkeys("abcdef", xk.Number())
     model = xk.wrap(
-        scores,
-        inputs=xk.Table(dict.fromkeys("abcdef", xk.Number()), background=[dict.fromkeys("abcdef", 0.0)]),
-        outputs=xk.Values(("y",)),
+        scores, inputs=xk.Table(columns, background=[dict.fromkeys(columns, 0.0)]), outputs=xk.Values(("y",))
     )
-    xk.explain(model, dict.fromkeys("abcdef", 1.0), method)
-    assert seen == {1}
-    assert threads() == {2}
+    xk.explain(model, dict.fromkeys(columns, 1.0), "kernel-shap")
+    assert seen == {2}

@@ -97,8 +97,8 @@ def explain(
     start = time.perf_counter()
     asked, model = model, budget.bound(model, start)
     encoded, display = prepare(model, x)
-    solving = nullcontext() if "pull" in cls.needs else one_thread()
-    with bar(progress, method) as shown, solving:
+    solves = "pull" not in cls.needs and getattr(model, "own_threads", False)
+    with bar(progress, method) as shown, one_thread() if solves else nullcontext():
 
         def answered() -> Attribution | Attributions:
             asks = score or own_score(method, explainer)
