@@ -269,3 +269,25 @@ def test_parameters_are_literals_or_text():
     assert parse_parameters("integrated-gradients", ["steps=3", "baseline=blur"]) == {"steps": 3, "baseline": "blur"}
     with pytest.raises(ParameterError):
         parse_parameters("integrated-gradients", ["steps=0"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("explain", "mnist_cnn", "7.png", "-m", "lime", "-m", "grad-cam"), "xaikit compare"),
+        (("explain", "mnist_cnn", "7.png", "-m", "lime", "-t", "1", "--target", "2"), "one target"),
+        (("compare", "mnist_cnn", "7.png", "-m", "lime", "--methods=grad-cam"), "by commas"),
+        (("study", "init", "-m", "lime", "-m", "grad-cam"), "by commas"),
+    ],
+)
+def test_methods_given_one_by_one_are_refused(run, arguments, said):
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert "is given 2 times" in err
+
+
+def test_the_last_of_other_options_is_taken(run, tmp_path):
+    code, _, err = run("explain", "mnist_cnn", str(tmp_path / "no.png"), "-m", "lime", "-o", "a", "-o", "b")
+    assert code == 5, "it is the picture that is missing"
+    assert "no.png" in err

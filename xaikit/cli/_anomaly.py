@@ -15,6 +15,7 @@ from xaikit.anomaly._thresholds import LABELLED
 from xaikit.cli._explain import keep
 from xaikit.cli._insight import into, numbers_in, samples_of, tell
 from xaikit.cli._main import as_json, emit, model_options, open_model
+from xaikit.cli._once import Commands
 from xaikit.errors import InputError, ParameterError, not_there
 from xaikit.inputs import Series
 from xaikit.model import Model
@@ -23,7 +24,7 @@ from xaikit.results import DetectorRecord, SeriesScores
 from xaikit.storage import load, save
 
 
-@click.group("anomaly")
+@click.group("anomaly", cls=Commands)
 def anomaly_group() -> None:
     """Find what an autoencoder cannot give back.
 

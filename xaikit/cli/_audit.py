@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xaikit.cli._main import as_json, model_options, open_model
+from xaikit.cli._once import Commands
 from xaikit.errors import InputError, LoadError, UnknownName, UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 MISMATCH, FAILED = 4, LoadError.exit_code
 
 
-@click.group()
+@click.group(cls=Commands)
 def audit() -> None:
     """Put explained predictions on record, and prove them later.
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import click
 
+from xaikit.cli._once import Commands
 from xaikit.errors import XaikitError
 
 CRASH, INTERRUPTED = 1, 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="xaikit")
 @click.pass_context
@@ -267,7 +268,7 @@ def doctor(model: str, framework: str | None, allow_code: bool, json_: bool) -> 
     emit(data, json_, lambda: _tables.doctor_text(data))
 
 
-@cli.group()
+@cli.group(cls=Commands)
 def zoo() -> None:
     """Trained models and documented architectures."""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xaikit.cli._main import SOME_FAILED, as_json, emit
+from xaikit.cli._once import Commands
 from xaikit.errors import Cancelled, LoadError, UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ EVERY = 10.0
 SHOWN = 20
 
 
-@click.group()
+@click.group(cls=Commands)
 def study() -> None:
     """Explain thousands of inputs by a plan; stop and go on at any time.
 

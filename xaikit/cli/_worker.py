@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xaikit.cli._main import as_json, emit
+from xaikit.cli._once import Commands
 from xaikit.errors import UnknownName, UsageError
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def place_options(command: Any) -> Any:
     )(command)
 
 
-@click.group("jobs")
+@click.group("jobs", cls=Commands)
 def jobs_group() -> None:
     """See what runs, waits and has ended, and give it up.
 
