@@ -86,17 +86,17 @@ def _resize_axis(maps: Array, axis: int, size: int) -> Array:
     cells = maps.shape[axis]
     if cells == size:
         return maps
-    below, above, share = _places(cells, size)
-    weight = share.reshape(-1, *(1,) * (maps.ndim - axis - 1)).astype(maps.dtype)
-    return maps.take(below, axis) * (1 - weight) + maps.take(above, axis) * weight
+    below, above, away, towards = _places(cells, size, maps.ndim - axis - 1, maps.dtype)
+    return maps.take(below, axis) * away + maps.take(above, axis) * towards
 
 
 @lru_cache(256)
-def _places(cells: int, size: int) -> tuple[Array, Array, Array]:
-    """Give for each of `size` places the cells at both sides of it, and how far it lies towards the second."""
+def _places(cells: int, size: int, after: int, dtype: Any) -> tuple[Array, Array, Array, Array]:
+    """Give for each of `size` places the cells at both sides of it, and their shares in it, before so many axes."""
     place = np.clip((np.arange(size) + 0.5) * cells / size - 0.5, 0, cells - 1)
     below = np.floor(place).astype(int)
-    return below, np.minimum(below + 1, cells - 1), place - below
+    towards = (place - below).reshape(-1, *(1,) * after).astype(dtype)
+    return below, np.minimum(below + 1, cells - 1), 1 - towards, towards
 
 
 def agreement(a: Tensors, b: Tensors) -> Array:

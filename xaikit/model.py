@@ -67,13 +67,14 @@ class Pull:
 
     `gradient` is shaped like `source`: the sum over the value's entries of seed · d value / d source, sample by sample.
     `output` is the network's raw output where the same pass has given it, else None; an adapter may leave it out where
-    it is the value.
+    it is the value. `fingerprint` is that of the weights which the pass has read, if it has told them, else None.
     """
 
     value: Tensors
     source: Tensors
     gradient: Tensors
     output: Tensors | None = None
+    fingerprint: str | None = None
 
     def only(self, index: Any) -> "Pull":
         """Give what belongs to some rows."""
@@ -710,7 +711,7 @@ def canonical_hash(weights: Mapping[str, Array], *labels: str) -> str:
 
 
 def _float32(a: Array) -> Array:
-    return np.asarray(a).astype(np.float32, copy=False)
+    return a if type(a) is np.ndarray and a.dtype == np.float32 else np.asarray(a).astype(np.float32, copy=False)
 
 
 def _has_places(spec: Any) -> bool:

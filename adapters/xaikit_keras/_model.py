@@ -1,7 +1,7 @@
 """A Keras network behind the protocol: which pass is traced, which runs eagerly, what the network says of itself."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, ClassVar, Literal
@@ -18,7 +18,7 @@ from xaikit.inputs import Classes, Raw, ScoreKind
 from xaikit.model import DESCRIBE, Contributions, Kernel, Layout, Network, Pull, Rule, Run, Seed
 from xaikit_keras._native import contributed
 from xaikit_keras._passes import Pass, Task
-from xaikit_keras._private import as_graph, functional, intercepted, is_built, operations, untouched
+from xaikit_keras._private import as_graph, functional, intercepted, is_built, operations, stored_in, untouched
 from xaikit_keras._reading import Final, Reading, Recorder, read
 from xaikit_keras._tensors import Declared, built_inputs, call_net, declared_inputs, prepared
 from xaikit_keras._traced import Key, Traced, as_arrays, as_tensors, made_rows, one_row, power_above, shapes_of
@@ -45,6 +45,8 @@ class KerasModel(Network):
         self._seen: Tensors | None = None
         self._marks = Marks()
         self._fingerprint: tuple[tuple[bytes, ...], str] | None = None
+        self._read_in: dict[Key, list[Any]] = {}
+        self._read_beside: tuple[list[Any], list[Any]] | None = None
         self._untreated: dict[tuple[str, str], dict[str, str]] = {}
         self._batch: int | None = None
         self._inputs_declared: Declared = {}
@@ -130,7 +132,12 @@ class KerasModel(Network):
         score: ScoreKind = "output",
     ) -> Pull:
         with self._lock, self._expecting(x):
-            return super().pull(x, seed, of=of, wrt=wrt, patch=patch, rule=rule, score=score)
+            self._read_beside = None
+            found = super().pull(x, seed, of=of, wrt=wrt, patch=patch, rule=rule, score=score)
+            if self._read_beside is not None:
+                mark = self._fingerprint_at(self._marks.of(*self._read_beside))
+                return Pull(found.value, found.source, found.gradient, found.output, mark)
+            return found
 
     run.__doc__, pull.__doc__ = Network.run.__doc__, Network.pull.__doc__
 
@@ -315,8 +322,29 @@ class KerasModel(Network):
 
         arguments = [made_rows(x, total), [made_rows(p, total) for p in patches], _seed(seed, count, total)]
         with self._refusing(x):
-            result = compute(*as_tensors(arguments)) if key is None else self.traced(key, compute, *arguments)
+            if key is None:
+                result = compute(*as_tensors(arguments))
+            elif task.pulls:
+                result = self._with_weights_read(key, compute, arguments)
+            else:
+                result = self.traced(key, compute, *arguments)
         return as_arrays(result, count)
+
+    def _with_weights_read(self, key: Key, compute: Callable[..., Any], arguments: list[Any]) -> Any:
+        """Compute in a graph that also gives all weights: for a small network less work than to read them afterwards.
+
+        They are no copies, and what says of which weights the result is.
+        """
+
+        def both(*given: Any) -> Any:
+            read = [] if self._values else [stored_in(v) for v in self.net.weights]
+            kept = {k: v for k, v in self._read_in.items() if k in self.traced}
+            self._read_in = {**kept, key: read if all("CPU" in v.device for v in read) else []}
+            return compute(*given), [v.read_value() for v in self._read_in[key]]
+
+        result, values = self.traced(key, both, *arguments)
+        self._read_beside = (self._read_in[key], values) if values else None
+        return result
 
     def _rows_of_trace(self, count: int) -> int | None:
         """Give the rows that a traced pass takes; None = any number."""
@@ -451,7 +479,10 @@ class KerasModel(Network):
         if not weights:
             self._read()
             weights = self.net.weights
-        now = self._marks(weights)
+        return self._fingerprint_at(self._marks(weights))
+
+    def _fingerprint_at(self, now: tuple[bytes, ...]) -> str:
+        """Give the fingerprint of weights with these checksums, which are those of now."""
         if self._fingerprint is None or self._fingerprint[0] != now:
             self._fingerprint = (now, fingerprint(self.net, self._replaced))
         return self._fingerprint[1]

@@ -5,7 +5,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import keras
@@ -13,6 +13,8 @@ import numpy as np
 import tensorflow as tf
 from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
 from keras.src.utils.naming import to_snake_case
+
+from xaikit.arrays import Array
 
 try:
     from tensorflow.python.eager import execute
@@ -305,18 +307,46 @@ def _as_usual(traced: Any) -> Callable[[Sequence[Any]], Any]:
 
 
 def _past_tapes(traced: Any) -> Callable[[Sequence[Any]], Any]:
-    inner, captured = traced._inference_function, traced._captured_inputs
+    inner, captured, made = traced._inference_function, traced._captured_inputs, traced.structured_outputs
     count = len(inner.function_type.flat_outputs)
     fixed = None if any(callable(c) for c in captured) else traced.captured_inputs
 
     def call(arguments: Sequence[Any]) -> Any:
         here = context()
         flat = [a for given in arguments if given is not None for a in (given if isinstance(given, list) else [given])]
-        tensors = [convert_to_eager_tensor(a, here) for a in flat]
+        tensors = [_held(a, here) for a in flat]
         found = here.call_function(inner.name, tensors + (traced.captured_inputs if fixed is None else fixed), count)
-        return inner.function_type.pack_output(found)
+        return _packed(made, iter(found))
 
     return call
+
+
+FEW_BYTES = 1024
+"""Arrays of no more, as the weights of the classes in a score mostly are, stay tensors once they have been made."""
+
+
+def _held(a: Array, here: Any) -> Any:
+    """Turn an array into a tensor, which takes as long for few numbers as for many."""
+    if a.nbytes > FEW_BYTES:
+        return convert_to_eager_tensor(a, here)
+    return _small(a.tobytes(), a.dtype, a.shape, here.device_name)
+
+
+@lru_cache(256)
+def _small(numbers: bytes, dtype: Any, shape: tuple[int, ...], device: str) -> Any:
+    return convert_to_eager_tensor(np.frombuffer(numbers, dtype).reshape(shape), context())
+
+
+def _packed(like: Any, found: Iterator[Any]) -> Any:
+    """Put tensors into a structure of mappings, lists and tuples, in the order in which TensorFlow takes it apart."""
+    if like is None:
+        return None
+    if isinstance(like, (list, tuple)):
+        return [_packed(part, found) for part in like]
+    if isinstance(like, dict):
+        put = {name: _packed(like[name], found) for name in sorted(like)}
+        return {name: put[name] for name in like}
+    return next(found)
 
 
 def _works(attempt: Callable[[], Any], expected: Any) -> bool:

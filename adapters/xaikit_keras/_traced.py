@@ -60,11 +60,13 @@ def power_above(count: int) -> int:
 
 def as_arrays(value: Any, count: int) -> Any:
     """Turn the first `count` rows of a tensor, or of a mapping or list of tensors, into arrays."""
+    if value is None:
+        return None
+    if isinstance(value, tf.Tensor):  # first: to ask for a mapping takes as long
+        return rows(value.numpy(), slice(count))
     if isinstance(value, Mapping):
         return {n: as_arrays(v, count) for n, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [as_arrays(v, count) for v in value]
-    return None if value is None else rows(value.numpy(), slice(count))
+    return [as_arrays(v, count) for v in value]
 
 
 def as_tensors(value: Any) -> Any:

@@ -124,13 +124,6 @@ class Mark:
     lies: Array | None
     checksum: bytes
 
-    def stands(self, value: Any) -> bool:
-        """Whether what is read now lies in the same place."""
-        if self.lies is None:
-            return False
-        now = np.asarray(value)
-        return now.shape == self.lies.shape and np.may_share_memory(now, self.lies)
-
 
 class Marks:
     """Quick checksums of all weights of a network, to see that none has changed: a tenth of the fingerprint's time.
@@ -140,19 +133,32 @@ class Marks:
     """
 
     def __init__(self) -> None:
-        self._reading: tuple[list[Any], Callable[[], list[Any]]] = [], list
+        self._stored: list[Any] = []
+        self._reads: Callable[[], list[Any]] | None = None
         self._held: list[Mark] = []
 
     def __call__(self, weights: Sequence[Any]) -> tuple[bytes, ...]:
         stored = [stored_in(v) for v in weights]
-        of, reads = self._reading
-        if len(stored) != len(of) or not all(map(is_, stored, of)):
-            reads = read_together(stored)
-            self._reading, self._held = (stored, reads), []
-        values = reads()
+        self._turn_to(stored)
+        self._reads = self._reads or read_together(stored)
+        return self.of(stored, self._reads())
+
+    def of(self, stored: list[Any], values: Sequence[Any]) -> tuple[bytes, ...]:
+        """Give the checksums of what a pass has read of TensorFlow's variables."""
+        self._turn_to(stored)
         before: list[Any] = self._held or [None] * len(values)
-        self._held = [m if m and m.stands(v) else _marked(v) for m, v in zip(before, values, strict=True)]
+        self._held = [
+            m if m and m.lies is not None and np.may_share_memory(np.asarray(v), m.lies) else _marked(v)
+            for m, v in zip(before, values, strict=True)
+        ]
         return tuple(mark.checksum for mark in self._held)
+
+    def _turn_to(self, stored: list[Any]) -> None:
+        """Hold nothing of other variables any more."""
+        same = stored is self._stored or (len(stored) == len(self._stored) and all(map(is_, stored, self._stored)))
+        if not same:
+            self._reads, self._held = None, []
+        self._stored = stored
 
 
 def _marked(value: Any) -> Mark:

@@ -12,6 +12,7 @@ import xaikit_keras
 from tests.keras.nets import L, cnn, hot, images, rows, sentences, subclassed, text
 from xaikit.inputs import Array
 from xaikit_keras import _private
+from xaikit_keras._model import KerasModel
 from xaikit_keras._private import operations
 from xaikit_keras._traced import EAGER_ROWS
 
@@ -253,6 +254,45 @@ def test_the_fingerprint_sees_every_change_of_a_weight(how):
     assert len(set(seen)) == len(seen)
 
 
+@pytest.mark.parametrize("how", CHANGES)
+def test_a_traced_pull_tells_the_fingerprint_of_the_weights_that_it_has_read(how):
+    net, x = regularised(), rows(EAGER_ROWS + 1)
+    model, kernel = xaikit_keras.wrap(net), net.weights[0]
+    seen = []
+    for _ in range(3):
+        pull = model.pull(x, hot(len(x), 3, 0))
+        seen.append(pull.fingerprint)
+        assert pull.fingerprint == model.fingerprint() == xaikit_keras.wrap(net).fingerprint()
+        again = model.pull(x, hot(len(x), 3, 1), wrt="a")  # another graph
+        assert again.fingerprint == pull.fingerprint
+        assert_allclose(pull.gradient, xaikit_keras.wrap(net).pull(x, hot(len(x), 3, 0)).gradient, rtol=1e-5)
+        CHANGES[how](kernel)
+        kernel.assign(kernel + 0.5)
+    assert len(set(seen)) == len(seen)
+
+
+def test_what_has_read_no_weights_of_the_network_tells_no_fingerprint():
+    shared = L.Dense(3, name="z")
+    net = keras.Sequential([L.Input((4,)), keras.Sequential([L.Input((4,)), shared]), L.Lambda(lambda x: x * 1.0)])
+    model, x = xaikit_keras.wrap(net), rows(EAGER_ROWS + 1)
+    assert model.pull(rows(1), hot(1, 3, 0)).fingerprint is None, "it runs eagerly"
+    own = next(n for n in model.layers if n.endswith("z"))
+    values = KerasModel(net, values=[(shared.kernel, tf.zeros((4, 3)))])
+    assert not values.pull(x, hot(len(x), 3, 0)).gradient.any()
+    assert values.pull(x, hot(len(x), 3, 0)).fingerprint is None
+    changed = model.with_weights({f"{own}/kernel": np.zeros((4, 3))})
+    assert changed.fingerprint() != model.fingerprint() == model.pull(x, hot(len(x), 3, 0)).fingerprint
+    assert changed.pull(x, hot(len(x), 3, 0)).fingerprint in (None, changed.fingerprint())
+
+
+def test_graphs_that_are_dropped_take_what_they_read_with_them(monkeypatch):
+    monkeypatch.setattr("xaikit_keras._traced.KEPT", 2)
+    model, x = xaikit_keras.wrap(cnn()), images(EAGER_ROWS + 1)
+    for name in ("c1", "bn", "c2", "r2", "c1"):
+        assert model.pull(x, hot(len(x), 3, 0), wrt=name).fingerprint == model.fingerprint()
+    assert len(model._read_in) <= 3
+
+
 def test_the_fingerprint_sees_training():
     net = regularised()
     net.compile("adam", "mse")
@@ -269,7 +309,7 @@ def without_private_parts(monkeypatch, taken):
     """Take private parts of TensorFlow away, as in a version that has them elsewhere."""
     for name in taken:
         monkeypatch.setattr(_private, name, None)
-    for found in (_private.reads_together, _private.calls_flatly):
+    for found in (_private.reads_together, _private.calls_flatly, _private._small):
         found.cache_clear()
     return _private.reads_together(), _private.calls_flatly()
 

@@ -204,6 +204,8 @@ class Task:
             seed = self.scores.seed(x, x, index)  # of the output it takes no more than the number of rows
             pulled = self.model.pull(x, seed, wrt=wrt, rule=rule, score=self.scores.kind)
             self.remember(x, pulled.value, pulled.output)
+            if pulled.fingerprint is not None and not self.marks:
+                self.marks.append((self.model, pulled.fingerprint))
             return pulled
         output = self.run(x).output
         pulled = self.model.pull(x, self.scores.seed(output, x, index), wrt=wrt, rule=rule, score=self.scores.kind)

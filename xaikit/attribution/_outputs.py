@@ -31,9 +31,11 @@ def output_like(model: Model, x: Tensors) -> Tensors | None:
 
     None where the shape may depend on more: an answer at every step of a text may be as long as the text.
     """
-    if not is_known(model, x):
+    known = _SEEN.get(unbounded(model), {}).get(_key(x))
+    if known is None:
         note_output(model, x, model.run(rows(x, slice(0, 1))).output)
-    specs, known = model.outputs, _SEEN[unbounded(model)][_key(x)]
+        known = _SEEN[unbounded(model)][_key(x)]
+    specs = model.outputs
     for name, a in leaves(known):
         if a.ndim > 2 and not isinstance(specs[name] if name else specs, Masks):
             return None

@@ -1,6 +1,7 @@
 """Grad-CAM: where the channels of a layer that speak for the score are active."""
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -24,5 +25,6 @@ class GradCam(Cam):
     """
 
     def weighed(self, activation: Array, gradient: Array, layer: Layer) -> Array:
-        alpha = gradient.mean(layer.space, keepdims=True)
+        places = prod(gradient.shape[i] for i in layer.space)
+        alpha = gradient.sum(layer.space, keepdims=True) / places
         return np.asarray((alpha * activation).sum(layer.channel))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
 from xaikit.arrays import SPACE
@@ -75,7 +76,7 @@ class Layer:
     trainable: int = 0
     config: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
-    @property
+    @cached_property
     def space(self) -> tuple[int, ...]:
         """The positions, among the array's axes, of the spatial ones."""
         return tuple(i for i, axis in enumerate(self.axes) if axis in SPACE)

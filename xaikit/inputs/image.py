@@ -15,6 +15,9 @@ from xaikit.errors import InputError, ParameterError, not_there
 from xaikit.inputs._spec import InputSpec, channels_last_hint, finite, frozen, numeric
 from xaikit.untrusted import brief
 
+LARGEST_SCALED = 10
+"""What a scaled picture holds at most: larger numbers were in other units before."""
+
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
@@ -107,7 +110,8 @@ class Image(InputSpec):
             raise InputError(f"the image has shape {array.shape}, expected {self.shape} (height, width, channel){hint}")
         if 0 in array.shape:
             raise InputError(f"the image has shape {array.shape}: it is empty")
-        self._check_units(float(array.min()), float(array.max()), floats=array.dtype.kind == "f")
+        if array.dtype != np.uint8 or self.scale * 255 > LARGEST_SCALED:
+            self._check_units(float(array.min()), float(array.max()), floats=array.dtype.kind == "f")
 
     def _check_units(self, low: float, high: float, floats: bool) -> None:
         """Refuse numbers in 0..1, normalised ones and those of more than 8 bits for a spec that scales from 0..255."""
@@ -118,7 +122,7 @@ class Image(InputSpec):
             what_next = "give x * 255, or the spec Image(..., scale=1)"
         elif floats and low < 0 and largest <= 10:
             what_next = "give the picture before it was normalised"
-        elif largest * self.scale > 10:
+        elif largest * self.scale > LARGEST_SCALED:
             what_next = "bring it to 0..255 first, or give Image(...) the scale of these values"
         else:
             return
@@ -268,7 +272,7 @@ def _eight_bits(picture: Any, format_: str | None) -> Any:
 
 
 def _is_picture(x: Any) -> bool:
-    return any(c.__module__.startswith("PIL.") for c in type(x).__mro__)
+    return type(x) is not np.ndarray and any(c.__module__.startswith("PIL.") for c in type(x).__mro__)
 
 
 def _centre(array: Array, height: int, width: int) -> Array:
