@@ -134,10 +134,11 @@ class KerasModel(Network):
         with self._lock, self._expecting(x):
             self._read_beside = None
             found = super().pull(x, seed, of=of, wrt=wrt, patch=patch, rule=rule, score=score)
-            if self._read_beside is not None:
-                mark = self._fingerprint_at(self._marks.of(*self._read_beside))
-                return Pull(found.value, found.source, found.gradient, found.output, mark)
-            return found
+            read, self._read_beside = self._read_beside, None
+            if read is None:
+                return found
+            mark = self._fingerprint_at(self._marks.of(*read))
+            return Pull(found.value, found.source, found.gradient, found.output, mark)
 
     run.__doc__, pull.__doc__ = Network.run.__doc__, Network.pull.__doc__
 

@@ -327,7 +327,7 @@ FEW_BYTES = 1024
 
 def _held(a: Array, here: Any) -> Any:
     """Turn an array into a tensor, which takes as long for few numbers as for many."""
-    if a.nbytes > FEW_BYTES:
+    if a.nbytes > FEW_BYTES or a.dtype.kind not in "biuf":
         return convert_to_eager_tensor(a, here)
     return _small(a.tobytes(), a.dtype, a.shape, here.device_name)
 

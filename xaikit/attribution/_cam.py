@@ -77,8 +77,7 @@ def laid_out(task: Task, layer: Layer, cam: Array, *, relu: bool, sized: bool) -
 def cut_below(cam: Array) -> tuple[Array, dict[str, Array]]:
     """Give the positive part, and as quality what share of the whole was cut: 0 where there is nothing at all."""
     kept = np.maximum(cam, 0)
-    rest = kept.reshape(len(cam), -1).sum(1)
-    cut = rest - cam.reshape(len(cam), -1).sum(1)
+    rest, cut = (a.reshape(len(cam), -1).sum(1) for a in (kept, kept - cam))
     whole = rest + cut
     return kept, {"cut": np.divide(cut, whole, out=np.zeros_like(whole), where=whole > 0)}
 

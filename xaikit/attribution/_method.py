@@ -15,8 +15,9 @@ from xaikit.arrays import Array, Tensors, concatenate, each, leaves, length, row
 from xaikit.attribution._dialects import preset
 from xaikit.errors import NotSupported, ParameterError, TimeUp, nearest, with_article
 from xaikit.inputs import Classes, ScoreKind, Scores
-from xaikit.model import Model, Pull, Rule, Run
+from xaikit.model import Model, Network, Pull, Rule, Run
 from xaikit.perturb.baseline import baselines
+from xaikit.perturb.budget import unbounded
 from xaikit.progress import Progress, silent
 from xaikit.registry import Registry
 
@@ -107,6 +108,8 @@ class Task:
     def run(self, x: Tensors, **how: Any) -> Run:
         """Run the model in the form of the scores, and count."""
         self._count(x)
+        if "raw" in how and not isinstance(unbounded(self.model), Network):  # another's, made before there was `raw`
+            how = {name: value for name, value in how.items() if name != "raw"}
         run = self.model.run(x, score=self.form, **how)
         if self.by_logits:
             run = dataclasses.replace(run, output=probabilities(run.output, self.model.outputs))
