@@ -1,5 +1,8 @@
 """Pace: half the batch is tried in a long run, and half of that while it gains; cheap rows are asked for in one go."""
 
+import platform
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -106,6 +109,30 @@ def test_a_long_evaluation_goes_at_the_better_pace_and_gives_the_same(monkeypatc
     batches.clear()
     MEMORY.clear()
     found = ask(task, maskers(task, cut(task)), [masks])[0].values
-    assert batches[:12] == [*[8, 4] * 3, *[4, 2] * 3]
-    assert set(batches[12:-1]) <= {1, 2, 4}
+    assert batches[: 4 * TRIALS] == [*[8, 4] * TRIALS, *[4, 2] * TRIALS]
+    assert set(batches[4 * TRIALS : -1]) <= {1, 2, 4}
     assert_allclose(found, np.tanh((masks * task.x[0]).sum(1)), rtol=1e-5, atol=1e-6)
+
+
+FAULTS = """
+import resource
+import numpy as np
+from xaikit.perturb.pace import settle_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    blocks = [np.ones(3 * 2**20, np.uint8) for _ in range(4)]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+rounds = [faults() for _ in range(3)]
+settle_memory()
+print(rounds[-1], [faults() for _ in range(3)][-1])
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glibc that gives such blocks back")
+def test_memory_of_a_batch_is_kept_for_the_next_one():
+    told = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True).stdout
+    before, after = map(int, told.split())
+    assert before > 1000, "pages of 4 KiB for 12 MiB"
+    assert after < before / 10

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from xaikit.arrays import Array, Tensors, chunks, each, leaves, length, rows
+from xaikit.arrays import Array, Tensors, chunks, concatenate, each, leaves, length, rows
 from xaikit.errors import Cancelled, ParameterError
 from xaikit.inputs import LinearScore, Score
 from xaikit.model import Run
@@ -306,7 +306,7 @@ class _Stream:
             x = self._batch()
             first, last = (self.owners[i][0].evaluator.sample for i in (0, -1))
             asked, start, worked = self._answering(x), time.perf_counter(), time.process_time()
-            said = asked.run(x) if self.whole else asked.run(x, raw=False)
+            said = self._ask(asked, x)
             scores, output = self.task.scores, said.output
             if asked is not self.task and not all(np.isfinite(a).all() for _, a in leaves(output)):
                 # such as a softmax over nothing, where every word is hidden: the model itself knows what that gives
@@ -324,6 +324,15 @@ class _Stream:
                 self.done += request.receive(coalitions, part.reshape(-1, each))
             self.filled, self.owners, self.whole = 0, [], {}
         self.task.progress(self.done, self.total)
+
+    def _ask(self, asked: Question, x: Tensors) -> Run:
+        """Run the rows; of the raw output, which a network may leave out, no more than what is to be heard is there."""
+        heard = self.whole if asked is self.task and self.task.awaits else {}
+        count = (max(heard) // self.size + 1) * self.size if heard else 0
+        if not 0 < count < self.filled:
+            return asked.run(x, raw=count > 0)
+        first, others = asked.run(rows(x, slice(0, count))), asked.run(rows(x, slice(count, None)), raw=False)
+        return Run(concatenate([first.output, others.output]), {}, first.raw)
 
     def _hear(self, x: Tensors, said: Run) -> None:
         """Tell the task what the model says of its samples, whose rows go through in the batches, once it says all."""

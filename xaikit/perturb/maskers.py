@@ -255,9 +255,9 @@ class _Swap:
         for s in chunks(len(shown), max(1, self.rows // len(hidden))):
             masks = np.empty((s.stop - s.start, flat.shape[1]), self.bits)
             self._masks(shown[s], masks)
-            out[s].reshape(len(masks), len(hidden), -1)[:] = masks[:, None]
-            out[s] &= change.ravel()
-            out[s] ^= hidden.ravel()
+            wide = np.repeat(masks, len(hidden), axis=0).reshape(len(masks), -1)
+            wide &= change.ravel()
+            np.bitwise_xor(wide, hidden.ravel(), out=out[s])
 
     def _masks(self, shown: Array, out: Array) -> None:
         """Spread coalitions (row, part) over the numbers of an input: all ones where a part is shown."""

@@ -1,5 +1,6 @@
 """Pace: how many rows a model is given at once in a long run."""
 
+from functools import cache
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -8,7 +9,7 @@ from xaikit.model import Model
 
 LONG = 20
 """From so many batches on half the batch is tried too; fewer would not repay it."""
-TRIALS = 3
+TRIALS = 5
 """Batches of each size whose time is taken; the fastest counts."""
 FULL = 0.9
 """The share of a trial's rows from which on its time counts."""
@@ -20,6 +21,9 @@ is; where it works for less, the batches are answered elsewhere."""
 
 QUICK = 0.1
 """So many seconds may pass until a question is answered: what makes it longer is more than one batch."""
+
+SETTLED = 24 * 2**20
+"""Bytes of the block by which the C library is told that blocks of such sizes come and go."""
 
 _FOUND: WeakKeyDictionary[Model, dict[str, int]] = WeakKeyDictionary()
 
@@ -44,6 +48,7 @@ class Pace:
         self._seconds: dict[int, float] = {}
         self._worked: dict[int, float] = {}
         if due >= LONG * size and self._key not in self._kept:
+            settle_memory()
             self._try_half(size)
 
     @property
@@ -83,3 +88,15 @@ class Pace:
         self._trials = [size, size // 2] * TRIALS
         if size < 2:
             self._trials, self._kept[self._key] = [], size
+
+
+@cache
+def settle_memory() -> None:
+    """Let what a batch needs come from memory that the process keeps, before the times of batches are compared.
+
+    glibc gives blocks that are larger than any freed before back to the system, and half of a batch that hardly fits
+    then seems faster than the whole: each page that comes anew takes longer than what a layer does with it. One large
+    block that is asked for and freed raises that bound; nothing is written into it, so that it takes no memory.
+    Elsewhere it changes nothing. Source: mallopt(3), M_MMAP_THRESHOLD.
+    """
+    np.empty(SETTLED, np.uint8)

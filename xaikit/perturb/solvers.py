@@ -285,7 +285,9 @@ def _predicted(signs: Array, odd: Array, strength: Array) -> tuple[Array, Array]
 def _others(strength: Array, signs: Array) -> Array:
     """Give, for each part, the products of an even number, two or more, of the other parts, summed: (pair, part)."""
     more, less = 1 + strength * signs, 1 - strength * signs
-    return np.asarray((more.prod(1, keepdims=True) / more + less.prod(1, keepdims=True) / less) / 2 - 1)
+    product = more.prod(1, keepdims=True)
+    other = (1 - strength**2).prod() / product  # the product of `less`, as more · less = 1 - λ²
+    return np.asarray((product / more + other / less) / 2 - 1)
 
 
 @cache
