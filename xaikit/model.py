@@ -182,11 +182,13 @@ class Network(ABC):
 
     Arrays that cross the public side follow the input spec: (sample, *space or time, channel). When the network takes
     another layout, its input, gradients, activations and per-place outputs are moved. Without a spec nothing is moved.
-    `own_threads` says that a pass calculates on threads of the framework's own, not on those of NumPy.
+    `own_threads` says that a pass calculates on threads of the framework's own, not on those of NumPy; `makes_masked`
+    that inputs may be `xaikit.masked.MaskedRows`, which are made on the network's device if that is not the CPU.
     """
 
     framework: ClassVar[str]
     own_threads: ClassVar[bool] = False
+    makes_masked: ClassVar[bool] = False
     can: frozenset[str] = frozenset({"run"})
 
     def __init__(

@@ -33,7 +33,7 @@ class KerasModel(Network):
     """
 
     framework: ClassVar[str] = "keras"
-    own_threads = True
+    own_threads = makes_masked = True
     can = frozenset({"run", "pull", "patch", "rule:guided", "rule:deconvnet", "native:deep-lift", "native:lrp"})
 
     def __init__(self, net: Any, *, values: Sequence[tuple[Any, Any]] = (), **described: Any) -> None:
@@ -149,7 +149,7 @@ class KerasModel(Network):
         declares = functional(self.net) is not None and not isinstance(self.inputs, Raw)
         if self._seen is None and self._rows_ahead and not declares:
             self._check_shapes(x)
-            self._seen = each(lambda a: np.asarray(a)[:1], x)
+            self._seen = each(lambda a: np.asarray(a[:1]), x)
         try:
             yield
         finally:

@@ -9,8 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from xaikit.arrays import Array, Tensors
+from xaikit.arrays import Tensors
 from xaikit.errors import InputError, ModelError
+from xaikit.masked import MaskedRows
 from xaikit_keras._private import functional
 
 Declared = dict[str, tuple[tuple[int | None, ...], str]]
@@ -105,8 +106,8 @@ def prepared(x: Tensors, declared: Declared) -> Tensors:
     return _typed(x, next(iter(declared.values())) if len(declared) == 1 else None)
 
 
-def _typed(a: Array, known: tuple[Any, str] | None) -> Array:
-    a = np.asarray(a)
+def _typed(a: Any, known: tuple[Any, str] | None) -> Any:
+    a = a if isinstance(a, MaskedRows) else np.asarray(a)
     if known is None or not known[1]:
         return a.astype(np.float32) if a.dtype == np.float64 else a
     kind = tf.as_dtype(known[1])

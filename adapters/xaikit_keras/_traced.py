@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from xaikit.arrays import Array, Tensors, each, leaves, rows
+from xaikit.masked import MaskedRows
+from xaikit_keras._masked import masked
 from xaikit_keras._passes import Task
 from xaikit_keras._private import as_graph, flatly_called
 
@@ -75,6 +77,8 @@ def as_tensors(value: Any) -> Any:
         return {n: as_tensors(v) for n, v in value.items()}
     if isinstance(value, list | tuple):
         return [as_tensors(v) for v in value]
+    if isinstance(value, MaskedRows):
+        return masked(value)
     return tf.convert_to_tensor(value) if isinstance(value, np.ndarray) else value
 
 

@@ -75,7 +75,7 @@ class TorchModel(Network):
     """
 
     framework = "torch"
-    own_threads = True
+    own_threads = makes_masked = True
     can = frozenset({"run", "pull", "patch", "rule:guided", "rule:deconvnet", "native:deep-lift", "native:lrp"})
 
     def __init__(self, net: Any, **described: Any) -> None:

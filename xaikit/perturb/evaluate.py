@@ -5,13 +5,14 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 
 from xaikit.arrays import Array, Tensors, chunks, concatenate, each, leaves, length, rows
 from xaikit.errors import Cancelled, ParameterError
 from xaikit.inputs import LinearScore, Score
+from xaikit.masked import MaskedRows, Piece
 from xaikit.model import Run
 from xaikit.perturb.budget import growing, unbounded
 from xaikit.perturb.copies import CHOSEN, answering, choice, note_kept
@@ -255,7 +256,12 @@ class _Stream:
         self.gathered = max(1, sure), max(1, room if single else sure)
         self.pace = self._paced("none")
         count = self.size * self.gathered[1]
-        self.buffer: dict[str, Array] = {n: np.empty((count, *a.shape[1:]), a.dtype) for n, a in leaves(task.x)}
+        # Another device makes the rows itself: what is shown is a thousandth of what would have to be sent there.
+        model = unbounded(task.model)
+        there = model.device != "cpu" and getattr(model, "makes_masked", False) and task.scores.linear
+        self.pieces: list[Piece] | None = [] if there and all(e.masker.swaps for e in evaluators) else None
+        kept = leaves(task.x) if self.pieces is None else ()
+        self.buffer: dict[str, Array] = {n: np.empty((count, *a.shape[1:]), a.dtype) for n, a in kept}
         self.filled = 0
         self.owners: list[tuple[_Request, Array, int]] = []  # whose coalitions the rows are, and how many of each
         self.whole: dict[int, int] = {}  # rows that show everything, and the samples that these are
@@ -290,7 +296,10 @@ class _Stream:
         while at < (ends[-1] if len(ends) else 0):
             some, which = _piece(ends, at, at + self.pace.rows - self.filled)
             each, count = which.stop - which.start, (some.stop - some.start) * (which.stop - which.start)
-            fill(shown[some], which, {n: b[self.filled : self.filled + count] for n, b in self.buffer.items()})
+            if self.pieces is None:
+                fill(shown[some], which, {n: b[self.filled : self.filled + count] for n, b in self.buffer.items()})
+            else:
+                self.pieces.append(request.evaluator.masker.rows(shown[some], which))
             if at == 0 and whole:
                 self.whole[self.filled] = request.evaluator.sample
             self.owners.append((request, coalitions[some], each))
@@ -323,6 +332,7 @@ class _Stream:
             for (request, coalitions, each), part in zip(self.owners, parts, strict=True):
                 self.done += request.receive(coalitions, part.reshape(-1, each))
             self.filled, self.owners, self.whole = 0, [], {}
+            self.pieces = None if self.pieces is None else []
         self.task.progress(self.done, self.total)
 
     def _ask(self, asked: Question, x: Tensors) -> Run:
@@ -359,6 +369,8 @@ class _Stream:
         return self.asked
 
     def _batch(self) -> Tensors:
+        if self.pieces is not None:
+            return cast(Array, MaskedRows(self.pieces))
         buffer: Tensors = self.buffer if isinstance(self.task.x, Mapping) else self.buffer[""]
         return rows(buffer, slice(0, self.filled))
 

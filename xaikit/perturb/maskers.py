@@ -10,6 +10,7 @@ import numpy as np
 
 from xaikit.arrays import Array, chunks, leaves, upsample
 from xaikit.errors import ParameterError
+from xaikit.masked import Hiding, Piece
 from xaikit.perturb.bands import Bands
 from xaikit.perturb.baseline import baselines, by_input
 from xaikit.perturb.question import Question
@@ -108,6 +109,24 @@ class Masker:
                 one(shown, which, out[name])
 
         return fill
+
+    @property
+    def swaps(self) -> bool:
+        """Whether there is one input, in which what is hidden is exchanged: so that a device can make the rows."""
+        return list(self.x) == [""] and not (self.inpainted or self.dropped or self.bridged or self.bands)
+
+    @cached_property
+    def hiding(self) -> Hiding:
+        """What masked rows of the only input are made of."""
+        return Hiding(self.x[""], self.hidden[""], self.places[""])
+
+    def rows(self, masks: Array, which: slice) -> Piece:
+        """Give what `filler` makes, yet to be made: each row of `masks` (coalition, part) with all these baselines."""
+        count = which.stop - which.start
+        shown = np.concatenate([masks, np.ones((len(masks), 1), bool)], axis=1)
+        return Piece(
+            self.hiding, np.repeat(shown, count, axis=0), np.tile(np.arange(which.start, which.stop), len(masks))
+        )
 
     def _filler(self, name: str) -> Callable[[Array, Array | slice, Array], None]:
         if name in self.bands:
