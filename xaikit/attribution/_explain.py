@@ -74,11 +74,10 @@ def explain(
     (torch: channels last in memory, batch norms and ReLUs taken into the convolutions before them, whose weights are
     kept as the processor reads them); "onnxruntime" (needs the extra `fast`); "compile" (torch.compile: minutes to
     prepare); "auto" takes ONNX Runtime for 100 or more calls for a sample, channels-last for 32 or more, and the model
-    itself for fewer, on a GPU and where no copy can be had. A GPU is sent which parts each masked input shows, and makes
-    the inputs itself where parts are exchanged for others (all but inpainting, dropped words, bands, and the soft masks
-    of rise and score-cam). A copy is prepared once for a wrapped model, compared with
+    itself for fewer, on a GPU and where no copy can be had. A copy is prepared once for a wrapped model, compared with
     it on its first batch, and dropped if outputs differ by over 1e-4; `origin.notes["accelerated"]` has by its kind the
-    seconds to prepare it and the largest difference, `["not_accelerated"]` why a copy was passed over.
+    seconds to prepare it and the largest difference, `["not_accelerated"]` why a copy was passed over. A GPU is sent
+    which parts an input shows, and masks it there (not for inpainting, dropped words, bands, rise and score-cam).
 
     `evidence="full"` checks the explanation beyond what costs nothing: deletion and insertion beside random maps, rank
     agreement over three seeds for methods that draw samples, and what is left of the map when all weights are random;
