@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 CONTRACTS = {contract["id"]: contract for contract in PROJECT["tool"]["importlinter"]["contracts"]}
 
-FOR_ADAPTERS = {"accelerated", "model", "arrays", "graph", "errors", "untrusted", "zoo", "inputs"}
+FOR_ADAPTERS = {"accelerated", "model", "arrays", "graph", "masked", "errors", "untrusted", "zoo", "inputs"}
 OF_THE_NOTEBOOK = {"IPython"}
 """Imported only where a notebook shows something, which brings it."""
 OURS = {"xaikit", "xaikit_torch", "xaikit_keras", "xaikit_app", "xaikit_weights"}
