@@ -71,7 +71,7 @@ class Accelerated(Network):
         patch: Mapping[str, Array] = {},
         *,
         score: ScoreKind = "output",
-        raw: bool = False,
+        raw: bool = True,
     ) -> Run:
         if at or patch:
             raise self._refusal("reads and replaces no layers")

@@ -14,7 +14,7 @@ class Hiding:
     """One input and what hides its parts: `x` (*shape), `hidden` (baseline, *shape), `places` (number,) of the parts.
 
     `places` has the part of every number of `x`, row by row; the last label is no part. `kept` is where an adapter
-    keeps these on its device, by the name of that.
+    keeps these as its device needs them.
     """
 
     x: Array

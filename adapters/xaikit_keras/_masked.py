@@ -7,6 +7,11 @@ import tensorflow as tf
 from xaikit.masked import MaskedRows
 
 
+def to_tensor(a: Any) -> Any:
+    """Turn an array, or masked inputs, into a tensor."""
+    return masked(a) if isinstance(a, MaskedRows) else tf.convert_to_tensor(a)
+
+
 def masked(rows: MaskedRows) -> Any:
     """Make masked inputs where TensorFlow calculates, to which no more is sent for a row than which parts it shows."""
     made = []

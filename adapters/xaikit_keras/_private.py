@@ -15,7 +15,7 @@ from keras.src.backend.common.masking import get_keras_mask, set_keras_mask
 from keras.src.utils.naming import to_snake_case
 
 from xaikit.masked import MaskedRows
-from xaikit_keras._masked import masked
+from xaikit_keras._masked import to_tensor
 
 try:
     from tensorflow.python.eager import execute
@@ -302,7 +302,7 @@ def _as_usual(traced: Any) -> Callable[[Sequence[Any]], Any]:
     """Call a traced function as TensorFlow documents it."""
 
     def call(arguments: Sequence[Any]) -> Any:
-        return traced(*tf.nest.map_structure(lambda a: None if a is None else _tensor(a), list(arguments)))
+        return traced(*tf.nest.map_structure(lambda a: None if a is None else to_tensor(a), list(arguments)))
 
     return call
 
@@ -326,14 +326,10 @@ FEW_BYTES = 1024
 """Arrays of no more, as the weights of the classes in a score mostly are, stay tensors once they have been made."""
 
 
-def _tensor(a: Any) -> Any:
-    return masked(a) if isinstance(a, MaskedRows) else tf.convert_to_tensor(a)
-
-
 def _held(a: Any, here: Any) -> Any:
     """Turn an array into a tensor, which takes as long for few numbers as for many."""
     if isinstance(a, MaskedRows):
-        return masked(a)
+        return to_tensor(a)
     if a.nbytes > FEW_BYTES or a.dtype.kind not in "biuf":
         return convert_to_eager_tensor(a, here)
     return _small(a.tobytes(), a.dtype, a.shape, here.device_name)

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from xaikit.arrays import Array, Tensors, each, leaves, rows
 from xaikit.masked import MaskedRows
-from xaikit_keras._masked import masked
+from xaikit_keras._masked import to_tensor
 from xaikit_keras._passes import Task
 from xaikit_keras._private import as_graph, flatly_called
 
@@ -77,9 +77,7 @@ def as_tensors(value: Any) -> Any:
         return {n: as_tensors(v) for n, v in value.items()}
     if isinstance(value, list | tuple):
         return [as_tensors(v) for v in value]
-    if isinstance(value, MaskedRows):
-        return masked(value)
-    return tf.convert_to_tensor(value) if isinstance(value, np.ndarray) else value
+    return to_tensor(value) if isinstance(value, np.ndarray | MaskedRows) else value
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,7 @@ from xaikit.masked import MaskedRows
 def to_tensor(a: Array, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
     """Copy an array to the device; numbers with a fraction become `dtype`, integers and booleans stay."""
     if isinstance(a, MaskedRows):
-        t = _masked(a, device)
-        return t.to(dtype) if t.is_floating_point() else t
+        return _masked(a, device, dtype)
     a = np.asarray(a)
     if a.dtype.kind == "u" and a.dtype.itemsize > 1:
         a = a.astype(np.int64)
@@ -28,16 +27,14 @@ def to_tensor(a: Array, device: torch.device, dtype: torch.dtype) -> torch.Tenso
     return t.to(dtype) if t.is_floating_point() else t
 
 
-def _masked(rows: MaskedRows, device: torch.device) -> torch.Tensor:
+def _masked(rows: MaskedRows, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
     """Make masked inputs on the device, to which no more is sent for a row than which parts it shows."""
-    made = []
+    made, key = [], f"{device} {dtype}"
     for hiding, shown, which in rows.pieces:
-        if str(device) not in hiding.kept:
-            parts = (hiding.x.ravel(), hiding.hidden.reshape(len(hiding.hidden), -1))
-            own = torch.from_numpy(np.empty(0, hiding.x.dtype)).dtype if hiding.x.dtype.kind == "f" else torch.int64
-            numbers = [to_tensor(a, device, own) for a in parts]
-            hiding.kept[str(device)] = (*numbers, torch.from_numpy(hiding.places.astype(np.int64)).to(device))
-        x, hidden, places = hiding.kept[str(device)]
+        if key not in hiding.kept:
+            flat = (hiding.x.ravel(), hiding.hidden.reshape(len(hiding.hidden), -1), hiding.places)
+            hiding.kept[key] = [to_tensor(a, device, dtype) for a in flat]
+        x, hidden, places = hiding.kept[key]
         seen = torch.from_numpy(shown).to(device)[:, places]
         made.append(torch.where(seen, x, hidden if len(hidden) == 1 else hidden[torch.from_numpy(which).to(device)]))
     whole = made[0] if len(made) == 1 else torch.cat(made)

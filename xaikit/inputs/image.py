@@ -110,7 +110,7 @@ class Image(InputSpec):
             raise InputError(f"the image has shape {array.shape}, expected {self.shape} (height, width, channel){hint}")
         if 0 in array.shape:
             raise InputError(f"the image has shape {array.shape}: it is empty")
-        if array.dtype != np.uint8 or self.scale * 255 > LARGEST_SCALED:
+        if array.dtype != np.uint8 or self.scale * 255 > LARGEST_SCALED:  # else eight bits cannot be wrong
             self._check_units(float(array.min()), float(array.max()), floats=array.dtype.kind == "f")
 
     def _check_units(self, low: float, high: float, floats: bool) -> None:

@@ -104,7 +104,7 @@ class Masker:
         fills = {name: self._filler(name) for name in self.x}
 
         def fill(masks: Array, which: Array | slice, out: Mapping[str, Array]) -> None:
-            shown = np.concatenate([masks, np.ones((len(masks), 1), bool)], axis=1)
+            shown = _with_rest(masks)
             for name, one in fills.items():
                 one(shown, which, out[name])
 
@@ -123,10 +123,8 @@ class Masker:
     def rows(self, masks: Array, which: slice) -> Piece:
         """Give what `filler` makes, yet to be made: each row of `masks` (coalition, part) with all these baselines."""
         count = which.stop - which.start
-        shown = np.concatenate([masks, np.ones((len(masks), 1), bool)], axis=1)
-        return Piece(
-            self.hiding, np.repeat(shown, count, axis=0), np.tile(np.arange(which.start, which.stop), len(masks))
-        )
+        shown = np.repeat(_with_rest(masks), count, axis=0)
+        return Piece(self.hiding, shown, np.tile(np.arange(which.start, which.stop), len(masks)))
 
     def _filler(self, name: str) -> Callable[[Array, Array | slice, Array], None]:
         if name in self.bands:
@@ -138,6 +136,11 @@ class Masker:
         if name in self.dropped:
             return _Drop(self.x[name], self.places[name], self.hidden[name], self.dropped[name])
         return _Swap(self.x[name], self.places[name], self.hidden[name])
+
+
+def _with_rest(masks: Array) -> Array:
+    """Add to coalitions (row, part) what is no part, which is always shown."""
+    return np.concatenate([masks, np.ones((len(masks), 1), bool)], axis=1)
 
 
 def maskers(task: Question, parts: Sequence[Parts], baseline: Any = None) -> list[Masker]:
